@@ -1,0 +1,58 @@
+# One CMake target per module: cmunet_<name>, alias cmunet::<name>.
+#
+#   cmunet_module(image
+#     HEADERS image.h resize.h          # public contracts; each is compiled alone by the lint
+#     SOURCES resize.cpp
+#     DEPS base                         # modules it may include: the floor plan, checked by tools/lint.py
+#     LINK opencv_core                  # third party, private to the module
+#     TESTS resize_test.cpp             # one test program per module: cmunet_<name>_test
+#     TORCH)                            # the module belongs to the LibTorch half
+#
+# DEPS is data used twice: here as the link line and in tools/lint.py as the include rule.
+
+set(CMUNET_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor -Wold-style-cast
+    -Woverloaded-virtual -Wdouble-promotion)
+if(CMUNET_WERROR)
+  list(APPEND CMUNET_WARNINGS -Werror)
+endif()
+
+function(cmunet_target_settings target)
+  target_compile_options(${target} PRIVATE ${CMUNET_WARNINGS})
+  target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR}/src)
+  if(CMUNET_SANITIZE)
+    target_compile_options(${target} PUBLIC -fsanitize=${CMUNET_SANITIZE} -fno-omit-frame-pointer)
+    target_link_options(${target} PUBLIC -fsanitize=${CMUNET_SANITIZE})
+  endif()
+endfunction()
+
+function(cmunet_module name)
+  cmake_parse_arguments(M "TORCH" "" "HEADERS;SOURCES;DEPS;LINK;LINK_PUBLIC;TESTS;TEST_DEPS" ${ARGN})
+  set(target cmunet_${name})
+  add_library(${target} STATIC ${M_SOURCES})
+  add_library(cmunet::${name} ALIAS ${target})
+  target_sources(${target} PUBLIC FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}/src FILES ${M_HEADERS})
+  cmunet_target_settings(${target})
+  foreach(dep IN LISTS M_DEPS)
+    target_link_libraries(${target} PUBLIC cmunet::${dep})
+  endforeach()
+  target_link_libraries(${target} PUBLIC ${M_LINK_PUBLIC} PRIVATE ${M_LINK})
+  if(M_TORCH)
+    target_link_libraries(${target} PUBLIC cmunet_torch)
+    target_precompile_headers(${target} REUSE_FROM cmunet_torch_pch)
+  endif()
+  if(CMUNET_TESTS AND M_TESTS)
+    add_executable(${target}_test ${M_TESTS})
+    cmunet_target_settings(${target}_test)
+    target_link_libraries(${target}_test PRIVATE ${target} GTest::gmock GTest::gtest_main)
+    foreach(dep IN LISTS M_TEST_DEPS)
+      target_link_libraries(${target}_test PRIVATE cmunet::${dep})
+    endforeach()
+    if(M_TORCH)
+      target_precompile_headers(${target}_test REUSE_FROM cmunet_torch_pch)
+    endif()
+    target_compile_definitions(${target}_test PRIVATE
+      CMUNET_SOURCE_DIR="${PROJECT_SOURCE_DIR}" CMUNET_SHARED_DATA="${PROJECT_SOURCE_DIR}/../shared/data")
+    add_test(NAME unit/${name} COMMAND ${target}_test)
+    set_tests_properties(unit/${name} PROPERTIES LABELS unit TIMEOUT 600)
+  endif()
+endfunction()

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// Options from TOML files and `--set key=value`, bound to plain structs. Unknown keys and wrong types are errors.
+//
+// An options struct describes itself once:
+//   struct PretrainOptions { int epochs = 100; double lr = 1.5e-4; };
+//   void describe(PretrainOptions& o, Fields& f) {
+//     f.add("pretrain.epochs", o.epochs, "passes over the data");
+//     f.add("pretrain.lr", o.lr, "base learning rate per 256 images");
+//   }
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "cmunet/base/json.h"
+
+namespace cmunet {
+
+/// The named options of one run, each bound to a variable that outlives this object.
+class Fields {
+ public:
+  struct Field {
+    std::string name;  ///< dotted: "section.key"
+    std::string help;
+    std::function<void(const Json&, const std::string& origin)> set;
+    std::function<Json()> get;
+  };
+
+  void add(std::string name, bool& value, std::string help);
+  void add(std::string name, int& value, std::string help);
+  void add(std::string name, std::int64_t& value, std::string help);
+  void add(std::string name, std::uint64_t& value, std::string help);
+  void add(std::string name, double& value, std::string help);
+  void add(std::string name, std::string& value, std::string help);
+  /// A closed choice, written in the file as one of `names`.
+  template <typename Enum>
+  void add(std::string name, Enum& value, std::span<const std::pair<std::string_view, Enum>> names, std::string help);
+
+  const std::vector<Field>& all() const { return fields_; }
+
+  /// Sets every key of a nested JSON object (as from `load_toml`) that belongs to a section described here; tables
+  /// of `other_sections` are skipped. `origin` names the file in errors.
+  /// @throws Error kInvalidArgument on an unknown key (naming the nearest one) or a wrong type.
+  void apply(const Json& tree, const std::string& origin, std::span<const std::string_view> other_sections = {});
+  /// Applies one "key=value"; the section may be left out when the key is unambiguous.
+  void apply_set(const std::string& assignment);
+  /// All values as a nested JSON object {"section": {"key": value}}.
+  Json to_json() const;
+  /// The same as TOML text with one comment line per key; `apply(load_toml(…))` of it restores every value.
+  std::string to_toml() const;
+
+ private:
+  Field& find(const std::string& name, const std::string& origin);
+  std::vector<Field> fields_;
+};
+
+/// Reads a TOML file into nested JSON. @throws Error kNotFound; kInvalidArgument with line and column.
+Json load_toml(const std::filesystem::path& path);
+
+[[noreturn]] void throw_bad_choice(const std::string& name, const std::string& seen,
+                                   const std::vector<std::string>& expected, const std::string& origin);
+
+template <typename Enum>
+void Fields::add(std::string name, Enum& value, std::span<const std::pair<std::string_view, Enum>> names,
+                 std::string help) {
+  help += " (one of:";
+  for (const auto& row : names) help += " " + std::string(row.first);
+  help += ")";
+  Field field{name, std::move(help), nullptr, nullptr};
+  field.set = [name, &value, names](const Json& json, const std::string& origin) {
+    std::vector<std::string> expected;
+    for (const auto& row : names) {
+      if (json.is_string() && json.get<std::string>() == row.first) {
+        value = row.second;
+        return;
+      }
+      expected.emplace_back(row.first);
+    }
+    throw_bad_choice(name, json.dump(), expected, origin);
+  };
+  field.get = [&value, names]() -> Json {
+    for (const auto& row : names) {
+      if (row.second == value) return std::string(row.first);
+    }
+    return nullptr;
+  };
+  fields_.push_back(std::move(field));
+}
+
+}  // namespace cmunet

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmunet/cli/command.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <iostream>
+#include <new>
+
+#include "cmunet/base/error.h"
+#include "cmunet/base/log.h"
+#include "cmunet/base/version.h"
+
+namespace cmunet::cli {
+namespace {
+
+void add_common_flags(CLI::App& app, CommonOptions& common) {
+  app.add_flag("--json", common.json, "print one JSON document on stdout");
+  app.add_flag("-q,--quiet", common.quiet, "no progress and no information on stderr");
+  app.add_flag("--force", common.force, "overwrite existing output");
+  app.add_flag("--dry-run", common.dry_run, "say what would be done and stop");
+  app.add_option("--seed", common.seed, "seed of everything random")->capture_default_str();
+  app.add_option("--threads", common.threads, "CPU threads, 0 for all cores")->check(CLI::Range(0, 1024));
+  app.add_option("--device", common.device, "cpu, cuda or cuda:N")->capture_default_str();
+}
+
+std::string one_line(std::string text) {
+  for (char& c : text) {
+    if (c == '\n' || c == '\r') c = ' ';
+  }
+  return text;
+}
+
+int report_error(const CommonOptions& common, ErrorCode code, const std::string& what) {
+  std::fprintf(stderr, "cmunet: error: %s\n", one_line(what).c_str());
+  if (common.json) {
+    const Json document = {{"error", {{"code", std::string(to_string(code))}, {"message", what}}}};
+    std::printf("%s\n", document.dump(-1, ' ', false, Json::error_handler_t::replace).c_str());
+  }
+  return exit_status(code);
+}
+
+// Replaces this process by `program` with the same arguments; returns only when that fails.
+int hand_over(const std::string& program, char** argv) {
+  const std::string path = program_folder() + "/" + program;
+  argv[0] = const_cast<char*>(path.c_str());
+  ::execv(path.c_str(), argv);
+  const std::string why = std::strerror(errno);
+  throw Error(ErrorCode::kNotFound, concat("[cmunet] cannot run ", path, ": ", why),
+              "this command needs " + program + "; build with -DCMUNET_TORCH=ON");
+}
+
+}  // namespace
+
+std::string program_folder() {
+  std::error_code ec;
+  const auto self = std::filesystem::read_symlink("/proc/self/exe", ec);
+  CMUNET_CHECK(!ec, ErrorCode::kInternal, "[cmunet] cannot find the program's own path: ", ec.message());
+  return self.parent_path().string();
+}
+
+void print_result(const CommonOptions& common, const Json& document, const std::string& text) {
+  if (common.json) {
+    std::cout << document.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
+  } else {
+    std::cout << text << (text.empty() || text.ends_with('\n') ? "" : "\n");
+  }
+  std::cout.flush();
+}
+
+int run_program(int argc, char** argv, const char* description, std::span<const Command> commands,
+                std::span<const std::pair<const char*, const char*>> elsewhere, const char* other_program) {
+  CommonOptions common;
+  CLI::App app(std::string(description) + "\n" + kDisclaimer, "cmunet");
+  app.set_version_flag("--version", concat("cmunet ", kVersion, "\n", kDisclaimer));
+  app.require_subcommand(1);
+  try {
+    for (const auto& [name, summary] : elsewhere) {
+      if (argc > 1 && std::strcmp(argv[1], name) == 0) return hand_over(other_program, argv);
+      app.add_subcommand(name, summary);
+    }
+    for (const Command& command : commands) {
+      CLI::App* sub = app.add_subcommand(command.name, command.summary);
+      sub->footer(kDisclaimer);
+      add_common_flags(*sub, common);
+      command.add(*sub, common);
+      sub->parse_complete_callback([&common, sub] {
+        common.seed_given = sub->count("--seed") > 0;
+        set_log_sink([&common](LogLevel level, std::string_view text) {
+          if (level == LogLevel::kInfo && common.quiet) return;
+          std::fprintf(stderr, "%s%.*s\n", level == LogLevel::kWarning ? "warning: " : "",
+                       static_cast<int>(text.size()), text.data());
+        });
+      });
+    }
+    app.parse(argc, argv);
+    return 0;
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
+    return report_error(common, ErrorCode::kInvalidArgument, std::string(e.what()) + " (see --help)");
+  } catch (const Error& e) {
+    return report_error(common, e.code(), e.what());
+  } catch (const std::bad_alloc&) {
+    return report_error(common, ErrorCode::kOutOfMemory, "out of memory. Hint: use smaller images or a smaller batch");
+  } catch (const std::exception& e) {
+    return report_error(common, ErrorCode::kInternal, e.what());
+  }
+}
+
+}  // namespace cmunet::cli

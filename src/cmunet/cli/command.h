@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command table: one row and one file per command. A command's file declares its flags and what they do.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "cmunet/base/json.h"
+
+namespace cmunet::cli {
+
+/// Flags that every command understands.
+struct CommonOptions {
+  bool json = false;        ///< print one JSON document on stdout; human text goes to stderr
+  bool quiet = false;       ///< no progress, no information; warnings and errors stay
+  bool force = false;       ///< overwrite what is already there
+  bool dry_run = false;     ///< say what would be done, with its cost, and stop
+  std::uint64_t seed = 42;  ///< the seed of everything random
+  bool seed_given = false;  ///< --seed was on the command line, so it wins over a config file
+  int threads = 0;          ///< 0 means all cores
+  std::string device = "cpu";
+};
+
+/// One command: `add` declares its own flags on `app` and sets `app.callback(…)` to the function that runs it.
+/// `common` outlives the call and is filled when the callback runs.
+struct Command {
+  const char* name;
+  const char* summary;
+  void (*add)(CLI::App& app, const CommonOptions& common);
+};
+
+/// Parses the command line, runs the command, turns every error into one line on stderr and an exit status.
+/// @param elsewhere  commands that `other_program` (found beside this one) runs; may be empty
+int run_program(int argc, char** argv, const char* description, std::span<const Command> commands,
+                std::span<const std::pair<const char*, const char*>> elsewhere = {}, const char* other_program = "");
+
+/// With --json prints `document` on stdout; otherwise prints `text` there.
+void print_result(const CommonOptions& common, const Json& document, const std::string& text);
+
+/// The folder that holds the running executable.
+std::string program_folder();
+
+// The commands of `cmunet`, without LibTorch.
+void add_phantom(CLI::App& app, const CommonOptions& common);
+void add_prepare(CLI::App& app, const CommonOptions& common);
+void add_doctor(CLI::App& app, const CommonOptions& common);
+void add_evaluate(CLI::App& app, const CommonOptions& common);
+void add_info(CLI::App& app, const CommonOptions& common);
+void add_demo(CLI::App& app, const CommonOptions& common);
+
+// The commands of `cmunet-train`.
+void add_pretrain(CLI::App& app, const CommonOptions& common);
+void add_finetune(CLI::App& app, const CommonOptions& common);
+void add_evaluate_model(CLI::App& app, const CommonOptions& common);
+void add_predict(CLI::App& app, const CommonOptions& common);
+void add_info_model(CLI::App& app, const CommonOptions& common);
+
+}  // namespace cmunet::cli

@@ -1,0 +1,1 @@
+#include "cmunet/image/image.h"
