@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cmunet/base/config.h"
 
+#include <toml++/toml.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <sstream>
-#include <toml++/toml.h>
 
 #include "cmunet/base/file.h"
 
@@ -34,16 +35,18 @@ Json parse_toml(std::string_view text, const std::string& origin) {
   try {
     return to_json(toml::parse(text, origin));
   } catch (const toml::parse_error& e) {
-    throw Error(ErrorCode::kInvalidArgument,
-                concat("[config] ", origin, " line ", e.source().begin.line, " column ", e.source().begin.column, ": ",
-                       e.description()));
+    throw Error(ErrorCode::kInvalidArgument, concat("[config] ", origin, " line ", e.source().begin.line, " column ",
+                                                    e.source().begin.column, ": ", e.description()));
   }
 }
+
+// JSON text that can be printed even when a command line held bytes that are not UTF-8.
+std::string shown(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 [[noreturn]] void wrong_type(const std::string& name, const Json& seen, const char* expected,
                              const std::string& origin) {
   throw Error(ErrorCode::kInvalidArgument,
-              concat("[config] ", origin, ": ", name, " is ", seen.dump(), "; expected ", expected));
+              concat("[config] ", origin, ": ", name, " is ", shown(seen), "; expected ", expected));
 }
 
 template <typename Int>
@@ -51,7 +54,7 @@ Int checked_integer(const std::string& name, const Json& json, const std::string
   if (!json.is_number_integer()) wrong_type(name, json, "a whole number", origin);
   if (json.is_number_unsigned()) {
     const auto wide = json.get<std::uint64_t>();
-    if (wide > static_cast<std::uint64_t>(std::numeric_limits<Int>::max())) wrong_type(name, json, "a smaller number", origin);
+    if (!std::in_range<Int>(wide)) wrong_type(name, json, "a number in range", origin);
     return static_cast<Int>(wide);
   }
   const auto wide = json.get<std::int64_t>();
@@ -221,9 +224,13 @@ std::string Fields::to_toml() const {
     out << (section == sections.front() ? "" : "\n") << "[" << section << "]\n";
     for (const Field& field : fields_) {
       if (section_of(field.name) != section) continue;
-      std::string value = field.get().dump();
+      const Json json = field.get();
+      CMUNET_CHECK(!json.is_number_unsigned() || std::in_range<std::int64_t>(json.get<std::uint64_t>()),
+                   ErrorCode::kInvalidArgument, "[config] ", field.name, " is ", shown(json),
+                   "; a config file holds whole numbers up to 2^63 - 1");
+      std::string value = shown(json);
       // TOML tells 1 from 1.0; JSON text of a double may lack the point.
-      if (field.get().is_number_float() && value.find_first_of(".e") == std::string::npos) value += ".0";
+      if (json.is_number_float() && value.find_first_of(".e") == std::string::npos) value += ".0";
       out << "# " << field.help << "\n" << field.name.substr(section.size() + 1) << " = " << value << "\n";
     }
   }
@@ -232,12 +239,12 @@ std::string Fields::to_toml() const {
 
 Json load_toml(const std::filesystem::path& path) { return parse_toml(read_file(path, 1 << 24), path.string()); }
 
-void throw_bad_choice(const std::string& name, const std::string& seen, const std::vector<std::string>& expected,
+void throw_bad_choice(const std::string& name, const Json& seen, const std::vector<std::string>& expected,
                       const std::string& origin) {
   std::string list;
   for (const std::string& word : expected) list += (list.empty() ? "" : ", ") + word;
   throw Error(ErrorCode::kInvalidArgument,
-              concat("[config] ", origin, ": ", name, " is ", seen, "; expected one of ", list));
+              concat("[config] ", origin, ": ", name, " is ", shown(seen), "; expected one of ", list));
 }
 
 }  // namespace cmunet

@@ -15,6 +15,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -38,9 +39,10 @@ class Fields {
   void add(std::string name, std::uint64_t& value, std::string help);
   void add(std::string name, double& value, std::string help);
   void add(std::string name, std::string& value, std::string help);
-  /// A closed choice, written in the file as one of `names`.
+  /// A closed choice, written in the file as one of `names` (a table that outlives this object).
   template <typename Enum>
-  void add(std::string name, Enum& value, std::span<const std::pair<std::string_view, Enum>> names, std::string help);
+  void add(std::string name, Enum& value,
+           std::span<const std::pair<std::string_view, std::type_identity_t<Enum>>> names, std::string help);
 
   const std::vector<Field>& all() const { return fields_; }
 
@@ -63,14 +65,14 @@ class Fields {
 /// Reads a TOML file into nested JSON. @throws Error kNotFound; kInvalidArgument with line and column.
 Json load_toml(const std::filesystem::path& path);
 
-[[noreturn]] void throw_bad_choice(const std::string& name, const std::string& seen,
-                                   const std::vector<std::string>& expected, const std::string& origin);
+[[noreturn]] void throw_bad_choice(const std::string& name, const Json& seen, const std::vector<std::string>& expected,
+                                   const std::string& origin);
 
 template <typename Enum>
-void Fields::add(std::string name, Enum& value, std::span<const std::pair<std::string_view, Enum>> names,
-                 std::string help) {
+void Fields::add(std::string name, Enum& value,
+                 std::span<const std::pair<std::string_view, std::type_identity_t<Enum>>> names, std::string help) {
   help += " (one of:";
-  for (const auto& row : names) help += " " + std::string(row.first);
+  for (const auto& row : names) help.append(" ").append(row.first);
   help += ")";
   Field field{name, std::move(help), nullptr, nullptr};
   field.set = [name, &value, names](const Json& json, const std::string& origin) {
@@ -82,7 +84,7 @@ void Fields::add(std::string name, Enum& value, std::span<const std::pair<std::s
       }
       expected.emplace_back(row.first);
     }
-    throw_bad_choice(name, json.dump(), expected, origin);
+    throw_bad_choice(name, json, expected, origin);
   };
   field.get = [&value, names]() -> Json {
     for (const auto& row : names) {

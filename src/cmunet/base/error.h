@@ -58,9 +58,9 @@ std::string concat(const Parts&... parts) {
 
 /// Throws `cmunet::Error(code, concat(parts…))` unless `cond` holds.
 /// Example: `CMUNET_CHECK(n > 0, ErrorCode::kInvalidArgument, "[split] n is ", n, "; must be positive");`
-#define CMUNET_CHECK(cond, code, ...)                          \
-  do {                                                         \
-    if (!(cond)) {                                             \
+#define CMUNET_CHECK(cond, code, ...)                               \
+  do {                                                              \
+    if (!(cond)) {                                                  \
       throw ::cmunet::Error((code), ::cmunet::concat(__VA_ARGS__)); \
-    }                                                          \
+    }                                                               \
   } while (false)

@@ -29,8 +29,7 @@ void flush_folder(const fs::path& dir) {
 
 fs::path temporary_name(const fs::path& path) {
   static std::atomic<unsigned> counter{0};
-  return path.parent_path() /
-         concat(".", path.filename().string(), ".", ::getpid(), ".", counter.fetch_add(1), ".tmp");
+  return path.parent_path() / concat(".", path.filename().string(), ".", ::getpid(), ".", counter.fetch_add(1), ".tmp");
 }
 
 }  // namespace
@@ -38,15 +37,15 @@ fs::path temporary_name(const fs::path& path) {
 std::string read_file(const fs::path& path, std::uint64_t max_bytes) {
   std::error_code ec;
   const fs::file_status status = fs::status(path, ec);
-  if (!fs::exists(status)) {
-    throw Error(ErrorCode::kNotFound, concat("[read] ", path.string(), " does not exist"));
-  }
+  CMUNET_CHECK(status.type() != fs::file_type::not_found, ErrorCode::kNotFound, "[read] ", path.string(),
+               " does not exist");
+  CMUNET_CHECK(fs::status_known(status), ErrorCode::kIo, "[read] ", path.string(), ": ", ec.message());
   CMUNET_CHECK(fs::is_regular_file(status), ErrorCode::kInvalidArgument, "[read] ", path.string(),
                " is not a regular file");
   const std::uint64_t size = fs::file_size(path, ec);
   CMUNET_CHECK(!ec, ErrorCode::kIo, "[read] ", path.string(), ": ", ec.message());
-  CMUNET_CHECK(size <= max_bytes, ErrorCode::kUnsupported, "[read] ", path.string(), " has ", size,
-               " bytes; at most ", max_bytes, " are read");
+  CMUNET_CHECK(size <= max_bytes, ErrorCode::kUnsupported, "[read] ", path.string(), " has ", size, " bytes; at most ",
+               max_bytes, " are read");
   std::ifstream in(path, std::ios::binary);
   CMUNET_CHECK(in.good(), ErrorCode::kIo, "[read] cannot open ", path.string(), ": ", errno_text());
   std::string bytes(size, '\0');
@@ -56,8 +55,17 @@ std::string read_file(const fs::path& path, std::uint64_t max_bytes) {
   return bytes;
 }
 
-AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)), temporary_(temporary_name(path_)) {
-  fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
+  // Renaming over a device or a folder would replace it.
+  std::error_code ec;
+  const fs::file_status status = fs::status(path_, ec);
+  CMUNET_CHECK(!fs::exists(status) || fs::is_regular_file(status), ErrorCode::kInvalidArgument, "[write] ",
+               path_.string(), " exists and is not a regular file");
+  // A process that was killed may have left a file of the same name: in a container its number comes again.
+  do {
+    temporary_ = temporary_name(path_);
+    fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  } while (fd_ < 0 && errno == EEXIST);
   CMUNET_CHECK(fd_ >= 0, ErrorCode::kIo, "[write] cannot create ", path_.string(), ": ", errno_text());
 }
 
@@ -109,7 +117,9 @@ void prepare_output_folder(const fs::path& dir, bool force) {
   if (fs::exists(dir, ec)) {
     CMUNET_CHECK(fs::is_directory(dir, ec), ErrorCode::kInvalidArgument, "[output] ", dir.string(),
                  " exists and is not a folder");
-    if (!force && !fs::is_empty(dir, ec)) {
+    const bool is_empty = fs::is_empty(dir, ec);
+    CMUNET_CHECK(!ec, ErrorCode::kIo, "[output] cannot look into folder ", dir.string(), ": ", ec.message());
+    if (!force && !is_empty) {
       throw Error(ErrorCode::kInvalidArgument, concat("[output] folder ", dir.string(), " is not empty"),
                   "choose another --out or pass --force to overwrite its files");
     }

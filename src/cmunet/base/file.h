@@ -14,7 +14,8 @@ namespace cmunet {
 std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes = std::uint64_t{1} << 32);
 
 /// Writes bytes under a temporary name beside `path`, flushes to disk, renames over `path`, flushes the folder.
-/// A crash or a full disk leaves either the old file or the new one, never a part. @throws Error kIo.
+/// A crash or a full disk leaves either the old file or the new one, never a part.
+/// @throws Error kIo; kInvalidArgument when `path` is a folder, device or the like.
 void write_file_atomic(const std::filesystem::path& path, std::span<const std::byte> bytes);
 void write_file_atomic(const std::filesystem::path& path, std::string_view text);
 
@@ -22,6 +23,7 @@ void write_file_atomic(const std::filesystem::path& path, std::string_view text)
 /// destroyed without it, the temporary file is removed.
 class AtomicFile {
  public:
+  /// @throws Error kInvalidArgument when `path` is a folder, device or the like; kIo when its folder cannot be written.
   explicit AtomicFile(std::filesystem::path path);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;

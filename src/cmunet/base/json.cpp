@@ -5,11 +5,44 @@
 
 namespace cmunet {
 
+namespace {
+
+constexpr int kMaxDepth = 200;
+
+// The JSON library copies and prints values by recursion, so a text of a million brackets would end the program.
+bool is_nested_too_deeply(std::string_view text) {
+  int depth = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') {
+        ++i;
+      } else if (c == '"') {
+        in_string = false;
+      }
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '[' || c == '{') {
+      if (++depth > kMaxDepth) return true;
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
 Json parse_json(std::string_view text, const std::string& origin) {
+  CMUNET_CHECK(!is_nested_too_deeply(text), ErrorCode::kCorrupt, "[json] ", origin, " is nested more than ", kMaxDepth,
+               " levels deep");
   try {
     return Json::parse(text);
   } catch (const nlohmann::json::parse_error& e) {
     throw Error(ErrorCode::kCorrupt, concat("[json] ", origin, " is not valid JSON at byte ", e.byte));
+  } catch (const nlohmann::json::exception&) {
+    throw Error(ErrorCode::kCorrupt, concat("[json] ", origin, " holds a number that is too large"));
   }
 }
 

@@ -20,6 +20,13 @@ std::uint64_t split_mix(std::uint64_t& x) {
   return z ^ (z >> 31);
 }
 
+std::vector<std::int64_t> identity(std::int64_t n) {
+  CMUNET_CHECK(n >= 0, ErrorCode::kInvalidArgument, "[permutation] n is ", n, "; must not be negative");
+  std::vector<std::int64_t> order(static_cast<std::size_t>(n));
+  std::iota(order.begin(), order.end(), std::int64_t{0});
+  return order;
+}
+
 }  // namespace
 
 Rng::Rng(std::uint64_t seed) : seed_(seed), s_{} {
@@ -52,7 +59,12 @@ std::uint64_t Rng::below(std::uint64_t n) {
 }
 
 std::int64_t Rng::integer(std::int64_t low, std::int64_t high) {
-  return low + static_cast<std::int64_t>(below(static_cast<std::uint64_t>(high - low) + 1));
+  CMUNET_CHECK(low <= high, ErrorCode::kInvalidArgument, "[Rng::integer] low is ", low, ", high ", high,
+               "; low must not be above high");
+  // Unsigned arithmetic wraps where the signed one would overflow; a count of 0 then means all 2^64 values.
+  const std::uint64_t count = static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low) + 1;
+  const std::uint64_t offset = count == 0 ? next() : below(count);
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(low) + offset);
 }
 
 double Rng::normal() {
@@ -93,8 +105,7 @@ Rng Rng::fork(std::uint64_t index) const {
 }
 
 std::vector<std::int64_t> Rng::permutation(std::int64_t n) {
-  std::vector<std::int64_t> order(static_cast<std::size_t>(n));
-  std::iota(order.begin(), order.end(), std::int64_t{0});
+  std::vector<std::int64_t> order = identity(n);
   for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[below(i)]);
   return order;
 }
@@ -113,10 +124,11 @@ void Rng::set_state(const State& state) {
 std::vector<std::int64_t> numpy_permutation(std::uint32_t seed, std::int64_t n) {
   // std::mt19937 seeds exactly as MT19937's init_genrand, which NumPy's legacy seeding uses.
   std::mt19937 mt(seed);
-  std::vector<std::int64_t> order(static_cast<std::size_t>(n));
-  std::iota(order.begin(), order.end(), std::int64_t{0});
+  CMUNET_CHECK(n <= std::int64_t{1} << 32, ErrorCode::kInvalidArgument, "[numpy_permutation] n is ", n,
+               "; at most 2^32, where NumPy goes over to 64-bit draws");
+  std::vector<std::int64_t> order = identity(n);
   for (std::int64_t i = n - 1; i >= 1; --i) {
-    const std::uint32_t mask = std::bit_ceil(static_cast<std::uint32_t>(i) + 1U) - 1U;
+    const std::uint64_t mask = std::bit_ceil(static_cast<std::uint64_t>(i) + 1) - 1;
     std::uint64_t j = mt() & mask;
     while (j > static_cast<std::uint64_t>(i)) j = mt() & mask;
     std::swap(order[static_cast<std::size_t>(i)], order[j]);

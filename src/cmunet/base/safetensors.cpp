@@ -71,7 +71,9 @@ TensorRef parse_entry(const std::filesystem::path& path, const std::string& name
     tensor.shape.push_back(dim.get<std::int64_t>());
   }
   for (const Json& offset : entry["data_offsets"]) {
-    if (!offset.is_number_unsigned()) corrupt(path, concat("tensor '", name, "' has offsets that are not whole numbers"));
+    if (!offset.is_number_unsigned()) {
+      corrupt(path, concat("tensor '", name, "' has offsets that are not whole numbers"));
+    }
   }
   const auto begin = entry["data_offsets"][0].get<std::uint64_t>();
   const auto end = entry["data_offsets"][1].get<std::uint64_t>();
@@ -92,7 +94,8 @@ void check_no_gaps(const std::filesystem::path& path, const std::vector<TensorRe
   std::vector<const TensorRef*> order;
   for (const TensorRef& t : tensors) order.push_back(&t);
   std::stable_sort(order.begin(), order.end(), [](const TensorRef* a, const TensorRef* b) {
-    return a->bytes.data() < b->bytes.data() || (a->bytes.data() == b->bytes.data() && a->bytes.size() < b->bytes.size());
+    return a->bytes.data() < b->bytes.data() ||
+           (a->bytes.data() == b->bytes.data() && a->bytes.size() < b->bytes.size());
   });
   const std::byte* next = data.data();
   for (const TensorRef* t : order) {
@@ -201,7 +204,9 @@ SafetensorsFile SafetensorsFile::open(const std::filesystem::path& path) {
 const std::map<std::string, std::string>& SafetensorsFile::metadata() const { return mapped_->metadata; }
 const std::vector<TensorRef>& SafetensorsFile::tensors() const { return mapped_->tensors; }
 const std::filesystem::path& SafetensorsFile::path() const { return mapped_->path; }
-bool SafetensorsFile::contains(std::string_view name) const { return mapped_->index.find(name) != mapped_->index.end(); }
+bool SafetensorsFile::contains(std::string_view name) const {
+  return mapped_->index.find(name) != mapped_->index.end();
+}
 
 const TensorRef& SafetensorsFile::at(std::string_view name) const {
   const auto found = mapped_->index.find(name);
@@ -220,8 +225,8 @@ void write_safetensors(const std::filesystem::path& path, std::span<const Tensor
     CMUNET_CHECK(checked_byte_count(t.shape, size_of(t.dtype), expected) && expected == t.bytes.size(),
                  ErrorCode::kInvalidArgument, "[safetensors] tensor '", t.name, "' has ", t.bytes.size(),
                  " bytes; its shape needs ", expected);
-    CMUNET_CHECK(!header.contains(t.name), ErrorCode::kInvalidArgument, "[safetensors] tensor '", t.name,
-                 "' is given twice");
+    CMUNET_CHECK(t.name != "__metadata__" && !header.contains(t.name), ErrorCode::kInvalidArgument,
+                 "[safetensors] tensor '", t.name, "' is given twice or has the reserved name");
     header[t.name] = {{"dtype", to_string(t.dtype)}, {"shape", t.shape}, {"data_offsets", {offset, offset + expected}}};
     offset += expected;
   }

@@ -30,7 +30,8 @@ struct TensorRef {
   std::span<const std::byte> bytes;
 
   std::int64_t element_count() const;
-  /// The elements as T. @throws Error kInvalidArgument when sizeof(T) is not the dtype's size.
+  /// The elements as T. @throws Error kInvalidArgument when sizeof(T) is not the dtype's size; kUnsupported when the
+  /// file did not align them for T (the format recommends alignment but does not demand it).
   template <typename T>
   std::span<const T> as() const;
 };
@@ -70,6 +71,8 @@ template <typename T>
 std::span<const T> TensorRef::as() const {
   CMUNET_CHECK(sizeof(T) == size_of(dtype), ErrorCode::kInvalidArgument, "[safetensors] tensor '", name, "' is ",
                to_string(dtype), "; asked for elements of ", sizeof(T), " bytes");
+  CMUNET_CHECK(reinterpret_cast<std::uintptr_t>(bytes.data()) % alignof(T) == 0, ErrorCode::kUnsupported,
+               "[safetensors] tensor '", name, "' does not start at a multiple of ", alignof(T), " bytes");
   return {reinterpret_cast<const T*>(bytes.data()), bytes.size() / sizeof(T)};
 }
 
