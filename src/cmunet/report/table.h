@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// A small table and the ways to write it down. Numbers stay numbers until then: files get every digit, people a few.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "cmunet/base/json.h"
+
+namespace cmunet::report {
+
+/// Text, a measured number (NaN: undefined), or a count.
+using Cell = std::variant<std::string, double, std::int64_t>;
+
+/// Columns with titles, and rows of exactly that many cells.
+class Table {
+ public:
+  struct Column {
+    std::string title;  ///< unit included: "diameter (px)"
+    int digits = 3;     ///< decimals of the doubles of this column where people read them
+  };
+
+  /// @throws Error kInvalidArgument without columns.
+  explicit Table(std::vector<Column> columns);
+  /// @throws Error kInvalidArgument when the number of cells is not the number of columns.
+  void add_row(std::vector<Cell> cells);
+
+  std::span<const Column> columns() const { return columns_; }
+  std::span<const std::vector<Cell>> rows() const { return rows_; }
+  /// True when the column has rows, and numbers in all of them; it is then aligned to the right.
+  bool is_numeric(std::size_t column) const;
+
+ private:
+  std::vector<Column> columns_;
+  std::vector<std::vector<Cell>> rows_;
+};
+
+/// A table of two columns from a nested JSON object, keys dotted, such as the resolved options of a run.
+Table settings_table(const Json& settings);
+
+/// The text of a cell for people: doubles with `digits` decimals, NaN as an en dash.
+std::string to_text(const Cell& cell, int digits);
+
+/// RFC 4180: a header line, CRLF, quotes where needed. Doubles with every digit; NaN is an empty field.
+std::string to_csv(const Table& table);
+/// A pipe table; characters that Markdown or HTML would act on are escaped, line breaks become spaces.
+std::string to_markdown(const Table& table);
+/// An array with one object per row, keyed by column title; NaN and infinity are null.
+Json to_json(const Table& table);
+/// Lines of aligned columns for a terminal, without trailing spaces.
+std::string to_text(const Table& table);
+
+struct HtmlTableOptions {
+  std::string caption;
+  bool sortable = false;  ///< headers become buttons (the page's own script sorts, see html.h)
+};
+/// A <table> element, everything escaped.
+std::string to_html(const Table& table, const HtmlTableOptions& options = {});
+
+}  // namespace cmunet::report
