@@ -1,4 +1,5 @@
 # LibTorch, as one interface target, and one precompiled header for all modules of the training half.
+set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL TRUE)  # tests/ links it too
 find_package(Torch REQUIRED)
 
 add_library(cmunet_torch INTERFACE)

@@ -60,4 +60,20 @@ double decoder_macs(const UNetOptions& options, std::int64_t height, std::int64_
   return macs + in * static_cast<double>(options.classes) * static_cast<double>(height * width);
 }
 
+double activation_bytes(const UNetOptions& options, std::int64_t height, std::int64_t width) {
+  double floats = 0;
+  double pixels = static_cast<double>(height * width);
+  double channels = static_cast<double>(options.base_width);
+  for (int level = 0; level < 5; ++level) {
+    floats += 4 * channels * pixels;                     // encoder
+    if (level < 4) {
+      floats += channels * pixels * (0.25 + 2 * 0.25);   // pooled, and 8-byte indices
+      floats += (2 + 4) * channels * pixels;             // decoder: concatenation and DoubleConv
+    }
+    channels *= 2;
+    pixels /= 4;
+  }
+  return 4 * floats;
+}
+
 }  // namespace cmunet::nn

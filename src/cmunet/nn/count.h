@@ -33,4 +33,9 @@ ParameterCount sum_of(const std::vector<ParameterCount>& rows);
 double encoder_macs(const UNetOptions& options, std::int64_t height, std::int64_t width);
 double decoder_macs(const UNetOptions& options, std::int64_t height, std::int64_t width);
 
+/// Bytes of activations that one image's forward pass of the whole UNet keeps for its backward pass, in 32 bits:
+/// two tensors per convolution (its output, which batch norm keeps, and the ReLU's, which the next convolution keeps),
+/// the pooled maps with their indices, and the concatenations.
+double activation_bytes(const UNetOptions& options, std::int64_t height, std::int64_t width);
+
 }  // namespace cmunet::nn

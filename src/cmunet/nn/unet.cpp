@@ -111,14 +111,4 @@ void init_kaiming_fan_out(torch::nn::Module& module) {
   }
 }
 
-void init_default(torch::nn::Module& module) {
-  for (const auto& child : module.modules()) {
-    if (auto* conv = child->as<torch::nn::Conv2d>()) conv->reset_parameters();
-    if (auto* up = child->as<torch::nn::ConvTranspose2d>()) up->reset_parameters();
-    if (auto* linear = child->as<torch::nn::Linear>()) linear->reset_parameters();
-    if (auto* norm = child->as<torch::nn::BatchNorm2d>()) norm->reset();
-    if (auto* norm = child->as<torch::nn::BatchNorm1d>()) norm->reset();
-  }
-}
-
 }  // namespace cmunet::nn

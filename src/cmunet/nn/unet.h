@@ -124,8 +124,4 @@ TORCH_MODULE(UNet);
 /// What the reference code does to the CM-UNet encoder (other parts keep the framework's default).
 void init_kaiming_fan_out(torch::nn::Module& module);
 
-/// Draws every convolution and linear layer of `module` anew as the framework does by default:
-/// weights and biases U(±1/√fan_in), from the global generator. Batch norms return to 1 and 0.
-void init_default(torch::nn::Module& module);
-
 }  // namespace cmunet::nn

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// The two views of CM-UNet pre-training, made for a whole batch at once on the images' device.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "cmunet/base/config.h"
+#include "cmunet/base/random.h"
+
+namespace cmunet::augment {
+
+/// Defaults are the paper's full-size setting.
+struct ViewOptions {
+  int crop_size = 256;  ///< the random resized crop that both views share, px
+  int view_size = 224;  ///< side of a view, px
+  double area_min = 0.2;  ///< crop area as a share of the image; smaller zooms in more
+  double area_max = 1.0;
+  double aspect_max = 4.0 / 3;        ///< aspect ratio log-uniform in [1/aspect_max, aspect_max]
+  double flip_probability = 0.5;      ///< horizontal, shared by both views
+  int max_shift = 31;                 ///< momentum view's window starts at 0…max_shift in y and x
+  bool shift_both = false;            ///< shift the online view too
+  double noise_probability = 1.0;     ///< of Gaussian noise on the momentum view, per image
+  double noise_fraction = 0.1;        ///< its standard deviation as a share of the view's maximum
+
+  /// @throws Error kInvalidArgument naming the key.
+  void check() const;
+};
+
+/// Keys "pretrain.views.*".
+void describe(ViewOptions& options, Fields& fields);
+
+/// Both [N, 1, view, view] float on the images' device.
+struct Views {
+  at::Tensor online;    ///< fixed top-left window of the crop
+  at::Tensor momentum;  ///< shifted window of the same crop, with noise
+};
+
+/// Shared random resized crop (antialiased bicubic) and flip, then a window each. Facts §2.1.
+/// @param images  [N, 1, H, W] float
+Views make_views(const at::Tensor& images, const ViewOptions& options, Rng& rng);
+
+/// Part of an image, in pixels; may be fractional.
+struct Box {
+  double top = 0, left = 0, height = 0, width = 0;
+};
+
+/// A random box as torchvision's RandomResizedCrop: ten attempts, then the largest centred box of allowed aspect.
+Box random_box(int height, int width, double area_min, double area_max, double aspect_max, Rng& rng);
+
+/// Crops a box out of each image and resizes it to size × size with Pillow's antialiased bicubic filter (a = −0.5),
+/// as two matrix products per image. @param images [N, 1, H, W]; @param boxes one per image.
+at::Tensor resized_crops(const at::Tensor& images, const std::vector<Box>& boxes, int size);
+
+/// Standard normal noise whose values follow `rng`, on the CPU generator's stream for every device.
+at::Tensor normal_noise(at::IntArrayRef shape, Rng& rng, const at::Device& device);
+
+}  // namespace cmunet::augment

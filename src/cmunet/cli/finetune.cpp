@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmunet/train/finetune.h"
+
+#include <array>
+#include <cstdio>
+#include <memory>
+
+#include "cmunet/cli/train_support.h"
+
+namespace cmunet::cli {
+namespace {
+
+constexpr std::array<std::string_view, 3> kOtherSections{"prepare", "pretrain", "evaluate"};
+
+struct Flags {
+  ConfigFlags config;
+  std::string store;
+  std::string init;
+  std::string out;
+  int labels = 0;
+  bool resume = false;
+};
+
+std::string summary(const Json& record, const std::string& out) {
+  std::string text = concat("model: ", out, "/checkpoints/",
+                            record.contains("best_step") ? "best.safetensors" : "last.safetensors");
+  if (record.contains("best_step")) {
+    char dice[32];
+    std::snprintf(dice, sizeof dice, "%.4f", record["best_val_dice"].get<double>());
+    text += concat("\nvalidation Dice ", dice, " at step ", record["best_step"].get<std::int64_t>());
+  }
+  return text;
+}
+
+void run(const Flags& flags, const CommonOptions& common) {
+  train::set_up_process(common.threads);
+  train::FinetuneOptions options;
+  Fields fields;
+  describe(options, fields);
+  apply_config(flags.config, fields, kOtherSections);
+  if (common.seed_given) options.seed = common.seed;
+  train::FinetuneRequest request;
+  request.store = flags.store;
+  request.init = flags.init;
+  request.labels = flags.labels;
+  request.out = flags.out;
+  request.resume = flags.resume;
+  request.force = common.force;
+  request.device = common.device;
+  if (common.dry_run) {
+    const Json plan = train::plan_finetune(options, request);
+    print_result(common, plan, plan.dump(2));
+    return;
+  }
+  request.stop_flag = install_stop_handler();
+  const Json record = train::finetune(options, request, make_observer(common, flags.out));
+  print_result(common, record, summary(record, flags.out));
+}
+
+}  // namespace
+
+void add_finetune(CLI::App& app, const CommonOptions& common) {
+  const auto flags = std::make_shared<Flags>();
+  app.add_option("--store", flags->store, "prepared store with a labelled train split")->required();
+  app.add_option("--init", flags->init, "pre-trained run folder or weights; without it training starts from scratch");
+  app.add_option("--labels", flags->labels, "use this many labelled images (nested, by seed); 0 for all")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--out", flags->out, "run folder")->required();
+  app.add_flag("--resume", flags->resume, "continue the run in --out");
+  add_config_flags(app, flags->config);
+  app.callback([flags, &common] { run(*flags, common); });
+}
+
+}  // namespace cmunet::cli

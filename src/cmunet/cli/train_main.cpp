@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// The program `cmunet-train`: the commands that need LibTorch. `cmunet` starts it; it can also be called directly.
+#include <vector>
+
+#include "cmunet/cli/command.h"
+
+int main(int argc, char** argv) {
+  using namespace cmunet::cli;
+  const std::vector<Command> commands{
+      {"pretrain", "learn from unlabelled angiograms", add_pretrain},
+      {"finetune", "learn to segment from labelled angiograms", add_finetune},
+#ifdef CMUNET_IMAGING
+      {"evaluate", "measure a model's segmentations against the truth", add_evaluate_model},
+      {"predict", "segment angiograms with a model", add_predict},
+#endif
+  };
+  return run_program(argc, argv, "The training half of cmunet.", commands);
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmunet/ssl/cm_unet.h"
+
+#include <torch/torch.h>
+
+#include "cmunet/augment/masking.h"
+#include "cmunet/base/error.h"
+
+namespace cmunet::ssl {
+namespace {
+
+constexpr std::array<std::pair<std::string_view, nn::TargetNorm>, 3> kTargetNames{
+    {{"none", nn::TargetNorm::kNone}, {"patch", nn::TargetNorm::kPatch}, {"row", nn::TargetNorm::kRow}}};
+
+void copy_parameters(torch::nn::Module& target, const torch::nn::Module& online) {
+  update_momentum(target, online, 0.0);
+}
+
+void freeze(torch::nn::Module& module) {
+  for (auto& parameter : module.parameters()) parameter.set_requires_grad(false);
+}
+
+// How contrast is going: similarity to the own key and to the others', and whether embeddings collapse to a point
+// (the mean over dimensions of the standard deviation over the batch of unit vectors; 1/√D when well spread).
+void add_diagnostics(const at::Tensor& p, const at::Tensor& k, Loss& loss) {
+  const auto unit = torch::nn::functional::NormalizeFuncOptions().dim(1);
+  const at::Tensor p_unit = torch::nn::functional::normalize(p, unit);
+  const at::Tensor k_unit = torch::nn::functional::normalize(k, unit);
+  const at::Tensor similarity = p_unit.matmul(k_unit.t());
+  const at::Tensor positive = similarity.diagonal().mean();
+  const auto n = static_cast<double>(p.size(0));
+  loss.parts.emplace_back("positive_similarity", positive);
+  loss.parts.emplace_back("negative_similarity", (similarity.sum() / n - positive) / (n - 1));
+  loss.parts.emplace_back("embedding_sd", p_unit.std(0).mean());
+  loss.parts.emplace_back("key_sd", k_unit.std(0).mean());
+}
+
+std::int64_t key_length(const CmUnetOptions& options) {
+  return std::int64_t{options.views.view_size} * options.views.view_size;
+}
+
+}  // namespace
+
+void CmUnetOptions::check() const {
+  views.check();
+  const auto require = [](bool ok, const char* key, const auto& value, const char* expected) {
+    CMUNET_CHECK(ok, ErrorCode::kInvalidArgument, "[config] pretrain.cm_unet.", key, " is ", value, "; must be ",
+                 expected);
+  };
+  require(views.view_size % nn::kTotalStride == 0, "views.view_size", views.view_size, "a multiple of 16");
+  require(patch_size > 0 && views.view_size % patch_size == 0, "patch_size", patch_size, "a divisor of the view");
+  require(mask_ratio >= 0 && mask_ratio < 1, "mask_ratio", mask_ratio, "in [0, 1)");
+  require(lambda_r >= 0, "lambda_r", lambda_r, "at least 0");
+  require(lambda_c >= 0 && lambda_r + lambda_c > 0, "lambda_c", lambda_c, "at least 0, and not 0 with lambda_r 0");
+  require(temperature > 0, "temperature", temperature, "positive");
+  require(momentum >= 0 && momentum <= 1, "momentum", momentum, "in [0, 1]");
+  require(projector_hidden > 0, "projector_hidden", projector_hidden, "positive");
+  require(embedding > 0, "embedding", embedding, "positive");
+  require(adapter_channels == nn::kTotalStride * nn::kTotalStride, "adapter_channels", adapter_channels,
+          "256, so that the key is as long as the view has pixels");
+}
+
+void describe(CmUnetOptions& o, Fields& f) {
+  augment::describe(o.views, f);
+  f.add("pretrain.cm_unet.mask_ratio", o.mask_ratio, "share of patches hidden from the online branch");
+  f.add("pretrain.cm_unet.patch_size", o.patch_size, "side of a masked patch in pixels");
+  f.add("pretrain.cm_unet.lambda_r", o.lambda_r, "weight of the reconstruction loss");
+  f.add("pretrain.cm_unet.lambda_c", o.lambda_c, "weight of the contrastive loss; 0 skips that branch");
+  f.add("pretrain.cm_unet.temperature", o.temperature, "of InfoNCE");
+  f.add("pretrain.cm_unet.momentum", o.momentum, "of the target encoder and projector");
+  f.add("pretrain.cm_unet.projector_hidden", o.projector_hidden, "width of the heads' hidden layer");
+  f.add("pretrain.cm_unet.embedding", o.embedding, "dimension in which images are compared");
+  f.add("pretrain.cm_unet.train_adapter", o.train_adapter, "learn the 1x1 adapter instead of keeping it random");
+  f.add("pretrain.cm_unet.target_norm", o.target_norm, std::span(kTargetNames), "what is reconstructed");
+}
+
+CmUnetModuleImpl::CmUnetModuleImpl(const nn::UNetOptions& unet_options, const CmUnetOptions& options)
+    : unet(register_module("unet", nn::UNet(unet_options))),
+      feature_decoder(register_module("feature_decoder", nn::UNetDecoder(unet_options))),
+      projector(register_module(
+          "projector", nn::ProjectionHead(key_length(options), options.projector_hidden, options.embedding))),
+      predictor(register_module(
+          "predictor", nn::ProjectionHead(options.embedding, options.projector_hidden, options.embedding))),
+      adapter(register_module("adapter", torch::nn::Conv2d(torch::nn::Conv2dOptions(
+                                             16 * unet_options.base_width, options.adapter_channels, 1)))),
+      momentum_encoder(register_module("momentum_encoder", nn::UNetEncoder(unet_options))),
+      momentum_projector(register_module(
+          "momentum_projector",
+          nn::ProjectionHead(key_length(options), options.projector_hidden, options.embedding))) {
+  nn::init_kaiming_fan_out(*unet->encoder());
+  copy_parameters(*momentum_encoder, *unet->encoder());
+  copy_parameters(*momentum_projector, *projector);
+  freeze(*momentum_encoder);
+  freeze(*momentum_projector);
+  if (!options.train_adapter) freeze(*adapter);
+}
+
+CmUnet::CmUnet(const nn::UNetOptions& unet_options, const CmUnetOptions& options)
+    : options_((options.check(), options)), module_(unet_options, options) {
+  CMUNET_CHECK(unet_options.in_channels == 1 && unet_options.classes == 2, ErrorCode::kInvalidArgument,
+               "[cm_unet] model has ", unet_options.in_channels, " input channels and ", unet_options.classes,
+               " classes; CM-UNet needs 1 and 2");
+}
+
+std::vector<at::Tensor> CmUnet::make_inputs(const at::Tensor& images, Rng& rng) {
+  const torch::NoGradGuard no_grad;
+  const augment::Views views = augment::make_views(images, options_.views, rng);
+  const int size = options_.views.view_size;
+  const at::Tensor masked =
+      augment::random_patch_mask(images.size(0), size, size, options_.patch_size, options_.mask_ratio, rng)
+          .to(images.device());
+  return {augment::apply_mask(views.online, masked), views.online, masked, views.momentum};
+}
+
+at::Tensor CmUnet::keys(const at::Tensor& view) {
+  at::Tensor latent;
+  {
+    const torch::NoGradGuard no_grad;
+    latent = module_->momentum_encoder->forward(view).latent;  // [N, 16·base, v/16, v/16]
+  }
+  // Only a learned adapter wants a gradient; it then flows through the frozen momentum projector.
+  const torch::AutoGradMode grad(options_.train_adapter && torch::GradMode::is_enabled());
+  return module_->momentum_projector->forward(module_->adapter->forward(latent).flatten(1));  // [N, v²] -> [N, D]
+}
+
+Loss CmUnet::loss(const std::vector<at::Tensor>& inputs) {
+  const at::Tensor &masked_view = inputs[0], &view = inputs[1], &masked = inputs[2], &other_view = inputs[3];
+  const nn::Features features = module_->unet->encoder()->forward(masked_view);
+  Loss loss;
+  loss.total = torch::zeros({}, view.options());
+  if (options_.lambda_r > 0) {
+    const at::Tensor reconstruction = module_->unet->decoder()->forward(features).narrow(1, 1, 1);  // channel 1
+    const at::Tensor target = nn::normalise_target(view, options_.target_norm, options_.patch_size);
+    const at::Tensor l_rec = nn::masked_mse(reconstruction.to(target.scalar_type()), target, masked);
+    loss.total = loss.total + options_.lambda_r * l_rec;
+    loss.parts.emplace_back("loss_reconstruction", l_rec.detach());
+  }
+  if (options_.lambda_c > 0) {
+    const at::Tensor map = module_->feature_decoder->forward(features).mean(1);  // [N, 2, v, v] -> [N, v, v]
+    const at::Tensor p = module_->predictor->forward(module_->projector->forward(map.flatten(1)));
+    const at::Tensor k = keys(other_view);
+    const at::Tensor l_con = nn::info_nce(p, k, options_.temperature);
+    loss.total = loss.total + options_.lambda_c * l_con;
+    loss.parts.emplace_back("loss_contrastive", l_con.detach());
+    add_diagnostics(p.detach(), k.detach(), loss);
+  }
+  return loss;
+}
+
+void CmUnet::after_step() {
+  if (options_.lambda_c == 0) return;
+  update_momentum(*module_->momentum_encoder, *module_->unet->encoder(), options_.momentum);
+  update_momentum(*module_->momentum_projector, *module_->projector, options_.momentum);
+}
+
+Pictures CmUnet::pictures(const std::vector<at::Tensor>& inputs) {
+  const torch::NoGradGuard no_grad;
+  const bool was_training = module_->is_training();
+  module_->eval();
+  const at::Tensor reconstruction = module_->unet->forward(inputs[0]).narrow(1, 1, 1);
+  module_->train(was_training);
+  return {inputs[0], reconstruction, nn::normalise_target(inputs[1], options_.target_norm, options_.patch_size)};
+}
+
+void update_momentum(torch::nn::Module& target, const torch::nn::Module& online, double momentum) {
+  const torch::NoGradGuard no_grad;
+  std::vector<at::Tensor> to = target.parameters();
+  const std::vector<at::Tensor> from = online.parameters();
+  CMUNET_CHECK(to.size() == from.size(), ErrorCode::kInternal, "[update_momentum] target has ", to.size(),
+               " parameters, online ", from.size());
+  for (std::size_t i = 0; i < to.size(); ++i) to[i].lerp_(from[i], 1 - momentum);
+}
+
+}  // namespace cmunet::ssl

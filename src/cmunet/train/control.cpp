@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmunet/train/control.h"
+
+#include <malloc.h>
+#include <torch/torch.h>
+
+#include <limits>
+#include <thread>
+
+#include "cmunet/base/error.h"
+
+namespace cmunet::train {
+
+StopRequest::StopRequest(const std::atomic<bool>* flag, double max_minutes, std::filesystem::path run_dir)
+    : flag_(flag), max_minutes_(max_minutes), stop_file_(run_dir / "stop") {}
+
+std::string StopRequest::reason() const {
+  if (flag_ != nullptr && flag_->load()) return "signal";
+  const std::chrono::duration<double, std::ratio<60>> minutes = std::chrono::steady_clock::now() - start_;
+  if (max_minutes_ > 0 && minutes.count() >= max_minutes_) return "max_minutes";
+  std::error_code ec;
+  if (std::filesystem::exists(stop_file_, ec)) return "stop file";
+  return "";
+}
+
+void Throughput::begin_step() { step_start_ = Clock::now(); }
+void Throughput::data_done() { data_end_ = Clock::now(); }
+
+void Throughput::end_step(std::int64_t images) {
+  const auto now = Clock::now();
+  data_s_ += std::chrono::duration<double>(data_end_ - step_start_).count();
+  total_s_ += std::chrono::duration<double>(now - step_start_).count();
+  images_ += images;
+  ++steps_;
+}
+
+double Throughput::images_per_second() const { return total_s_ > 0 ? static_cast<double>(images_) / total_s_ : 0; }
+double Throughput::data_share() const { return total_s_ > 0 ? data_s_ / total_s_ : 0; }
+double Throughput::seconds_per_step() const { return steps_ > 0 ? total_s_ / static_cast<double>(steps_) : 0; }
+double Throughput::elapsed_s() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+
+void set_up_process(int threads) {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_MAX, 0);
+  // −1 means never; the parameter is an int.
+  mallopt(M_TRIM_THRESHOLD, -1);
+  mallopt(M_TOP_PAD, 64 << 20);
+#endif
+  at::set_num_threads(threads > 0 ? threads : static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
+  at::globalContext().setFlushDenormal(true);
+}
+
+at::Device parse_device(const std::string& name) {
+  try {
+    const at::Device device(name);
+    if (device.is_cuda()) {
+      if (!torch::cuda::is_available()) {
+        throw Error(ErrorCode::kUnsupported, concat("[device] ", name, ": this build or machine has no CUDA device"),
+                    "use --device cpu");
+      }
+      const auto count = static_cast<int>(torch::cuda::device_count());
+      CMUNET_CHECK(!device.has_index() || device.index() < count, ErrorCode::kInvalidArgument, "[device] ", name,
+                   ": there are ", count, " CUDA devices");
+    }
+    CMUNET_CHECK(device.is_cpu() || device.is_cuda(), ErrorCode::kInvalidArgument, "[device] '", name,
+                 "'; expected cpu, cuda or cuda:N");
+    return device;
+  } catch (const c10::Error&) {
+    throw Error(ErrorCode::kInvalidArgument, concat("[device] '", name, "'; expected cpu, cuda or cuda:N"));
+  }
+}
+
+}  // namespace cmunet::train

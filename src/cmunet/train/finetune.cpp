@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmunet/train/finetune.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+#include <optional>
+
+#include "cmunet/base/error.h"
+#include "cmunet/base/log.h"
+#include "cmunet/nn/count.h"
+#include "cmunet/nn/losses.h"
+#include "cmunet/train/precision.h"
+#include "cmunet/train/session.h"
+
+namespace cmunet::train {
+namespace {
+
+constexpr std::array<std::pair<std::string_view, Schedule>, 2> kScheduleNames{
+    {{"constant", Schedule::kConstant}, {"cosine", Schedule::kCosine}}};
+
+struct Plan {
+  std::int64_t images = 0, batch_size = 0, steps_per_epoch = 0, steps = 0, epochs = 0, validate_every = 0;
+  ScheduleOptions schedule;
+};
+
+Plan make_plan(const FinetuneOptions& o, std::int64_t images) {
+  Plan plan;
+  plan.images = images;
+  plan.batch_size = std::min<std::int64_t>(o.batch_size, images);
+  if (plan.batch_size < o.batch_size) {
+    log_warning("[finetune] the batch of ", o.batch_size, " is larger than the set of ", images,
+                " images; every step uses all of them");
+  }
+  plan.steps_per_epoch = steps_per_epoch(images, plan.batch_size);
+  plan.steps = o.steps > 0 ? o.steps : plan.steps_per_epoch * o.epochs;
+  plan.epochs = (plan.steps + plan.steps_per_epoch - 1) / plan.steps_per_epoch;
+  plan.validate_every = o.validate_every_steps > 0 ? o.validate_every_steps : plan.steps_per_epoch;
+  plan.schedule = {.kind = o.schedule, .peak_lr = o.lr, .warmup_steps = o.warmup_steps, .total_steps = plan.steps};
+  return plan;
+}
+
+Json options_json(FinetuneOptions options) {
+  Fields fields;
+  describe(options, fields);
+  return fields.to_json();
+}
+
+struct LabelledData {
+  augment::DeviceStore train, val;
+  Json preprocessing;
+  int height = 0, width = 0;
+  std::string content_hash;
+};
+
+std::vector<std::size_t> labelled_indices(const dataset::Store& store, dataset::Split split) {
+  std::vector<std::size_t> indices;
+  for (std::size_t i = 0; i < store.records().size(); ++i) {
+    if (store.records()[i].split == split && store.records()[i].has_mask) indices.push_back(i);
+  }
+  return indices;
+}
+
+LabelledData load_labelled(const FinetuneRequest& request, std::uint64_t seed, at::Device device) {
+  const dataset::Store store = dataset::Store::open(request.store);
+  std::vector<std::size_t> train = labelled_indices(store, dataset::Split::kTrain);
+  if (train.empty()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                concat("[finetune] store ", request.store.string(), " has no labelled image in its train split"),
+                "prepare it with --masks, or look at it with cmunet info");
+  }
+  if (request.labels > 0) {
+    CMUNET_CHECK(static_cast<std::size_t>(request.labels) <= train.size(), ErrorCode::kInvalidArgument,
+                 "[finetune] --labels is ", request.labels, " but the train split has ", train.size(),
+                 " labelled images");
+    train = dataset::label_subset(store, dataset::Split::kTrain, static_cast<std::size_t>(request.labels), seed);
+  }
+  return {augment::to_device(store, train, device),
+          augment::to_device(store, labelled_indices(store, dataset::Split::kVal), device),
+          store.manifest().value("preprocessing", Json()), store.height(), store.width(), store.content_hash()};
+}
+
+class Run {
+ public:
+  Run(const FinetuneOptions& options, const FinetuneRequest& request, const Observer& observer)
+      : options_(options), request_(request), observer_(observer), device_(parse_device(request.device)),
+        data_(load_labelled(request, options.seed, device_)),
+        plan_(make_plan(options, static_cast<std::int64_t>(data_.train.ids.size()))), unet_(make_unet()),
+        rng_(Rng(options.seed).fork(1)),
+        optimizer_(*unet_, {.weight_decay = options.weight_decay}), scale_(options.precision) {}
+
+  Json execute() {
+    FinetuneOptions described = options_;
+    Fields fields;
+    describe(described, fields);
+    folder_.emplace(request_.out, fields, request_.resume, request_.force);
+    if (request_.resume) restore_state();
+    const StopRequest stop(request_.stop_flag, options_.max_minutes, request_.out);
+    log_info("fine-tuning on ", plan_.images, " labelled images of ", data_.height, "x", data_.width, ": ",
+             plan_.steps, " steps, validation on ", data_.val.ids.size(), " images every ", plan_.validate_every,
+             " steps");
+    if (data_.val.ids.empty()) log_warning("[finetune] the store has no val split: the last step will be the model");
+    while (position_.step < plan_.steps) {
+      run_epoch(stop);
+      ++position_.epoch;
+      position_.step_in_epoch = 0;
+    }
+    const Json record = run_record("finished");
+    folder_->write_run_json(record);
+    return record;
+  }
+
+  Json plan() {
+    const double activations =
+        nn::activation_bytes(options_.unet, data_.height, data_.width) * static_cast<double>(plan_.batch_size);
+    const auto parameters = static_cast<double>(nn::count_parameters("unet", *unet_).trainable);
+    const auto data = static_cast<double>(data_.train.images.nbytes() + data_.val.images.nbytes());
+    std::vector<std::int64_t> rows(static_cast<std::size_t>(std::min<std::int64_t>(4, plan_.batch_size)));
+    std::iota(rows.begin(), rows.end(), std::int64_t{0});
+    train_step(rows);  // warms up
+    throughput_ = Throughput();
+    train_step(rows);
+    const double seconds = throughput_.seconds_per_step() * static_cast<double>(plan_.batch_size * plan_.steps) /
+                           static_cast<double>(rows.size());
+    return {{"images", plan_.images},
+            {"validation_images", data_.val.ids.size()},
+            {"steps", plan_.steps},
+            {"epochs", plan_.epochs},
+            {"parameters", {{"trainable", parameters}}},
+            {"memory_estimate_gib", (activations + 16 * parameters + data) / (1 << 30)},
+            {"expected_hours_without_validation", seconds / 3600},
+            {"init", init_report_},
+            {"config", options_json(options_)}};
+  }
+
+ private:
+  nn::UNet make_unet() {
+    torch::manual_seed(options_.seed);
+    nn::UNet unet(options_.unet);
+    // A resumed run gets its weights from the state.
+    if (!request_.init.empty() && !request_.resume) load_initial_weights(unet);
+    unet->to(device_);
+    unet->train();
+    return unet;
+  }
+
+  void load_initial_weights(nn::UNet& unet) {
+    const SafetensorsFile file = SafetensorsFile::open(find_model_file(request_.init));
+    const std::string origin = file.path().string();
+    std::string method = "unknown";
+    if (file.metadata().contains("cmunet")) {
+      const ModelInfo info = read_model_info(file);
+      method = info.method;
+      CMUNET_CHECK(info.unet.base_width == options_.unet.base_width, ErrorCode::kInvalidArgument, "[finetune] ", origin,
+                   " has base_width ", info.unet.base_width, " but model.base_width is ", options_.unet.base_width);
+      if (info.preprocessing != data_.preprocessing) {
+        log_warning("[finetune] ", origin, " was trained on differently preprocessed images than this store's");
+      }
+    }
+    // The last layer of pre-training rebuilds images; the segmentation head starts anew.
+    const LoadReport report = load_into(*unet, file, {"conv_last."});
+    log_info("initial weights from ", origin, ": ", report.loaded.size(), " tensors loaded, ", report.missing.size(),
+             " new, ", report.unused.size(), " unused, ", report.mismatched.size(), " of another shape");
+    if (report.loaded.empty()) {
+      throw Error(ErrorCode::kInvalidArgument, concat("[finetune] no tensor of ", origin, " fits this UNet"),
+                  "expected names such as down_conv1.double_conv.double_conv.0.weight");
+    }
+    init_report_ = {{"file", origin},
+                    {"method", method},
+                    {"loaded", report.loaded},
+                    {"new", report.missing},
+                    {"unused", report.unused},
+                    {"other_shape", report.mismatched}};
+  }
+
+  void run_epoch(const StopRequest& stop) {
+    const std::vector<std::int64_t> order =
+        Rng(options_.seed).fork(1000 + static_cast<std::uint64_t>(position_.epoch)).permutation(plan_.images);
+    while (position_.step_in_epoch < plan_.steps_per_epoch && position_.step < plan_.steps) {
+      const auto begin = static_cast<std::size_t>(position_.step_in_epoch * plan_.batch_size);
+      const auto end = std::min(order.size(), begin + static_cast<std::size_t>(plan_.batch_size));
+      train_step(std::span(order).subspan(begin, end - begin));
+      if (position_.step % plan_.validate_every == 0 || position_.step == plan_.steps) finish_period();
+      if (const std::string reason = stop.reason(); !reason.empty() && position_.step < plan_.steps) stop_now(reason);
+    }
+  }
+
+  void train_step(std::span<const std::int64_t> rows) {
+    throughput_.begin_step();
+    const double lr = learning_rate(plan_.schedule, position_.step);
+    const at::Tensor index = torch::tensor(std::vector<std::int64_t>(rows.begin(), rows.end())).to(device_);
+    const augment::Augmented batch = augment::augment(data_.train.images.index_select(0, index),
+                                                      data_.train.masks.index_select(0, index), options_.augment, rng_);
+    throughput_.data_done();
+    at::Tensor logits;
+    {
+      const Autocast autocast(options_.precision, device_);
+      logits = unet_->forward(batch.images);
+    }
+    const nn::SegmentationLoss loss = nn::segmentation_loss(logits.to(at::kFloat), batch.masks, options_.lambda_ce);
+    (loss.total * scale_.value()).backward();
+    const auto value = loss.total.item<double>();
+    check_finite(value, position_, lr, ids_of(rows));
+    if (scale_.unscale(unet_->parameters())) {
+      optimizer_.step(lr);
+    } else {
+      means_.add("skipped_steps", 1);
+    }
+    optimizer_.zero_grad();
+    means_.add("loss", value);
+    means_.add("loss_dice", loss.dice.item<double>());
+    means_.add("loss_cross_entropy", loss.cross_entropy.item<double>());
+    ++position_.step_in_epoch;
+    ++position_.step;
+    throughput_.end_step(static_cast<std::int64_t>(rows.size()));
+    if (observer_.on_step) {
+      observer_.on_step(make_event(position_, plan_.epochs, plan_.steps, value, lr, throughput_));
+    }
+  }
+
+  std::vector<std::string> ids_of(std::span<const std::int64_t> rows) const {
+    std::vector<std::string> ids;
+    for (const std::int64_t row : rows) ids.push_back(data_.train.ids[static_cast<std::size_t>(row)]);
+    return ids;
+  }
+
+  // One line of metrics.jsonl: training means since the last one, validation, and the checkpoint.
+  void finish_period() {
+    Json row = {{"epoch", position_.epoch + 1}, {"step", position_.step}};
+    row.update(means_.to_json());
+    means_.clear();
+    if (!data_.val.ids.empty()) {
+      const double dice = mean_dice(vessel_probability(unet_, data_.val.images), data_.val.masks);
+      row["val_dice"] = dice;
+      if (dice > best_dice_) {
+        best_dice_ = dice;
+        best_step_ = position_.step;
+        save_as("best.safetensors");
+      }
+    }
+    row["lr"] = learning_rate(plan_.schedule, position_.step - 1);
+    row["images_per_second"] = throughput_.images_per_second();
+    row["data_share"] = throughput_.data_share();
+    row["elapsed_s"] = throughput_.elapsed_s();
+    folder_->append_metrics(row);
+    save();
+    if (observer_.on_epoch) observer_.on_epoch(row);
+  }
+
+  void save_as(const char* name) {
+    ModelInfo info;
+    info.kind = "segmentation";
+    info.method = init_report_.is_object() ? init_report_.value("method", "unknown") : "supervised";
+    info.unet = options_.unet;
+    info.preprocessing = data_.preprocessing;
+    info.height = data_.height;
+    info.width = data_.width;
+    info.details = run_record("running");
+    save_model(folder_->checkpoint(name), unet_, info);
+  }
+
+  void save() {
+    NamedTensors tensors = state_of(*unet_);
+    const NamedTensors moments = optimizer_.state();
+    tensors.insert(tensors.end(), moments.begin(), moments.end());
+    Json state = state_json(position_, rng_, means_, optimizer_.step_count());
+    state["loss_scale"] = scale_.state();
+    state["best_dice"] = best_dice_;
+    state["best_step"] = best_step_;
+    state["init"] = init_report_;
+    save_state(folder_->state_file(), tensors, state);
+    save_as("last.safetensors");
+  }
+
+  void restore_state() {
+    const TrainingState saved = load_state(folder_->state_file());
+    load_exactly(*unet_, saved.file);
+    optimizer_.load(saved.file, json_get<std::int64_t>(saved.state, "optimizer_steps", "state"));
+    scale_.set_state(json_get<double>(saved.state, "loss_scale", "state"));
+    best_dice_ = json_get<double>(saved.state, "best_dice", "state");
+    best_step_ = json_get<std::int64_t>(saved.state, "best_step", "state");
+    init_report_ = json_get<Json>(saved.state, "init", "state");
+    restore(saved, position_, rng_, means_);
+    folder_->truncate_metrics(position_.step);
+    log_info("resuming after step ", position_.step, " of ", plan_.steps);
+  }
+
+  [[noreturn]] void stop_now(const std::string& reason) {
+    save();
+    folder_->write_run_json(run_record("stopped: " + reason));
+    throw Error(ErrorCode::kCancelled,
+                concat("[finetune] stopped by ", reason, " after step ", position_.step, " of ", plan_.steps,
+                       "; the state is saved"),
+                "continue with --resume");
+  }
+
+  Json run_record(const std::string& exit_reason) const {
+    Json record = {{"command", "finetune"},
+                   {"exit", exit_reason},
+                   {"epoch", position_.epoch},
+                   {"step", position_.step},
+                   {"steps", plan_.steps},
+                   {"images", plan_.images},
+                   {"image_ids", data_.train.ids},
+                   {"validation_images", data_.val.ids.size()},
+                   {"selected_by", data_.val.ids.empty() ? "last step" : "mean per-image Dice on val"},
+                   {"data_hashes", {data_.content_hash}},
+                   {"device", request_.device},
+                   {"threads", at::get_num_threads()},
+                   {"wall_s", throughput_.elapsed_s()},
+                   {"images_per_second", throughput_.images_per_second()},
+                   {"init", init_report_},
+                   {"config", options_json(options_)}};
+    if (best_step_ > 0) record.update({{"best_val_dice", best_dice_}, {"best_step", best_step_}});
+    return record;
+  }
+
+  const FinetuneOptions& options_;
+  const FinetuneRequest& request_;
+  const Observer& observer_;
+  at::Device device_;
+  LabelledData data_;
+  Plan plan_;
+  Json init_report_;
+  nn::UNet unet_;
+  std::optional<RunFolder> folder_;
+  Rng rng_;
+  AdamW optimizer_;
+  LossScale scale_;
+  Position position_;
+  Means means_;
+  Throughput throughput_;
+  double best_dice_ = -1;
+  std::int64_t best_step_ = 0;
+};
+
+}  // namespace
+
+void FinetuneOptions::check() const {
+  unet.check();
+  augment.check();
+  const auto require = [](bool ok, const char* key, const auto& value, const char* expected) {
+    CMUNET_CHECK(ok, ErrorCode::kInvalidArgument, "[config] finetune.", key, " is ", value, "; must be ", expected);
+  };
+  require(epochs > 0, "epochs", epochs, "positive");
+  require(steps >= 0, "steps", steps, "at least 0");
+  require(batch_size > 0, "batch_size", batch_size, "positive");
+  require(lr > 0, "lr", lr, "positive");
+  require(warmup_steps >= 0, "warmup_steps", warmup_steps, "at least 0");
+  require(weight_decay >= 0, "weight_decay", weight_decay, "at least 0");
+  require(lambda_ce >= 0, "lambda_ce", lambda_ce, "at least 0");
+  require(validate_every_steps >= 0, "validate_every_steps", validate_every_steps, "at least 0");
+  require(max_minutes >= 0, "max_minutes", max_minutes, "at least 0");
+}
+
+void describe(FinetuneOptions& o, Fields& f) {
+  f.add("model.base_width", o.unet.base_width, "channels of the first level; 64 in the paper");
+  f.add("finetune.epochs", o.epochs, "passes over the labelled images");
+  f.add("finetune.steps", o.steps, "optimiser steps; replaces epochs when positive");
+  f.add("finetune.batch_size", o.batch_size, "images per step");
+  f.add("finetune.lr", o.lr, "learning rate of Adam");
+  f.add("finetune.schedule", o.schedule, std::span(kScheduleNames), "of the learning rate");
+  f.add("finetune.warmup_steps", o.warmup_steps, "linear warm-up");
+  f.add("finetune.weight_decay", o.weight_decay, "decoupled; 0 is plain Adam");
+  f.add("finetune.lambda_ce", o.lambda_ce, "weight of cross-entropy beside soft Dice");
+  f.add("finetune.precision", o.precision, precision_names(), "arithmetic of the forward pass");
+  f.add("finetune.validate_every_steps", o.validate_every_steps, "0: after every epoch");
+  f.add("finetune.seed", o.seed, "seed of weights, label subset, order and augmentation");
+  f.add("finetune.max_minutes", o.max_minutes, "save and stop after this long, 0 for no limit");
+  augment::describe(o.augment, f);
+}
+
+at::Tensor vessel_probability(nn::UNet unet, const at::Tensor& images, std::int64_t batch_size) {
+  const torch::NoGradGuard no_grad;
+  const bool was_training = unet->is_training();
+  unet->eval();
+  std::vector<at::Tensor> parts;
+  for (const at::Tensor& batch : images.split(batch_size)) {
+    parts.push_back(torch::softmax(unet->forward(batch.to(at::kFloat)), 1).select(1, 1));
+  }
+  unet->train(was_training);
+  return torch::cat(parts);
+}
+
+double mean_dice(const at::Tensor& probability_nhw, const at::Tensor& target_nhw) {
+  const at::Tensor pred = probability_nhw > 0.5;
+  const at::Tensor target = target_nhw > 0;
+  const at::Tensor both = pred.logical_and(target).sum({1, 2}).to(at::kDouble);
+  const at::Tensor all = (pred.sum({1, 2}) + target.sum({1, 2})).to(at::kDouble);
+  return torch::where(all > 0, 2 * both / all.clamp_min(1), torch::ones_like(all)).mean().item<double>();
+}
+
+Json plan_finetune(const FinetuneOptions& options, const FinetuneRequest& request) {
+  options.check();
+  const Observer silent;
+  return Run(options, request, silent).plan();
+}
+
+Json finetune(const FinetuneOptions& options, const FinetuneRequest& request, const Observer& observer) {
+  options.check();
+  return Run(options, request, observer).execute();
+}
+
+}  // namespace cmunet::train

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmunet/train/precision.h"
+
+#include <ATen/autocast_mode.h>
+#include <torch/torch.h>
+#include <torch/version.h>
+
+#include <algorithm>
+#include <array>
+
+#include "cmunet/base/error.h"
+
+namespace cmunet::train {
+namespace {
+
+// PyTorch 2.4 replaced one function per device by one that takes the device.
+void set_autocast(bool cuda, bool enabled, at::ScalarType type) {
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
+  const auto device = cuda ? at::kCUDA : at::kCPU;
+  at::autocast::set_autocast_enabled(device, enabled);
+  at::autocast::set_autocast_dtype(device, type);
+#else
+  if (cuda) {
+    at::autocast::set_enabled(enabled);
+    at::autocast::set_autocast_gpu_dtype(type);
+  } else {
+    at::autocast::set_cpu_enabled(enabled);
+    at::autocast::set_autocast_cpu_dtype(type);
+  }
+#endif
+}
+
+constexpr std::array<std::pair<std::string_view, Precision>, 3> kPrecisionNames{
+    {{"fp32", Precision::kFp32}, {"bf16", Precision::kBf16}, {"fp16", Precision::kFp16}}};
+
+}  // namespace
+
+std::span<const std::pair<std::string_view, Precision>> precision_names() { return kPrecisionNames; }
+
+Autocast::Autocast(Precision precision, at::Device device)
+    : on_(precision != Precision::kFp32), cuda_(device.is_cuda()) {
+  if (on_) set_autocast(cuda_, true, precision == Precision::kBf16 ? at::kBFloat16 : at::kHalf);
+}
+
+Autocast::~Autocast() {
+  if (!on_) return;
+  set_autocast(cuda_, false, cuda_ ? at::kHalf : at::kBFloat16);
+  at::autocast::clear_cache();
+}
+
+bool LossScale::unscale(const std::vector<at::Tensor>& parameters) {
+  if (scale_ == 1.0) return true;
+  const torch::NoGradGuard no_grad;
+  at::Tensor finite = torch::ones({}, torch::TensorOptions(at::kBool).device(parameters.front().device()));
+  for (const at::Tensor& parameter : parameters) {
+    if (!parameter.grad().defined()) continue;
+    parameter.grad().div_(scale_);
+    finite = finite.logical_and(parameter.grad().isfinite().all());
+  }
+  if (!finite.item<bool>()) {
+    scale_ = std::max(1.0, scale_ / 2);
+    good_steps_ = 0;
+    return false;
+  }
+  if (++good_steps_ == 2000) {
+    scale_ *= 2;
+    good_steps_ = 0;
+  }
+  return true;
+}
+
+}  // namespace cmunet::train

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Mixed precision: autocast for the forward pass, and the loss scale that half precision needs.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
+
+#include <vector>
+
+#include "cmunet/train/pretrain.h"
+
+namespace cmunet::train {
+
+/// While it lives, operations that gain from it run in bf16 or fp16 on the device; does nothing for fp32.
+class Autocast {
+ public:
+  Autocast(Precision precision, at::Device device);
+  ~Autocast();
+  Autocast(const Autocast&) = delete;
+  Autocast& operator=(const Autocast&) = delete;
+
+ private:
+  bool on_;
+  bool cuda_;
+};
+
+/// Dynamic loss scaling: halves on overflow and skips that step, doubles after 2000 good steps. 1 unless fp16.
+class LossScale {
+ public:
+  explicit LossScale(Precision precision) : scale_(precision == Precision::kFp16 ? 65536.0 : 1.0) {}
+  double value() const { return scale_; }
+  /// Divides the gradients by the scale. @return false when one is not finite: skip the optimiser step.
+  bool unscale(const std::vector<at::Tensor>& parameters);
+  double state() const { return scale_; }
+  void set_state(double scale) { scale_ = scale; }
+
+ private:
+  double scale_;
+  int good_steps_ = 0;
+};
+
+}  // namespace cmunet::train

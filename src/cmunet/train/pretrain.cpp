@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmunet/train/pretrain.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <numeric>
+#include <optional>
+
+#include "cmunet/base/error.h"
+#include "cmunet/base/log.h"
+#include "cmunet/nn/count.h"
+#include "cmunet/train/precision.h"
+#include "cmunet/train/session.h"
+
+namespace cmunet::train {
+namespace {
+
+constexpr std::int64_t kPictureCount = 4;
+
+// Of activations kept for the backward pass: the UNet once, the second decoder, and the momentum encoder's while it runs.
+constexpr double kForwardPasses = 2.0;
+
+// The time axis of a run, from options and data.
+struct Plan {
+  std::int64_t images = 0, images_per_step = 0, steps_per_epoch = 0, steps = 0, epochs = 0;
+  ScheduleOptions schedule;
+};
+
+Plan make_plan(const PretrainOptions& o, std::int64_t images) {
+  Plan plan;
+  plan.images = images;
+  plan.images_per_step = std::int64_t{o.batch_size} * o.accumulate;
+  if (plan.images_per_step > images) {
+    log_warning("[pretrain] the batch of ", plan.images_per_step, " is larger than the set of ", images,
+                " images; every step uses all of them");
+    plan.images_per_step = images;
+  }
+  plan.steps_per_epoch = steps_per_epoch(images, plan.images_per_step);
+  plan.steps = o.steps > 0 ? o.steps : plan.steps_per_epoch * o.epochs;
+  plan.epochs = (plan.steps + plan.steps_per_epoch - 1) / plan.steps_per_epoch;
+  const double scaled = o.base_lr * static_cast<double>(plan.images_per_step) / 256;
+  plan.schedule = {.kind = Schedule::kCosine,
+                   .peak_lr = o.lr > 0 ? o.lr : scaled,
+                   .warmup_steps = std::llround(o.warmup_epochs * static_cast<double>(plan.steps_per_epoch)),
+                   .total_steps = plan.steps};
+  return plan;
+}
+
+Json options_json(PretrainOptions options) {
+  Fields fields;
+  describe(options, fields);
+  return fields.to_json();
+}
+
+// A run in progress: what is saved, and the two ends of the loop body.
+class Run {
+ public:
+  Run(const PretrainOptions& options, const PretrainRequest& request, const Observer& observer)
+      : options_(options), request_(request), observer_(observer), device_(parse_device(request.device)),
+        data_(load_training_data(request.stores, options.splits, device_)),
+        plan_(make_plan(options, data_.data.images.size(0))), method_(ssl::make_method(options.method, options.seed)),
+        rng_(Rng(options.seed).fork(1)), optimizer_(prepare_optimizer()), scale_(options.precision) {
+    CMUNET_CHECK(plan_.images >= 2, ErrorCode::kInvalidArgument, "[pretrain] there is ", plan_.images,
+                 " image; contrast needs at least 2");
+  }
+
+  Json execute() {
+    PretrainOptions described = options_;
+    Fields fields;
+    describe(described, fields);
+    folder_.emplace(request_.out, fields, request_.resume, request_.force);
+    if (request_.resume) restore_state();
+    const StopRequest stop(request_.stop_flag, options_.max_minutes, request_.out);
+    log_info("pre-training ", ssl::to_string(method_->kind()), " on ", plan_.images, " images of ", data_.height, "x",
+             data_.width, ": ", plan_.steps, " steps (", plan_.epochs, " epochs of ", plan_.steps_per_epoch,
+             "), peak learning rate ", plan_.schedule.peak_lr);
+    while (position_.step < plan_.steps) {
+      run_epoch(stop);
+      finish_epoch();
+    }
+    const Json record = run_record("finished");
+    folder_->write_run_json(record);
+    return record;
+  }
+
+  Json plan() {
+    const nn::ParameterCount parameters = nn::count_parameters("all", method_->module());
+    const std::int64_t view = options_.method.cm_unet.views.view_size;
+    const double activations = nn::activation_bytes(options_.method.unet, view, view) * kForwardPasses *
+                               static_cast<double>(std::min<std::int64_t>(options_.batch_size, plan_.images));
+    const double weights = 16.0 * static_cast<double>(parameters.trainable) + 4.0 * static_cast<double>(parameters.frozen);
+    const double data = static_cast<double>(data_.data.images.nbytes());
+    const double seconds = measure_step() * static_cast<double>(plan_.steps);
+    return {{"images", plan_.images},
+            {"steps", plan_.steps},
+            {"epochs", plan_.epochs},
+            {"steps_per_epoch", plan_.steps_per_epoch},
+            {"peak_lr", plan_.schedule.peak_lr},
+            {"parameters", {{"trainable", parameters.trainable}, {"frozen", parameters.frozen}}},
+            {"memory_estimate_gib", (activations + weights + data) / (1 << 30)},
+            {"expected_hours", seconds / 3600},
+            {"config", options_json(options_)}};
+  }
+
+ private:
+  // Seconds of one optimiser step, from a real one on at most four images after a first one that warms up.
+  double measure_step() {
+    const std::int64_t count = std::min<std::int64_t>(4, plan_.images_per_step);
+    std::vector<std::int64_t> rows(static_cast<std::size_t>(count));
+    std::iota(rows.begin(), rows.end(), std::int64_t{0});
+    train_step(rows);
+    throughput_ = Throughput();
+    train_step(rows);
+    return throughput_.seconds_per_step() * static_cast<double>(plan_.images_per_step) / static_cast<double>(count);
+  }
+
+  AdamW prepare_optimizer() {
+    method_->module().to(device_);
+    method_->module().train();
+    return AdamW(method_->module(), {.beta1 = options_.beta1,
+                                     .beta2 = options_.beta2,
+                                     .weight_decay = options_.weight_decay,
+                                     .decay_norms = options_.decay_norms});
+  }
+
+  // The batch order of an epoch depends on the seed and the epoch alone.
+  std::vector<std::int64_t> order_of_epoch() const {
+    return Rng(options_.seed).fork(1000 + static_cast<std::uint64_t>(position_.epoch)).permutation(plan_.images);
+  }
+
+  void run_epoch(const StopRequest& stop) {
+    const std::vector<std::int64_t> order = order_of_epoch();
+    while (position_.step_in_epoch < plan_.steps_per_epoch && position_.step < plan_.steps) {
+      const auto begin = static_cast<std::size_t>(position_.step_in_epoch * plan_.images_per_step);
+      const auto end = std::min(order.size(), begin + static_cast<std::size_t>(plan_.images_per_step));
+      train_step(std::span(order).subspan(begin, end - begin));
+      if (const std::string reason = stop.reason(); !reason.empty()) stop_now(reason);
+    }
+  }
+
+  void train_step(std::span<const std::int64_t> rows) {
+    throughput_.begin_step();
+    const double lr = learning_rate(plan_.schedule, position_.step);
+    double loss_sum = 0;
+    std::vector<std::string> ids;
+    const std::size_t per_pass = std::min(rows.size(), static_cast<std::size_t>(options_.batch_size));
+    const auto passes = static_cast<double>((rows.size() + per_pass - 1) / per_pass);
+    for (std::size_t first = 0; first < rows.size(); first += per_pass) {
+      const auto part = rows.subspan(first, std::min(per_pass, rows.size() - first));
+      if (part.size() < 2) continue;  // batch norm needs two; see steps_per_epoch
+      const at::Tensor index = torch::tensor(std::vector<std::int64_t>(part.begin(), part.end())).to(device_);
+      const std::vector<at::Tensor> inputs = method_->make_inputs(data_.data.images.index_select(0, index), rng_);
+      if (first == 0) throughput_.data_done();
+      ssl::Loss loss;
+      {
+        const Autocast autocast(options_.precision, device_);
+        loss = method_->loss(inputs);
+      }
+      (loss.total * (scale_.value() / passes)).backward();
+      loss_sum += loss.total.item<double>() / passes;
+      for (const auto& [name, value] : loss.parts) means_.add(name, value.item<double>());
+      for (const std::int64_t row : part) ids.push_back(data_.data.ids[static_cast<std::size_t>(row)]);
+    }
+    check_finite(loss_sum, position_, lr, ids);
+    if (scale_.unscale(method_->module().parameters())) {
+      optimizer_.step(lr);
+      method_->after_step();
+    } else {
+      means_.add("skipped_steps", 1);
+    }
+    optimizer_.zero_grad();
+    means_.add("loss", loss_sum);
+    ++position_.step_in_epoch;
+    ++position_.step;
+    throughput_.end_step(static_cast<std::int64_t>(rows.size()));
+    if (observer_.on_step) {
+      observer_.on_step(make_event(position_, plan_.epochs, plan_.steps, loss_sum, lr, throughput_));
+    }
+  }
+
+  void finish_epoch() {
+    const std::int64_t epoch = position_.epoch + 1;
+    Json row = {{"epoch", epoch}, {"step", position_.step}};
+    row.update(means_.to_json());
+    row["lr"] = learning_rate(plan_.schedule, position_.step - 1);
+    row["images_per_second"] = throughput_.images_per_second();
+    row["data_share"] = throughput_.data_share();
+    row["elapsed_s"] = throughput_.elapsed_s();
+    means_.clear();
+    ++position_.epoch;
+    position_.step_in_epoch = 0;
+    folder_->append_metrics(row);
+    if (observer_.on_epoch) observer_.on_epoch(row);
+    const bool last = position_.step >= plan_.steps;
+    if (observer_.on_picture && (last || epoch % options_.picture_every_epochs == 0)) show_pictures(epoch);
+    if (last || epoch % options_.save_every_epochs == 0) save();
+  }
+
+  // The same images and the same masks every time, so that pictures of different epochs compare.
+  void show_pictures(std::int64_t epoch) {
+    Rng rng = Rng(options_.seed).fork(2);
+    const at::Tensor images = data_.data.images.narrow(0, 0, std::min(kPictureCount, plan_.images));
+    const ssl::Pictures pictures = method_->pictures(method_->make_inputs(images, rng));
+    if (!pictures.reconstruction.defined()) return;
+    std::string number = std::to_string(epoch);
+    number.insert(0, number.size() < 4 ? 4 - number.size() : 0, '0');
+    observer_.on_picture("epoch-" + number,
+                         picture_strip({pictures.input, pictures.reconstruction, pictures.target}));
+  }
+
+  void save() {
+    NamedTensors tensors = state_of(method_->module());
+    const NamedTensors moments = optimizer_.state();
+    tensors.insert(tensors.end(), moments.begin(), moments.end());
+    Json state = state_json(position_, rng_, means_, optimizer_.step_count());
+    state["loss_scale"] = scale_.state();
+    save_state(folder_->state_file(), tensors, state);
+    ModelInfo info;
+    info.kind = "pretrained";
+    info.method = ssl::to_string(method_->kind());
+    info.unet = options_.method.unet;
+    info.preprocessing = data_.preprocessing;
+    info.height = data_.height;
+    info.width = data_.width;
+    info.details = run_record("running");
+    save_model(folder_->checkpoint("last.safetensors"), method_->unet(), info);
+  }
+
+  void restore_state() {
+    const TrainingState saved = load_state(folder_->state_file());
+    load_exactly(method_->module(), saved.file);
+    optimizer_.load(saved.file, json_get<std::int64_t>(saved.state, "optimizer_steps", "state"));
+    scale_.set_state(json_get<double>(saved.state, "loss_scale", "state"));
+    restore(saved, position_, rng_, means_);
+    folder_->truncate_metrics(position_.step);
+    log_info("resuming after step ", position_.step, " of ", plan_.steps);
+  }
+
+  [[noreturn]] void stop_now(const std::string& reason) {
+    save();
+    folder_->write_run_json(run_record("stopped: " + reason));
+    throw Error(ErrorCode::kCancelled,
+                concat("[pretrain] stopped by ", reason, " after step ", position_.step, " of ", plan_.steps,
+                       "; the state is saved"),
+                "continue with --resume");
+  }
+
+  Json run_record(const std::string& exit_reason) const {
+    Json modules = Json::array();
+    for (const auto& row : nn::count_children(method_->module())) {
+      modules.push_back({{"name", row.module}, {"trainable", row.trainable}, {"frozen", row.frozen}});
+    }
+    return {{"command", "pretrain"},
+            {"exit", exit_reason},
+            {"epoch", position_.epoch},
+            {"step", position_.step},
+            {"steps", plan_.steps},
+            {"images", plan_.images},
+            {"data_hashes", data_.content_hashes},
+            {"device", request_.device},
+            {"threads", at::get_num_threads()},
+            {"wall_s", throughput_.elapsed_s()},
+            {"images_per_second", throughput_.images_per_second()},
+            {"modules", modules},
+            {"config", options_json(options_)}};
+  }
+
+  const PretrainOptions& options_;
+  const PretrainRequest& request_;
+  const Observer& observer_;
+  at::Device device_;
+  TrainingData data_;
+  Plan plan_;
+  std::unique_ptr<ssl::Method> method_;
+  std::optional<RunFolder> folder_;
+  Rng rng_;
+  AdamW optimizer_;
+  LossScale scale_;
+  Position position_;
+  Means means_;
+  Throughput throughput_;
+};
+
+}  // namespace
+
+void PretrainOptions::check() const {
+  const auto require = [](bool ok, const char* key, const auto& value, const char* expected) {
+    CMUNET_CHECK(ok, ErrorCode::kInvalidArgument, "[config] pretrain.", key, " is ", value, "; must be ", expected);
+  };
+  require(epochs > 0, "epochs", epochs, "positive");
+  require(steps >= 0, "steps", steps, "at least 0");
+  require(batch_size >= 2, "batch_size", batch_size, "at least 2");
+  require(accumulate >= 1, "accumulate", accumulate, "at least 1");
+  require(base_lr > 0, "base_lr", base_lr, "positive");
+  require(lr >= 0, "lr", lr, "at least 0");
+  require(warmup_epochs >= 0, "warmup_epochs", warmup_epochs, "at least 0");
+  require(weight_decay >= 0, "weight_decay", weight_decay, "at least 0");
+  require(beta1 >= 0 && beta1 < 1, "beta1", beta1, "in [0, 1)");
+  require(beta2 >= 0 && beta2 < 1, "beta2", beta2, "in [0, 1)");
+  require(save_every_epochs > 0, "save_every_epochs", save_every_epochs, "positive");
+  require(picture_every_epochs > 0, "picture_every_epochs", picture_every_epochs, "positive");
+  require(max_minutes >= 0, "max_minutes", max_minutes, "at least 0");
+  const bool touches_held_out = splits.find("val") != std::string::npos || splits.find("test") != std::string::npos;
+  require(!touches_held_out, "splits", splits, "of pretrain and train: val and test stay unseen");
+}
+
+void describe(PretrainOptions& o, Fields& f) {
+  ssl::describe(o.method, f);
+  f.add("pretrain.epochs", o.epochs, "passes over the images");
+  f.add("pretrain.steps", o.steps, "optimiser steps; replaces epochs when positive");
+  f.add("pretrain.batch_size", o.batch_size, "images per forward pass, and keys of InfoNCE");
+  f.add("pretrain.accumulate", o.accumulate, "forward passes per optimiser step");
+  f.add("pretrain.base_lr", o.base_lr, "peak learning rate per 256 images");
+  f.add("pretrain.lr", o.lr, "peak learning rate itself when positive");
+  f.add("pretrain.warmup_epochs", o.warmup_epochs, "linear warm-up");
+  f.add("pretrain.weight_decay", o.weight_decay, "of AdamW, not on biases and norms");
+  f.add("pretrain.beta1", o.beta1, "of AdamW");
+  f.add("pretrain.beta2", o.beta2, "of AdamW");
+  f.add("pretrain.decay_norms", o.decay_norms, "decay batch-norm weights too");
+  f.add("pretrain.precision", o.precision, precision_names(), "arithmetic of the forward pass");
+  f.add("pretrain.splits", o.splits, "splits that are learnt from, comma-separated");
+  f.add("pretrain.seed", o.seed, "seed of weights, order, views and masks");
+  f.add("pretrain.max_minutes", o.max_minutes, "save and stop after this long, 0 for no limit");
+  f.add("pretrain.save_every_epochs", o.save_every_epochs, "how often the state is saved");
+  f.add("pretrain.picture_every_epochs", o.picture_every_epochs, "how often reconstructions are drawn");
+}
+
+Json plan_pretrain(const PretrainOptions& options, const PretrainRequest& request) {
+  options.check();
+  const Observer silent;
+  return Run(options, request, silent).plan();
+}
+
+Json pretrain(const PretrainOptions& options, const PretrainRequest& request, const Observer& observer) {
+  options.check();
+  return Run(options, request, observer).execute();
+}
+
+}  // namespace cmunet::train

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// The folder of one training run: config.toml, metrics.jsonl, events.out.tfevents.*, run.json, checkpoints/, pictures/.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "cmunet/base/config.h"
+#include "cmunet/base/json.h"
+#include "cmunet/train/tensorboard.h"
+
+namespace cmunet::train {
+
+class RunFolder {
+ public:
+  /// Opens a new or, with `resume`, an existing run folder.
+  /// @param fields  the resolved options; with `resume` they must equal those in config.toml, but for the keys
+  ///                whose names end in one of max_minutes, save_every_epochs, picture_every_epochs
+  /// @throws Error kInvalidArgument when the folder is not empty (without force or resume), or the options differ.
+  RunFolder(std::filesystem::path dir, const Fields& fields, bool resume, bool force);
+
+  const std::filesystem::path& dir() const { return dir_; }
+  std::filesystem::path checkpoint(const char* name) const { return dir_ / "checkpoints" / name; }
+  std::filesystem::path state_file() const { return checkpoint("last.state.safetensors"); }
+
+  /// Drops the lines of metrics.jsonl after `step`: a resumed run writes them again.
+  void truncate_metrics(std::int64_t step);
+  /// Appends one line to metrics.jsonl and its numbers to the event file. `row` has "epoch" and "step".
+  void append_metrics(const Json& row);
+  /// Writes run.json: version, start and end, device, threads, seed, exit reason. `details` is added to it.
+  void write_run_json(const Json& details) const;
+
+ private:
+  std::filesystem::path dir_;
+  std::unique_ptr<EventWriter> events_;
+};
+
+}  // namespace cmunet::train

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmunet/train/session.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <cmath>
+#include <sstream>
+
+#include "cmunet/base/error.h"
+
+namespace cmunet::train {
+
+std::vector<std::size_t> indices_of(const dataset::Store& store, const std::string& splits) {
+  std::vector<dataset::Split> wanted;
+  std::istringstream words(splits);
+  for (std::string word; std::getline(words, word, ',');) wanted.push_back(dataset::parse_split(word));
+  std::vector<std::size_t> indices;
+  for (std::size_t i = 0; i < store.records().size(); ++i) {
+    const auto split = store.records()[i].split;
+    if (std::find(wanted.begin(), wanted.end(), split) != wanted.end()) indices.push_back(i);
+  }
+  return indices;
+}
+
+TrainingData load_training_data(const std::vector<std::filesystem::path>& stores, const std::string& splits,
+                                at::Device device) {
+  CMUNET_CHECK(!stores.empty(), ErrorCode::kInvalidArgument, "[data] no store was given; expected --store DIR");
+  TrainingData result;
+  std::vector<at::Tensor> images;
+  for (const auto& path : stores) {
+    const dataset::Store store = dataset::Store::open(path);
+    const Json preprocessing = store.manifest().value("preprocessing", Json());
+    if (result.content_hashes.empty()) {
+      result.preprocessing = preprocessing;
+      result.height = store.height();
+      result.width = store.width();
+    }
+    CMUNET_CHECK(store.height() == result.height && store.width() == result.width, ErrorCode::kInvalidArgument,
+                 "[data] store ", path.string(), " holds ", store.height(), "x", store.width(), " images, the first ",
+                 result.height, "x", result.width, "; all must agree");
+    CMUNET_CHECK(preprocessing == result.preprocessing, ErrorCode::kInvalidArgument, "[data] store ", path.string(),
+                 " was prepared with other options than the first; prepare both with one --config");
+    result.content_hashes.push_back(store.content_hash());
+    const augment::DeviceStore part = augment::to_device(store, indices_of(store, splits), device);
+    if (part.ids.empty()) continue;
+    images.push_back(part.images);
+    result.data.ids.insert(result.data.ids.end(), part.ids.begin(), part.ids.end());
+  }
+  if (images.empty()) {
+    throw Error(ErrorCode::kInvalidArgument, concat("[data] the stores hold no image in the splits '", splits, "'"),
+                "cmunet info STORE shows what each split holds");
+  }
+  result.data.images = images.size() == 1 ? images[0] : torch::cat(images);
+  return result;
+}
+
+void Means::add(const std::string& name, double value) {
+  auto& [sum, count] = sums_[name];
+  sum += value;
+  ++count;
+}
+
+Json Means::to_json() const {
+  Json json = Json::object();
+  for (const auto& [name, entry] : sums_) json[name] = entry.first / static_cast<double>(entry.second);
+  return json;
+}
+
+Json Means::state() const {
+  Json json = Json::object();
+  for (const auto& [name, entry] : sums_) json[name] = {entry.first, entry.second};
+  return json;
+}
+
+void Means::set_state(const Json& state) {
+  sums_.clear();
+  for (const auto& [name, entry] : state.items()) {
+    sums_[name] = {entry.at(0).get<double>(), entry.at(1).get<std::int64_t>()};
+  }
+}
+
+Json state_json(const Position& position, const Rng& rng, const Means& means, std::int64_t optimizer_steps) {
+  return {{"epoch", position.epoch},
+          {"step_in_epoch", position.step_in_epoch},
+          {"step", position.step},
+          {"optimizer_steps", optimizer_steps},
+          {"rng", rng.state()},
+          {"means", means.state()}};
+}
+
+void restore(const TrainingState& saved, Position& position, Rng& rng, Means& means) {
+  const std::string origin = saved.file.path().string();
+  position = {json_get<std::int64_t>(saved.state, "epoch", origin),
+              json_get<std::int64_t>(saved.state, "step_in_epoch", origin),
+              json_get<std::int64_t>(saved.state, "step", origin)};
+  rng.set_state(json_get<Rng::State>(saved.state, "rng", origin));
+  means.set_state(json_get<Json>(saved.state, "means", origin));
+}
+
+std::int64_t steps_per_epoch(std::int64_t images, std::int64_t images_per_step) {
+  const std::int64_t rest = images % images_per_step;
+  // Batch norm over one image's embedding has no variance, so a last batch of one is left out.
+  return images / images_per_step + (rest > 1 ? 1 : 0);
+}
+
+StepEvent make_event(const Position& position, std::int64_t epochs, std::int64_t steps, double loss, double lr,
+                     const Throughput& throughput) {
+  return {position.epoch + 1,
+          epochs,
+          position.step,
+          steps,
+          loss,
+          lr,
+          throughput.images_per_second(),
+          throughput.data_share(),
+          throughput.seconds_per_step() * static_cast<double>(steps - position.step)};
+}
+
+image::ImageF picture_strip(const std::vector<at::Tensor>& rows) {
+  std::vector<at::Tensor> strips;
+  for (const at::Tensor& row : rows) {
+    strips.push_back(torch::cat(row.detach().to(at::kCPU, at::kFloat).squeeze(1).unbind(0), 1));  // [H, n·W]
+  }
+  const at::Tensor grid = torch::cat(strips, 0).contiguous();
+  image::ImageF strip(static_cast<int>(grid.size(0)), static_cast<int>(grid.size(1)));
+  std::copy_n(grid.data_ptr<float>(), strip.size(), strip.data());
+  return strip;
+}
+
+void check_finite(double loss, const Position& position, double lr, const std::vector<std::string>& ids) {
+  if (std::isfinite(loss)) return;
+  std::string list;
+  for (std::size_t i = 0; i < ids.size() && i < 8; ++i) list += (i == 0 ? "" : ", ") + ids[i];
+  if (ids.size() > 8) list += concat(" and ", ids.size() - 8, " more");
+  throw Error(ErrorCode::kNumeric,
+              concat("[train] the loss is ", loss, " at epoch ", position.epoch + 1, ", step ", position.step,
+                     ", learning rate ", lr, ", images ", list),
+              "lower the learning rate; the last checkpoint is kept");
+}
+
+}  // namespace cmunet::train

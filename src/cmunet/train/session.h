@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// What pre-training and fine-tuning share: data from stores, position in time, saving, resuming, stopping.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "cmunet/augment/batch.h"
+#include "cmunet/base/random.h"
+#include "cmunet/dataset/store.h"
+#include "cmunet/train/checkpoint.h"
+#include "cmunet/train/control.h"
+#include "cmunet/train/optimizer.h"
+#include "cmunet/train/run_folder.h"
+
+namespace cmunet::train {
+
+/// Images of some splits of one or more stores, on the training device.
+struct TrainingData {
+  augment::DeviceStore data;
+  Json preprocessing;                     ///< of the first store
+  int height = 0, width = 0;
+  std::vector<std::string> content_hashes;  ///< of the stores, for the record
+};
+
+/// The indices of a store's records in the given splits ("pretrain,train"). @throws Error kInvalidArgument.
+std::vector<std::size_t> indices_of(const dataset::Store& store, const std::string& splits);
+
+/// Loads the given splits of all stores.
+/// @throws Error kInvalidArgument when the stores differ in size or preprocessing, or nothing is left.
+TrainingData load_training_data(const std::vector<std::filesystem::path>& stores, const std::string& splits,
+                                at::Device device);
+
+/// Where a run stands. `epoch` counts from 0 while running.
+struct Position {
+  std::int64_t epoch = 0;
+  std::int64_t step_in_epoch = 0;
+  std::int64_t step = 0;
+};
+
+/// Running means of a step's numbers over an epoch; saved with the state, so a resumed epoch reports the same.
+class Means {
+ public:
+  void add(const std::string& name, double value);
+  /// {name: mean}; empty when nothing was added.
+  Json to_json() const;
+  void clear() { sums_.clear(); }
+  Json state() const;
+  void set_state(const Json& state);
+
+ private:
+  std::map<std::string, std::pair<double, std::int64_t>> sums_;
+};
+
+/// Everything of a state file that is no tensor.
+Json state_json(const Position& position, const Rng& rng, const Means& means, std::int64_t optimizer_steps);
+
+/// Reads it back. @throws Error kCorrupt.
+void restore(const TrainingState& saved, Position& position, Rng& rng, Means& means);
+
+/// Optimiser steps per epoch; the last, smaller batch counts, unless it would hold a single image.
+std::int64_t steps_per_epoch(std::int64_t images, std::int64_t images_per_step);
+
+/// One progress event.
+StepEvent make_event(const Position& position, std::int64_t epochs, std::int64_t steps, double loss, double lr,
+                     const Throughput& throughput);
+
+/// Several [n, 1, H, W] tensors as one picture: a row per tensor, images side by side.
+image::ImageF picture_strip(const std::vector<at::Tensor>& rows);
+
+/// @throws Error kNumeric unless `loss` is finite; the message names epoch, step, learning rate and image ids.
+void check_finite(double loss, const Position& position, double lr, const std::vector<std::string>& ids);
+
+}  // namespace cmunet::train

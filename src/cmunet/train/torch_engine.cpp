@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmunet/train/torch_engine.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "cmunet/base/error.h"
+#include "cmunet/train/control.h"
+
+namespace cmunet::train {
+namespace {
+
+constexpr std::size_t kMaxBatch = 8;
+
+std::int64_t padding_to_stride(std::int64_t size) {
+  return (nn::kTotalStride - size % nn::kTotalStride) % nn::kTotalStride;
+}
+
+class TorchEngine : public engine::Engine {
+ public:
+  TorchEngine(Model model, at::Device device) : model_(std::move(model)), device_(device) {
+    CMUNET_CHECK(model_.info.unet.in_channels == 1 && model_.info.unet.classes == 2, ErrorCode::kUnsupported,
+                 "[engine] the model has ", model_.info.unet.in_channels, " input channels and ",
+                 model_.info.unet.classes, " classes; expected 1 and 2");
+    model_.unet->to(device_);
+    model_.unet->eval();
+  }
+
+  std::string name() const override { return concat("libtorch ", device_.str(), " fp32"); }
+
+  std::vector<image::ImageF> vessel_probability(std::span<const image::ImageF> images) override {
+    std::vector<image::ImageF> results;
+    results.reserve(images.size());
+    for (std::size_t first = 0; first < images.size();) {
+      std::size_t last = first + 1;  // one batch: neighbours of one size
+      while (last < images.size() && last - first < kMaxBatch && images[last].height() == images[first].height() &&
+             images[last].width() == images[first].width()) {
+        ++last;
+      }
+      run_batch(images.subspan(first, last - first), results);
+      first = last;
+    }
+    return results;
+  }
+
+ private:
+  void run_batch(std::span<const image::ImageF> images, std::vector<image::ImageF>& results) {
+    const torch::NoGradGuard no_grad;
+    const std::int64_t height = images.front().height(), width = images.front().width();
+    CMUNET_CHECK(height > 0 && width > 0, ErrorCode::kInvalidArgument, "[engine] an image is empty");
+    const auto count = static_cast<std::int64_t>(images.size());
+    at::Tensor batch = torch::empty({count, 1, height, width});
+    for (std::int64_t i = 0; i < count; ++i) {
+      const image::ImageF& picture = images[static_cast<std::size_t>(i)];
+      std::memcpy(batch[i].data_ptr<float>(), picture.data(), picture.size() * sizeof(float));
+    }
+    const std::int64_t pad_y = padding_to_stride(height), pad_x = padding_to_stride(width);
+    if (pad_y + pad_x > 0) {
+      // Replication works for images smaller than the padding too; reflection would not.
+      batch = torch::nn::functional::pad(
+          batch, torch::nn::functional::PadFuncOptions({0, pad_x, 0, pad_y}).mode(torch::kReplicate));
+    }
+    const at::Tensor probability = torch::softmax(model_.unet->forward(batch.to(device_)), 1)
+                                       .select(1, 1)
+                                       .slice(1, 0, height)
+                                       .slice(2, 0, width)
+                                       .to(at::kCPU)
+                                       .contiguous();  // [N, H, W]
+    for (std::int64_t i = 0; i < count; ++i) {
+      image::ImageF& result = results.emplace_back(static_cast<int>(height), static_cast<int>(width));
+      std::memcpy(result.data(), probability[i].data_ptr<float>(), result.size() * sizeof(float));
+      result.spacing_mm = images[static_cast<std::size_t>(i)].spacing_mm;
+    }
+  }
+
+  Model model_;
+  at::Device device_;
+};
+
+}  // namespace
+
+std::shared_ptr<engine::Engine> make_torch_engine(Model model, const std::string& device) {
+  return std::make_shared<TorchEngine>(std::move(model), parse_device(device));
+}
+
+}  // namespace cmunet::train

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "cmunet/base/error.h"
+#include "cmunet/base/file.h"
+#include "cmunet/train/checkpoint.h"
+#include "cmunet/train/control.h"
+#include "cmunet/train/finetune.h"
+#include "cmunet/train/optimizer.h"
+#include "cmunet/train/run_folder.h"
+#include "cmunet/train/session.h"
+#include "cmunet/train/tensorboard.h"
+
+namespace cmunet::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+class TrainFiles : public ::testing::Test {
+ protected:
+  TrainFiles() {
+    dir = fs::temp_directory_path() / concat("cmunet_train_", ::getpid());
+    fs::remove_all(dir);
+    fs::create_directories(dir);
+  }
+  ~TrainFiles() override { fs::remove_all(dir); }
+
+  static ErrorCode code_of(const std::function<void()>& action) {
+    try {
+      action();
+    } catch (const Error& e) {
+      return e.code();
+    }
+    ADD_FAILURE() << "no Error was thrown";
+    return ErrorCode::kInternal;
+  }
+
+  fs::path dir;
+};
+
+ModelInfo small_info() {
+  ModelInfo info;
+  info.kind = "segmentation";
+  info.method = "supervised";
+  info.unet = {1, 2, 2};
+  info.preprocessing = Json::object();
+  info.height = info.width = 32;
+  info.details = {{"step", 7}};
+  return info;
+}
+
+TEST(Schedule, WarmUpThenCosine) {
+  const ScheduleOptions s{.peak_lr = 2e-3, .warmup_steps = 40, .total_steps = 300};
+  EXPECT_DOUBLE_EQ(learning_rate(s, 0), 2e-7);
+  EXPECT_NEAR(learning_rate(s, 20), 0.5 * (2e-3 + 2e-7), 1e-12);
+  EXPECT_DOUBLE_EQ(learning_rate(s, 40), 2e-3);
+  EXPECT_NEAR(learning_rate(s, 170), 1e-3, 1e-12);  // half of the cosine
+  EXPECT_NEAR(learning_rate(s, 300), 0, 1e-15);
+}
+
+TEST(Schedule, ConstantStaysAfterWarmUp) {
+  const ScheduleOptions s{.kind = Schedule::kConstant, .peak_lr = 1e-3, .warmup_steps = 0, .total_steps = 10};
+  EXPECT_DOUBLE_EQ(learning_rate(s, 0), 1e-3);
+  EXPECT_DOUBLE_EQ(learning_rate(s, 1000), 1e-3);
+}
+
+TEST(AdamWDecay, SparesBiasesAndNorms) {
+  nn::UNet unet(nn::UNetOptions{1, 2, 2});
+  const torch::NoGradGuard no_grad;
+  for (auto& parameter : unet->parameters()) {
+    parameter.fill_(1);
+    parameter.mutable_grad() = torch::zeros_like(parameter);
+  }
+  AdamW(*unet, {.weight_decay = 0.5}).step(0.1);
+  for (const auto& item : unet->named_parameters()) {
+    const bool decays = item.value().dim() > 1;
+    EXPECT_FLOAT_EQ(item.value().view({-1})[0].item<float>(), decays ? 0.95F : 1.0F) << item.key();
+  }
+}
+
+TEST(StepsPerEpoch, KeepsTheLastBatchUnlessItIsASingleImage) {
+  EXPECT_EQ(steps_per_epoch(1372, 256), 6);
+  EXPECT_EQ(steps_per_epoch(18, 18), 1);
+  EXPECT_EQ(steps_per_epoch(9, 4), 2);
+  EXPECT_EQ(steps_per_epoch(10, 4), 3);
+  EXPECT_EQ(steps_per_epoch(1, 1), 1);
+}
+
+TEST(MeanDice, PerImageWithEmptyImages) {
+  auto probability = torch::zeros({3, 2, 2});
+  auto target = torch::zeros({3, 2, 2}, torch::kUInt8);
+  probability[0][0][0] = 0.9;  // image 0: one of two found: 2·1 / (1 + 2)
+  target[0][0][0] = 1;
+  target[0][1][1] = 1;
+  probability[1][0][0] = 0.9;  // image 1: nothing to find: 0; image 2: both empty: 1
+  EXPECT_NEAR(mean_dice(probability, target), (2.0 / 3 + 0 + 1) / 3, 1e-12);
+}
+
+TEST(Means, AverageAndSurviveSaving) {
+  Means means;
+  means.add("loss", 1);
+  means.add("loss", 4);
+  Means copy;
+  copy.set_state(means.state());
+  copy.add("loss", 4);
+  EXPECT_DOUBLE_EQ(copy.to_json()["loss"].get<double>(), 3);
+}
+
+TEST(CheckFinite, NamesEpochStepRateAndImages) {
+  check_finite(1.0, {}, 0.1, {});
+  try {
+    check_finite(std::nan(""), {4, 1, 77}, 0.25, {"a7", "b9"});
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::kNumeric);
+    for (const char* word : {"epoch 5", "step 77", "0.25", "a7, b9"}) {
+      EXPECT_NE(std::string(e.what()).find(word), std::string::npos) << word << " in " << e.what();
+    }
+  }
+}
+
+TEST(ParseDevice, KnowsCpuAndRefusesNonsense) {
+  EXPECT_TRUE(parse_device("cpu").is_cpu());
+  EXPECT_THROW(parse_device("gpu"), Error);
+  EXPECT_THROW(parse_device("meta"), Error);
+}
+
+TEST(TensorBoard, MaskedCrcOfTheKnownVector) {
+  // CRC-32C of "123456789" is 0xe3069283 (RFC 3720); then TFRecord's mask.
+  const std::uint32_t crc = 0xe3069283U;
+  EXPECT_EQ(masked_crc32c("123456789"), ((crc >> 15) | (crc << 17)) + 0xa282ead8U);
+}
+
+TEST_F(TrainFiles, EventFileHasWholeRecords) {
+  EventWriter(dir).scalars(3, {{"loss", 0.5}, {"lr", 1e-3}});
+  const std::string bytes = read_file(fs::directory_iterator(dir)->path());
+  std::size_t offset = 0;
+  int records = 0;
+  while (offset < bytes.size()) {
+    std::uint64_t length = 0;
+    std::uint32_t length_crc = 0, data_crc = 0;
+    ASSERT_LE(offset + 16, bytes.size());
+    std::memcpy(&length, bytes.data() + offset, 8);
+    std::memcpy(&length_crc, bytes.data() + offset + 8, 4);
+    EXPECT_EQ(length_crc, masked_crc32c(std::string_view(bytes).substr(offset, 8)));
+    std::memcpy(&data_crc, bytes.data() + offset + 12 + length, 4);
+    EXPECT_EQ(data_crc, masked_crc32c(std::string_view(bytes).substr(offset + 12, length)));
+    offset += 16 + length;
+    ++records;
+  }
+  EXPECT_EQ(offset, bytes.size());
+  EXPECT_EQ(records, 2);  // the version and the scalars
+  EXPECT_NE(bytes.find("brain.Event:2"), std::string::npos);
+}
+
+TEST_F(TrainFiles, ModelRoundTrip) {
+  nn::UNet unet(nn::UNetOptions{1, 2, 2});
+  save_model(dir / "m.safetensors", unet, small_info());
+  const Model model = load_model(dir / "m.safetensors");
+  EXPECT_EQ(model.info.unet, small_info().unet);
+  EXPECT_EQ(model.info.details["step"], 7);
+  const auto a = state_of(*unet), b = state_of(*model.unet);
+  for (std::size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(a[i].second.equal(b[i].second)) << a[i].first;
+}
+
+TEST_F(TrainFiles, AModelOfAnotherArchitectureOrVersionIsRefused) {
+  nn::UNet unet(nn::UNetOptions{1, 2, 2});
+  auto info = small_info();
+  info.unet.base_width = 4;  // says 4, holds 2
+  save_model(dir / "m.safetensors", unet, info);
+  EXPECT_EQ(code_of([&] { load_model(dir / "m.safetensors"); }), ErrorCode::kCorrupt);
+  Json newer = {{"format", "cmunet-model"}, {"version", 99}};
+  save_tensors(dir / "n.safetensors", state_of(*unet), {{"cmunet", newer.dump()}});
+  EXPECT_EQ(code_of([&] { load_model(dir / "n.safetensors"); }), ErrorCode::kUnsupported);
+  save_tensors(dir / "o.safetensors", state_of(*unet), {});
+  EXPECT_EQ(code_of([&] { load_model(dir / "o.safetensors"); }), ErrorCode::kCorrupt);
+  EXPECT_EQ(code_of([&] { load_model(dir / "absent"); }), ErrorCode::kNotFound);
+  EXPECT_EQ(code_of([&] { load_model(dir); }), ErrorCode::kNotFound);
+}
+
+TEST_F(TrainFiles, LoadIntoReportsEveryTensor) {
+  nn::UNet small(nn::UNetOptions{1, 2, 2}), other(nn::UNetOptions{1, 3, 2});
+  save_tensors(dir / "w.safetensors", state_of(*other, ""), {});
+  const SafetensorsFile file = SafetensorsFile::open(dir / "w.safetensors");
+  const LoadReport all = load_into(*small, file);
+  EXPECT_EQ(all.mismatched, (std::vector<std::string>{"conv_last.weight", "conv_last.bias"}));
+  EXPECT_TRUE(all.missing.empty());
+  const LoadReport skipped = load_into(*small, file, {"conv_last."});
+  EXPECT_EQ(skipped.missing, (std::vector<std::string>{"conv_last.weight", "conv_last.bias"}));
+  EXPECT_TRUE(small->named_parameters()["up_conv1.up_sample.bias"].equal(
+      other->named_parameters()["up_conv1.up_sample.bias"]));
+  torch::nn::Linear stranger(2, 2);
+  EXPECT_TRUE(load_into(*stranger, file).loaded.empty());
+  EXPECT_EQ(load_into(*stranger, file).unused.size(), file.tensors().size());
+}
+
+TEST_F(TrainFiles, ADamagedStateFallsBackToThePreviousOne) {
+  const fs::path path = dir / "last.state.safetensors";
+  const auto one = torch::full({8}, 1.0), two = torch::full({8}, 2.0);
+  save_state(path, {{"t", one}}, {{"step", 1}});
+  save_state(path, {{"t", two}}, {{"step", 2}});
+  EXPECT_EQ(load_state(path).state["step"], 2);
+  std::string bytes = read_file(path);
+  bytes[bytes.size() - 3] = static_cast<char>(bytes[bytes.size() - 3] ^ 0x40);  // one bit of the last tensor
+  std::ofstream(path, std::ios::binary) << bytes;
+  const TrainingState older = load_state(path);
+  EXPECT_EQ(older.state["step"], 1);
+  EXPECT_TRUE(to_tensor(older.file.at("t")).equal(one));
+  fs::remove(path);  // as after a crash between the two names
+  EXPECT_EQ(load_state(path).state["step"], 1);
+  EXPECT_EQ(code_of([&] { load_state(dir / "none.safetensors"); }), ErrorCode::kNotFound);
+}
+
+TEST_F(TrainFiles, ARunFolderIsNotOverwrittenAndResumesOnlyWithTheSameOptions) {
+  double lr = 0.1;
+  double max_minutes = 0;
+  Fields fields;
+  fields.add("finetune.lr", lr, "rate");
+  fields.add("finetune.max_minutes", max_minutes, "limit");
+  const fs::path run = dir / "run";
+  {
+    RunFolder folder(run, fields, false, false);
+    folder.append_metrics({{"epoch", 1}, {"step", 10}, {"loss", 0.5}});
+    folder.append_metrics({{"epoch", 2}, {"step", 20}, {"loss", 0.4}});
+    std::ofstream(run / "metrics.jsonl", std::ios::app) << R"({"epoch": 3, "st)";  // cut by a crash
+    folder.truncate_metrics(10);
+    EXPECT_EQ(Json::parse(read_file(run / "metrics.jsonl"))["step"], 10);
+  }
+  EXPECT_EQ(code_of([&] { RunFolder(run, fields, false, false); }), ErrorCode::kInvalidArgument);
+  max_minutes = 5;
+  EXPECT_NO_THROW(RunFolder(run, fields, true, false));
+  lr = 0.2;
+  EXPECT_EQ(code_of([&] { RunFolder(run, fields, true, false); }), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code_of([&] { RunFolder(dir / "none", fields, true, false); }), ErrorCode::kNotFound);
+  RunFolder forced(run, fields, false, true);
+  EXPECT_FALSE(fs::exists(run / "metrics.jsonl"));
+}
+
+TEST(StopRequest, KnowsFlagTimeAndFile) {
+  std::atomic<bool> flag{false};
+  const fs::path dir = fs::temp_directory_path() / concat("cmunet_stop_", ::getpid());
+  fs::create_directories(dir);
+  const StopRequest stop(&flag, 0, dir);
+  EXPECT_EQ(stop.reason(), "");
+  std::ofstream(dir / "stop") << "x";
+  EXPECT_EQ(stop.reason(), "stop file");
+  flag = true;
+  EXPECT_EQ(stop.reason(), "signal");
+  const StopRequest timed(nullptr, 1e-9, dir / "none");
+  std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_EQ(timed.reason(), "max_minutes");
+  fs::remove_all(dir);
+}
+
+}  // namespace
+}  // namespace cmunet::train
