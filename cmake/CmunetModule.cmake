@@ -1,7 +1,7 @@
 # One CMake target per module: cmunet_<name>, alias cmunet::<name>.
 #
 #   cmunet_module(image
-#     HEADERS image.h resize.h          # public contracts; each is compiled alone by the lint
+#     HEADERS image.h resize.h          # public contracts; in the torch-free half each is compiled alone
 #     SOURCES resize.cpp
 #     DEPS base                         # modules it may include: the floor plan, checked by tools/lint.py
 #     LINK opencv_core                  # third party, private to the module
@@ -12,6 +12,9 @@
 
 set(CMUNET_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor -Wold-style-cast
     -Woverloaded-virtual -Wdouble-promotion)
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 14)
+  list(APPEND CMUNET_WARNINGS -Wno-restrict)  # sees an overlap in every `"text" + std::string(…)` (GCC bug 105651)
+endif()
 if(CMUNET_WERROR)
   list(APPEND CMUNET_WARNINGS -Werror)
 endif()
@@ -39,6 +42,8 @@ function(cmunet_module name)
   if(M_TORCH)
     target_link_libraries(${target} PUBLIC cmunet_torch)
     target_precompile_headers(${target} REUSE_FROM cmunet_torch_pch)
+  else()
+    set_target_properties(${target} PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON)
   endif()
   if(CMUNET_TESTS AND M_TESTS)
     add_executable(${target}_test ${M_TESTS})

@@ -82,7 +82,7 @@ std::string section_of(const std::string& name) { return name.substr(0, name.rfi
 
 }  // namespace
 
-void Fields::add(std::string name, bool& value, std::string help) {
+void Fields::add(const std::string& name, bool& value, std::string help) {
   fields_.push_back({name, std::move(help),
                      [name, &value](const Json& json, const std::string& origin) {
                        if (!json.is_boolean()) wrong_type(name, json, "true or false", origin);
@@ -91,7 +91,7 @@ void Fields::add(std::string name, bool& value, std::string help) {
                      [&value]() -> Json { return value; }});
 }
 
-void Fields::add(std::string name, int& value, std::string help) {
+void Fields::add(const std::string& name, int& value, std::string help) {
   fields_.push_back({name, std::move(help),
                      [name, &value](const Json& json, const std::string& origin) {
                        value = checked_integer<int>(name, json, origin);
@@ -99,7 +99,7 @@ void Fields::add(std::string name, int& value, std::string help) {
                      [&value]() -> Json { return value; }});
 }
 
-void Fields::add(std::string name, std::int64_t& value, std::string help) {
+void Fields::add(const std::string& name, std::int64_t& value, std::string help) {
   fields_.push_back({name, std::move(help),
                      [name, &value](const Json& json, const std::string& origin) {
                        value = checked_integer<std::int64_t>(name, json, origin);
@@ -107,7 +107,7 @@ void Fields::add(std::string name, std::int64_t& value, std::string help) {
                      [&value]() -> Json { return value; }});
 }
 
-void Fields::add(std::string name, std::uint64_t& value, std::string help) {
+void Fields::add(const std::string& name, std::uint64_t& value, std::string help) {
   fields_.push_back({name, std::move(help),
                      [name, &value](const Json& json, const std::string& origin) {
                        value = checked_integer<std::uint64_t>(name, json, origin);
@@ -115,7 +115,7 @@ void Fields::add(std::string name, std::uint64_t& value, std::string help) {
                      [&value]() -> Json { return value; }});
 }
 
-void Fields::add(std::string name, double& value, std::string help) {
+void Fields::add(const std::string& name, double& value, std::string help) {
   fields_.push_back({name, std::move(help),
                      [name, &value](const Json& json, const std::string& origin) {
                        if (!json.is_number()) wrong_type(name, json, "a number", origin);
@@ -126,7 +126,7 @@ void Fields::add(std::string name, double& value, std::string help) {
                      [&value]() -> Json { return value; }});
 }
 
-void Fields::add(std::string name, std::string& value, std::string help) {
+void Fields::add(const std::string& name, std::string& value, std::string help) {
   fields_.push_back({name, std::move(help),
                      [name, &value](const Json& json, const std::string& origin) {
                        if (!json.is_string()) wrong_type(name, json, "a text in quotes", origin);

@@ -33,15 +33,15 @@ class Fields {
     std::function<Json()> get;
   };
 
-  void add(std::string name, bool& value, std::string help);
-  void add(std::string name, int& value, std::string help);
-  void add(std::string name, std::int64_t& value, std::string help);
-  void add(std::string name, std::uint64_t& value, std::string help);
-  void add(std::string name, double& value, std::string help);
-  void add(std::string name, std::string& value, std::string help);
+  void add(const std::string& name, bool& value, std::string help);
+  void add(const std::string& name, int& value, std::string help);
+  void add(const std::string& name, std::int64_t& value, std::string help);
+  void add(const std::string& name, std::uint64_t& value, std::string help);
+  void add(const std::string& name, double& value, std::string help);
+  void add(const std::string& name, std::string& value, std::string help);
   /// A closed choice, written in the file as one of `names` (a table that outlives this object).
   template <typename Enum>
-  void add(std::string name, Enum& value,
+  void add(const std::string& name, Enum& value,
            std::span<const std::pair<std::string_view, std::type_identity_t<Enum>>> names, std::string help);
 
   const std::vector<Field>& all() const { return fields_; }
@@ -69,7 +69,7 @@ Json load_toml(const std::filesystem::path& path);
                                    const std::string& origin);
 
 template <typename Enum>
-void Fields::add(std::string name, Enum& value,
+void Fields::add(const std::string& name, Enum& value,
                  std::span<const std::pair<std::string_view, std::type_identity_t<Enum>>> names, std::string help) {
   help += " (one of:";
   for (const auto& row : names) help.append(" ").append(row.first);

@@ -1,0 +1,38 @@
+# The front door; the build itself is CMake (CMakePresets.json).
+#   make demo          install what is missing, build, make a small data set, train on it, evaluate, write a report
+#   make test          install what is missing, build, run every test
+#   make lint          floor plan, file heads, links, formatting
+#   make check         make test, then sanitizers and clang-tidy
+#   make format        write the sources as clang-format 14 does
+#   make install-deps  install what building needs (apt; asks for sudo when you are not root)
+#   make clean         remove what was built; runs/ stays
+SHELL := /bin/bash
+.PHONY: demo build test check lint format docs install-deps clean
+
+demo: build
+	build/release/bin/cmunet demo --out runs/demo
+
+build: install-deps
+	cmake --preset release -DCMUNET_TESTS=OFF
+	cmake --build --preset release --parallel $$(tools/build_jobs.sh)
+
+test:
+	tools/check.sh
+
+check:
+	tools/check.sh --sanitizers
+
+lint:
+	python3 tools/lint.py
+
+format:
+	clang-format-14 -i $$(find src tests bench -name '*.h' -o -name '*.cpp')
+
+docs: build
+	tools/make_cli_reference.sh build/release/bin/cmunet
+
+install-deps:
+	tools/install-deps.sh
+
+clean:
+	rm -rf build

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# What CI runs, and `make test`: installs what is missing, builds everything, runs every test, says how it went.
+#   tools/check.sh               release build, all tests (unit, parity, integration, lint)
+#   tools/check.sh --sanitizers  then also the torch-free half under ASan + UBSan, TSan and clang-tidy
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+with_sanitizers=0
+case "${1:-}" in
+  "") ;;
+  --sanitizers) with_sanitizers=1 ;;
+  *) echo "check: unknown option $1" >&2; exit 2 ;;
+esac
+
+tools/install-deps.sh --with-tests
+jobs=$(tools/build_jobs.sh)
+
+cmake --preset release -DCMUNET_TESTS=ON
+cmake --build --preset release --parallel "$jobs"
+
+# ctest prints its summary last: passed and failed, times per label, the names of what failed.
+status=0
+ctest --preset release --parallel "$(nproc)" || status=$?
+
+if [ $with_sanitizers -eq 1 ]; then
+  for preset in asan tsan tidy; do
+    echo "== $preset"
+    cmake --preset $preset
+    cmake --build --preset $preset --parallel "$jobs"
+    if [ $preset != tidy ]; then ctest --preset $preset --parallel "$(nproc)" || status=$?; fi
+  done
+fi
+
+if [ $status -eq 0 ]; then echo "check: everything passed"; else echo "check: FAILED, see the list above"; fi
+exit $status
