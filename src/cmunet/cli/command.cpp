@@ -3,12 +3,14 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <iostream>
 #include <new>
+#include <string_view>
 
 #include "cmunet/base/error.h"
 #include "cmunet/base/log.h"
@@ -53,6 +55,13 @@ int hand_over(const std::string& program, char** argv) {
               "this command needs " + program + "; build with -DCMUNET_TORCH=ON");
 }
 
+// True when `flag` stands among the arguments, as "--flag" or "--flag=…".
+bool has_flag(int argc, char** argv, std::string_view flag) {
+  return std::any_of(argv + 1, argv + argc, [flag](std::string_view argument) {
+    return argument.starts_with(flag) && (argument.size() == flag.size() || argument[flag.size()] == '=');
+  });
+}
+
 }  // namespace
 
 std::string program_folder() {
@@ -83,6 +92,9 @@ int run_program(int argc, char** argv, const char* description, std::span<const 
       app.add_subcommand(name, summary);
     }
     for (const Command& command : commands) {
+      const bool is_elsewhere = command.elsewhere_flag != nullptr && argc > 1 &&
+                                std::strcmp(argv[1], command.name) == 0 && has_flag(argc, argv, command.elsewhere_flag);
+      if (is_elsewhere) return hand_over(other_program, argv);
       CLI::App* sub = app.add_subcommand(command.name, command.summary);
       sub->footer(kDisclaimer);
       add_common_flags(*sub, common);

@@ -29,10 +29,13 @@ struct Command {
   const char* name;
   const char* summary;
   void (*add)(CLI::App& app, const CommonOptions& common);
+  /// A flag ("--model") with which the other program runs this command, under the same name; null for never.
+  const char* elsewhere_flag = nullptr;
 };
 
 /// Parses the command line, runs the command, turns every error into one line on stderr and an exit status.
 /// @param elsewhere  commands that `other_program` (found beside this one) runs; may be empty
+/// @param other_program  its arguments are this one's, unchanged
 int run_program(int argc, char** argv, const char* description, std::span<const Command> commands,
                 std::span<const std::pair<const char*, const char*>> elsewhere = {}, const char* other_program = "");
 

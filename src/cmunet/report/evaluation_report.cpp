@@ -63,12 +63,12 @@ void add_distributions(Page& page, const Evaluation& evaluation) {
   page.heading("Distributions");
   page.paragraph("Each dot is an image. Box: quartiles and median; diamond: mean; whiskers: furthest value within 1.5 "
                  "interquartile ranges.");
-  for (std::size_t m = 0; m < kPrimaryMeasures; ++m) {
+  for (const Measure& measure : kMeasures) {
     DistributionPlot plot;
-    plot.axis.label = kMeasures[m].name;
+    plot.axis.label = measure.name;
     DistributionPlot::Group& group = plot.groups.emplace_back();
     for (const ImageResult& result : evaluation.images) {
-      group.values.push_back(result.metrics.*kMeasures[m].value);
+      group.values.push_back(result.metrics.*measure.value);
       group.labels.push_back(result.id);
     }
     page.svg(distribution_plot(plot));

@@ -32,13 +32,15 @@ p { margin: 8px 0 14px; max-width: 78ch; overflow-wrap: anywhere; }
 .notice { display: inline-block; margin: 14px 0 0; padding: 3px 12px; border: 1px solid var(--line);
   border-radius: 999px; background: var(--paper); color: var(--muted); font-size: 13px; }
 .facts { display: flex; flex-wrap: wrap; gap: 12px; margin: 24px 0 8px; }
-.fact { flex: 1 1 150px; max-width: 270px; background: var(--paper); border: 1px solid var(--line); border-radius: 10px; padding: 12px 16px; }
+.fact { flex: 1 1 150px; max-width: 270px;
+  background: var(--paper); border: 1px solid var(--line); border-radius: 10px; padding: 12px 16px; }
 .fact .name { color: var(--muted); font-size: 13px; }
 .fact .value { font-size: 26px; font-weight: 650; line-height: 1.3; font-variant-numeric: tabular-nums; }
 .fact .note { color: var(--muted); font-size: 12.5px; font-variant-numeric: tabular-nums; }
 .keys { display: flex; flex-wrap: wrap; gap: 6px 22px; margin: 8px 0 14px; padding: 0; list-style: none; }
 .keys svg { width: 14px; height: 14px; margin-right: 7px; vertical-align: -2px; }
-.scroll { overflow: auto; max-height: 640px; background: var(--paper); border: 1px solid var(--line);
+.scroll { overflow: auto; max-height: 640px; width: fit-content; min-width: min(100%, 420px); max-width: 100%;
+  background: var(--paper); border: 1px solid var(--line);
   border-radius: 10px; margin: 10px 0 18px; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 14px; }
 caption { text-align: left; padding: 10px 14px 4px; color: var(--muted); }
@@ -76,7 +78,7 @@ footer p { border-top: 1px solid var(--line); padding-top: 14px; max-width: none
   :root { color-scheme: light; }
   body { background: #ffffff; font-size: 12px; }
   header, main, footer { max-width: none; padding: 0; }
-  .scroll { max-height: none; overflow: visible; }
+  .scroll { max-height: none; max-width: none; overflow: visible; }
   th { position: static; } th button::after { content: none; }
   .plots { grid-template-columns: 1fr 1fr; } .pictures { grid-template-columns: 1fr 1fr 1fr; }
   h2, h3 { break-after: avoid; } tr { break-inside: avoid; }

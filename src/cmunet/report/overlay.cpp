@@ -65,8 +65,8 @@ image::Image<std::uint8_t> to_grey8(const ImageF& image) {
   std::transform(image.begin(), image.end(), out.begin(),
                  [low = static_cast<double>(low), range](float value) -> std::uint8_t {
                    if (!std::isfinite(value)) return 0;
-                   const double share = (static_cast<double>(value) - low) / range;
-                   return static_cast<std::uint8_t>(std::lround(255.0 * (range > 0 ? std::clamp(share, 0.0, 1.0) : 0.5)));
+                   const double share = range > 0 ? (static_cast<double>(value) - low) / range : 0.5;
+                   return static_cast<std::uint8_t>(std::lround(255.0 * std::clamp(share, 0.0, 1.0)));
                  });
   return out;
 }

@@ -45,7 +45,9 @@ TEST(Text, FixedNumbers) {
 }
 
 TEST(Text, ExactNumbersReadBack) {
-  for (const double value : {0.1, 1.0 / 3, 1e-300, 123456789.123, 0.0}) EXPECT_EQ(std::stod(format_exact(value)), value);
+  for (const double value : {0.1, 1.0 / 3, 1e-300, 123456789.123, 0.0}) {
+    EXPECT_EQ(std::stod(format_exact(value)), value);
+  }
   EXPECT_EQ(format_exact(kNaN), "nan");
 }
 
@@ -118,7 +120,8 @@ TEST(Table, SettingsAreDotted) {
 }
 
 TEST(WellFormed, Fails) {
-  for (const char* bad : {"<a>", "<a></b>", "a & b", "<a x=1></a>", "<a x=\"1\" x=\"2\"></a>", "</a>", "<a x=\"<\"/>"}) {
+  for (const char* bad : {"<a>", "<a></b>", "a & b", "<a x=1></a>", "<a x=\"1\" x=\"2\"></a>", "</a>",
+                          "<a x=\"<\"/>"}) {
     EXPECT_NE(WellFormed::problem_of(bad), "") << bad;
   }
   EXPECT_EQ(WellFormed::problem_of("<a x=\"&lt;\"><b/>&#39;</a>"), "");

@@ -63,7 +63,8 @@ std::vector<LineChart> training_charts(std::span<const Json> rows) {
   std::vector<LineChart> charts;
   for (const std::string& key : keys) {
     const Family family = family_of(key);
-    auto chart = std::find_if(charts.begin(), charts.end(), [&](const LineChart& c) { return c.title == family.title; });
+    auto chart =
+        std::find_if(charts.begin(), charts.end(), [&](const LineChart& c) { return c.title == family.title; });
     if (chart == charts.end()) {
       LineChart fresh;
       fresh.title = family.title;
