@@ -61,8 +61,9 @@ std::vector<Fact> headline(const Evaluation& evaluation) {
 
 void add_distributions(Page& page, const Evaluation& evaluation) {
   page.heading("Distributions");
-  page.paragraph("Each dot is an image. Box: quartiles and median; diamond: mean; whiskers: furthest value within 1.5 "
-                 "interquartile ranges.");
+  page.paragraph(
+      "Each dot is an image. Box: quartiles and median; diamond: mean; whiskers: furthest value within 1.5 "
+      "interquartile ranges.");
   for (const Measure& measure : kMeasures) {
     DistributionPlot plot;
     plot.axis.label = measure.name;
@@ -266,13 +267,15 @@ std::string evaluation_html(const Evaluation& evaluation, std::span<const Exampl
   Page page(content.head);
   page.facts(headline(evaluation));
   page.heading("Summary");
-  page.paragraph(concat("Per-image means over ", evaluation.images.size(), " images, with standard deviation and 95 % "
+  page.paragraph(concat("Per-image means over ", evaluation.images.size(),
+                        " images, with standard deviation and 95 % "
                         "confidence interval of the mean. ↑ higher is better, ↓ lower is better. A value is undefined "
                         "when a mask that it needs has no vessel; such images are counted, never averaged."));
   page.table(summary_table(evaluation));
   page.subheading("For comparison with published tables");
-  page.paragraph("The CM-UNet paper pools pixels over batches and uses the soft skeleton on binary masks: compare its "
-                 "Dice and IoU with the pooled values, its Cl-Dice with soft clDice.");
+  page.paragraph(
+      "The CM-UNet paper pools pixels over batches and uses the soft skeleton on binary masks: compare its "
+      "Dice and IoU with the pooled values, its Cl-Dice with soft clDice.");
   page.table(comparison_table(evaluation));
   add_distributions(page, evaluation);
   add_diameters(page, evaluation);
@@ -286,8 +289,8 @@ std::string evaluation_html(const Evaluation& evaluation, std::span<const Exampl
   return page.str();
 }
 
-void write_evaluation(const std::filesystem::path& dir, const Evaluation& evaluation,
-                      std::span<const Example> examples, const EvaluationPage& page) {
+void write_evaluation(const std::filesystem::path& dir, const Evaluation& evaluation, std::span<const Example> examples,
+                      const EvaluationPage& page) {
   const std::string html = evaluation_html(evaluation, examples, page);
   prepare_output_folder(dir, true);
   write_file_atomic(dir / "evaluation.csv", to_csv(image_table(evaluation)));

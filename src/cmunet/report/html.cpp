@@ -161,10 +161,10 @@ void Page::colour_keys(std::span<const ColourKey> keys) {
   begin_row(Row::kNone);
   body_ += "<ul class=\"keys\">\n";
   for (const ColourKey& key : keys) {
-    body_ += concat("<li><svg viewBox=\"0 0 14 14\" aria-hidden=\"true\"><rect width=\"14\" height=\"14\" rx=\"3\" "
-                    "fill=\"rgb(",
-                    int{key.colour.r}, ",", int{key.colour.g}, ",", int{key.colour.b}, ")\"/></svg>", escape(key.name),
-                    "</li>\n");
+    body_ += concat(
+        "<li><svg viewBox=\"0 0 14 14\" aria-hidden=\"true\"><rect width=\"14\" height=\"14\" rx=\"3\" "
+        "fill=\"rgb(",
+        int{key.colour.r}, ",", int{key.colour.g}, ",", int{key.colour.b}, ")\"/></svg>", escape(key.name), "</li>\n");
   }
   body_ += "</ul>\n";
 }
@@ -191,8 +191,7 @@ void Page::picture(const image::Image<std::uint8_t>& grey, std::string_view capt
 
 std::string Page::str() const {
   const std::string script_source = is_sortable_ ? concat("; script-src 'nonce-", kNonce, "'") : "";
-  const std::string script =
-      is_sortable_ ? concat("<script nonce=\"", kNonce, "\">", kSortScript, "</script>\n") : "";
+  const std::string script = is_sortable_ ? concat("<script nonce=\"", kNonce, "\">", kSortScript, "</script>\n") : "";
   const std::string made_by = concat("cmunet ", kVersion, head_.date.empty() ? "" : " · ", head_.date);
   return concat("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n",
                 "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; "

@@ -15,7 +15,7 @@ using image::ImageRgb;
 using image::Mask;
 using image::Rgb;
 
-constexpr double kTint = 0.4;       // of the vessel's inside: the contrast medium stays visible
+constexpr double kTint = 0.4;        // of the vessel's inside: the contrast medium stays visible
 constexpr double kErrorTint = 0.75;  // errors are what is looked for
 constexpr Rgb kNoImage{40, 40, 40};
 

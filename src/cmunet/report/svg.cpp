@@ -115,8 +115,8 @@ std::string line_chart(const LineChart& chart) {
   std::vector<LegendEntry> legend;
   for (const Series& series : chart.series) {
     check_lengths(series.x.size(), series.y.size(), 0, "line_chart");
-    const bool band_ok = series.lower.size() == series.upper.size() &&
-                         (series.lower.empty() || series.lower.size() == series.x.size());
+    const bool band_ok =
+        series.lower.size() == series.upper.size() && (series.lower.empty() || series.lower.size() == series.x.size());
     CMUNET_CHECK(band_ok, ErrorCode::kInvalidArgument, "[line_chart] series '", series.name, "' has ", series.x.size(),
                  " points, ", series.lower.size(), " lower and ", series.upper.size(), " upper bounds");
     all_x = joined(all_x, series.x);
@@ -172,8 +172,8 @@ std::string bland_altman_plot(const BlandAltmanPlot& plot) {
   check_lengths(plot.means.size(), plot.differences.size(), plot.labels.size(), "bland_altman_plot");
   Canvas canvas(kPlotWidth_px, 430, plot.title);
   const std::vector<double> all_y = joined(plot.differences, {plot.bias, plot.lower_limit, plot.upper_limit, 0.0});
-  const Frame frame = make_frame(canvas, range_of(plot.means, plot.x, 6), plot.x, range_of(all_y, plot.y, 6), plot.y,
-                                 96);
+  const Frame frame =
+      make_frame(canvas, range_of(plot.means, plot.x, 6), plot.x, range_of(all_y, plot.y, 6), plot.y, 96);
   draw_axes(canvas, frame, plot.x, plot.y);
   canvas.line(frame.left, frame.y(0), frame.right, frame.y(0), kInkStroke);
   canvas.begin_clip(frame);
@@ -184,14 +184,14 @@ std::string bland_altman_plot(const BlandAltmanPlot& plot) {
     const char* name;
     bool is_limit;
   };
-  const Level levels[] = {{plot.upper_limit, "+1.96 sd", true}, {plot.bias, "bias", false},
-                          {plot.lower_limit, "-1.96 sd", true}};
+  const Level levels[] = {
+      {plot.upper_limit, "+1.96 sd", true}, {plot.bias, "bias", false}, {plot.lower_limit, "-1.96 sd", true}};
   for (const Level& level : levels) {
     const double y = frame.y(level.value);
     if (!std::isfinite(y)) continue;
     canvas.line(frame.left, y, frame.right, y,
-                solid_stroke_of(1) + (level.is_limit ? R"( stroke-width="1.5" stroke-dasharray="7 4")"
-                                                     : R"( stroke-width="2")"));
+                solid_stroke_of(1) +
+                    (level.is_limit ? R"( stroke-width="1.5" stroke-dasharray="7 4")" : R"( stroke-width="2")"));
     canvas.text(frame.right + 6, y + 4, concat(level.name, " ", format_fixed(level.value, 2)), Anchor::kStart);
   }
   return canvas.str();

@@ -74,8 +74,8 @@ std::string scatter_plot(const ScatterPlot& plot);
 /// Difference against mean of two measurements (Bland and Altman, 1986). The statistics are the caller's.
 struct BlandAltmanPlot {
   std::string title;
-  Axis x;                           ///< mean of both
-  Axis y;                           ///< difference
+  Axis x;  ///< mean of both
+  Axis y;  ///< difference
   std::vector<double> means;
   std::vector<double> differences;
   std::vector<std::string> labels;  ///< tooltips; empty, or one per point

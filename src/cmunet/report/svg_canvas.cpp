@@ -57,9 +57,7 @@ double nice_log_bound(double value, bool up) {
   return (below == kFactors.rend() ? 1.0 : *below) * power;
 }
 
-std::string tooltip_of(std::string_view text) {
-  return text.empty() ? "/>" : "><title>" + escape(text) + "</title>";
-}
+std::string tooltip_of(std::string_view text) { return text.empty() ? "/>" : "><title>" + escape(text) + "</title>"; }
 
 // Closes an element that may hold a tooltip.
 std::string closing(const char* name, std::string_view tooltip) {

@@ -29,9 +29,8 @@ SortedGroup sorted(const Group& group, const Axis& axis) {
                group.labels.size(), " labels; expected one length (or no labels)");
   std::vector<std::size_t> order(group.values.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::erase_if(order, [&](std::size_t i) {
-    return !std::isfinite(group.values[i]) || (axis.log && group.values[i] <= 0);
-  });
+  std::erase_if(order,
+                [&](std::size_t i) { return !std::isfinite(group.values[i]) || (axis.log && group.values[i] <= 0); });
   std::stable_sort(order.begin(), order.end(),
                    [&](std::size_t a, std::size_t b) { return group.values[a] < group.values[b]; });
   SortedGroup out;
@@ -117,8 +116,7 @@ void draw_histogram(Canvas& canvas, const std::vector<double>& values, Frame fra
     const double x1 = std::max(frame.x(edges[b]), frame.left);
     const double x2 = std::min(frame.x(edges[b + 1]), frame.right);
     const double y = frame.y(counts[b]);
-    canvas.rectangle(x1 + 0.5, y, std::max(0.5, x2 - x1 - 1), frame.bottom - y,
-                     fill_of(0) + R"( fill-opacity="0.75")",
+    canvas.rectangle(x1 + 0.5, y, std::max(0.5, x2 - x1 - 1), frame.bottom - y, fill_of(0) + R"( fill-opacity="0.75")",
                      concat(format_exact(edges[b]), " to ", format_fixed(edges[b + 1], 4), ": ", counts[b]));
   }
   canvas.line(frame.left, frame.bottom, frame.right, frame.bottom, kInkStroke);

@@ -35,9 +35,12 @@ std::string markdown_cell(std::string_view text) {
   std::string out;
   for (const char c : text) {
     if (std::string_view("\\|`*_[]#~").find(c) != std::string_view::npos) out += '\\';
-    if (c == '<') out += "&lt;";
-    else if (c == '&') out += "&amp;";
-    else out += c == '\n' || c == '\r' ? ' ' : c;
+    if (c == '<')
+      out += "&lt;";
+    else if (c == '&')
+      out += "&amp;";
+    else
+      out += c == '\n' || c == '\r' ? ' ' : c;
   }
   return out;
 }
@@ -130,8 +133,10 @@ Json to_json(const Table& table) {
     for (std::size_t c = 0; c < row.size(); ++c) {
       const auto* number = std::get_if<double>(&row[c]);
       Json& value = object[table.columns()[c].title];
-      if (number != nullptr && !std::isfinite(*number)) value = nullptr;
-      else std::visit([&value](const auto& v) { value = v; }, row[c]);
+      if (number != nullptr && !std::isfinite(*number))
+        value = nullptr;
+      else
+        std::visit([&value](const auto& v) { value = v; }, row[c]);
     }
     rows.push_back(std::move(object));
   }

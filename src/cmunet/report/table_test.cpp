@@ -120,8 +120,8 @@ TEST(Table, SettingsAreDotted) {
 }
 
 TEST(WellFormed, Fails) {
-  for (const char* bad : {"<a>", "<a></b>", "a & b", "<a x=1></a>", "<a x=\"1\" x=\"2\"></a>", "</a>",
-                          "<a x=\"<\"/>"}) {
+  for (const char* bad :
+       {"<a>", "<a></b>", "a & b", "<a x=1></a>", "<a x=\"1\" x=\"2\"></a>", "</a>", "<a x=\"<\"/>"}) {
     EXPECT_NE(WellFormed::problem_of(bad), "") << bad;
   }
   EXPECT_EQ(WellFormed::problem_of("<a x=\"&lt;\"><b/>&#39;</a>"), "");

@@ -81,8 +81,10 @@ class WellFormed {
     seen.push_back(name);
     while (problem_.empty() && at_ < text_.size() && text_[at_] != '"') {
       if (text_[at_] == '<') return fail("< in attribute " + name);
-      if (text_[at_] == '&') step_reference();
-      else ++at_;
+      if (text_[at_] == '&')
+        step_reference();
+      else
+        ++at_;
     }
     if (problem_.empty() && !take("\"")) fail("attribute not closed: " + name);
   }
