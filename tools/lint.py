@@ -145,8 +145,26 @@ def read_modules(lint):
     return modules
 
 
+def check_map(lint, modules):
+    """The table of HACKING.md, rows | floor | `module` | purpose | may include | …, says what DEPS says."""
+    path = Path("HACKING.md")
+    if path not in lint.files:
+        return
+    shown = {}
+    for number, line in enumerate(lint.text(path).splitlines(), 1):
+        row = re.match(r"\| *\w+ *\| *`(\w+)` *\|[^|]*\|([^|]*)\|", line)
+        if row:
+            shown[row[1]] = (number, set(re.findall(r"[a-z_]\w*", row[2])))
+    for name, module in modules.items():
+        number, deps = shown.get(name, (1, None))
+        if deps != module.deps:
+            listed = ", ".join(sorted(module.deps)) or "–"
+            lint.report(path, number, f"the row of `{name}` must say that it may include {listed}")
+
+
 def check_floor_plan(lint):
     modules = read_modules(lint)
+    check_map(lint, modules)
     for path in lint.sources:
         inside = path.parts[2:] if path.parts[:2] == ("src", "cmunet") else ()
         is_test = path.stem.endswith("_test") or path.parts[0] == "tests"

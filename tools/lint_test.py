@@ -16,7 +16,10 @@ CLEAN = {
     "CMakeLists.txt": "project(cmunet VERSION 0.1.0 LANGUAGES CXX)\n",
     "README.md": "See [the map](HACKING.md#floors), [a site](https://example.org/x) and [below](#below).\n"
                  "```\n[not a link](nowhere.md)\n```\nNor is `[this](nowhere.md)`.\n",
-    "HACKING.md": "[back](./README.md \"title\")\n",
+    "HACKING.md": "[back](./README.md \"title\")\n\n"
+                  "| floor | module | purpose | may include |\n|---|---|---|---|\n"
+                  "| 0 | `base` | errors | – |\n| 1 | `image` | pixels | base |\n| 2 | `codec` | files | base, image |\n"
+                  "| 3 | `dataset` | stores | base, codec |\n| 1T | `nn` | nets | base |\n",
     "src/cmunet/CMakeLists.txt": "set(modules base image)\nif(IMAGING)\n  list(APPEND modules codec)\nendif()\n"
                                  "list(APPEND modules dataset nn)\n",
     "src/cmunet/base/CMakeLists.txt": "# DEPS nothing\ncmunet_module(base\n  HEADERS version.h\n  SOURCES a.cpp)\n",
@@ -80,6 +83,8 @@ VIOLATIONS = [
     ("dead link with an anchor", "HACKING.md", "[gone](docs/gone.md#part)\n", "leads nowhere"),
     ("empty file name", "src/cmunet/base/string_utils.h", SPDX + "#pragma once\n", "says nothing"),
     ("empty folder name", "src/cmunet/helpers/x.md", "text\n", "says nothing"),
+    ("stale map", "src/cmunet/image/CMakeLists.txt", "cmunet_module(image SOURCES b.cpp TESTS b_test.cpp)\n",
+     "row of `image` must say that it may include –"),
     ("two versions", "CMakeLists.txt", "project(cmunet VERSION 0.2.0)\n", "kVersion differs"),
 ]
 REPLACED = ("CMakeLists.txt",)
