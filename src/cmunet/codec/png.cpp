@@ -64,6 +64,10 @@ void read_header(Reader& r) {
   png_read_info(r.png, r.info);
   png_get_IHDR(r.png, r.info, &r.width, &r.height, &r.bits, &r.colour, &r.interlace, nullptr, nullptr);
   if (r.colour == PNG_COLOR_TYPE_PALETTE) png_get_PLTE(r.png, r.info, &r.colours, &r.colour_count);
+}
+
+/// Takes the memory of a row, so the size must have been checked.
+void start_rows(Reader& r) {
   if (r.interlace != PNG_INTERLACE_NONE) png_set_interlace_handling(r.png);
   png_read_update_info(r.png, r.info);
 }
@@ -164,6 +168,7 @@ Raster decode_png(std::span<const std::byte> bytes, const std::string& origin) {
 
   require(guarded(reader, read_header));
   Raster raster = describe_raster(reader, origin);
+  require(guarded(reader, start_rows));
   const std::size_t stride = png_get_rowbytes(reader.png, reader.info);
   const auto height = static_cast<std::size_t>(raster.height);
   if (reader.interlace == PNG_INTERLACE_NONE) {

@@ -19,8 +19,8 @@ struct Raster {
   int width = 0;
   int channels = 1;  ///< 1 grey or index, 2 grey + alpha, 3 RGB, 4 RGB + alpha
   int bit_depth = 8;
-  int max_value = 255;         ///< the stored value of full brightness
-  bool white_is_zero = false;  ///< TIFF's inverted grey
+  int max_value = 255;                               ///< the stored value of full brightness
+  bool white_is_zero = false;                        ///< TIFF's inverted grey
   std::vector<std::array<std::uint8_t, 3>> palette;  ///< not empty: one channel of indices into it
   /// Readers append row by row, so that a header alone cannot take the memory of the picture it promises.
   std::vector<std::uint16_t> samples;
