@@ -1,1 +1,0 @@
-#include "cmunet/image/image.h"
