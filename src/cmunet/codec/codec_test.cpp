@@ -4,12 +4,16 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <jpeglib.h>
 #include <png.h>
 #include <tiffio.h>
 
+// jpeglib.h uses FILE and size_t without including what declares them.
+// clang-format off
+#include <cstdio>
+#include <jpeglib.h>
+// clang-format on
+
 #include <algorithm>
-#include <cstdio>  // before jpeglib.h, which uses FILE without including it
 #include <cstdlib>
 #include <cstring>
 #include <vector>

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // libjpeg reports errors by longjmp; see png.cpp for how memory is kept safe. Its warnings, such as a file that ends
 // early, are damage here: a picture that is half grey must not be trained on.
-#include <jerror.h>
+
+// jpeglib.h uses FILE and size_t without including what declares them.
+// clang-format off
+#include <cstdio>
 #include <jpeglib.h>
+#include <jerror.h>
+// clang-format on
 
 #include <csetjmp>
-#include <cstdio>  // before jpeglib.h, which uses FILE without including it
 #include <cstring>
 
 #include "cmunet/codec/raster.h"
