@@ -18,7 +18,8 @@ CLEAN = {
                  "```\n[not a link](nowhere.md)\n```\nNor is `[this](nowhere.md)`.\n",
     "HACKING.md": "[back](./README.md \"title\")\n\n"
                   "| floor | module | purpose | may include |\n|---|---|---|---|\n"
-                  "| 0 | `base` | errors | – |\n| 1 | `image` | pixels | base |\n| 2 | `codec` | files | base, image |\n"
+                  "| 0 | `base` | errors | – |\n| 1 | `image` | pixels | base |\n"
+                  "| 2 | `codec` | files | base, image |\n"
                   "| 3 | `dataset` | stores | base, codec |\n| 1T | `nn` | nets | base |\n",
     "src/cmunet/CMakeLists.txt": "set(modules base image)\nif(IMAGING)\n  list(APPEND modules codec)\nendif()\n"
                                  "list(APPEND modules dataset nn)\n",
