@@ -13,7 +13,7 @@
 #include "cmunet/report/overlay.h"
 #include "cmunet/report/svg.h"
 #include "cmunet/report/text.h"
-#include "cmunet/stats/stats.h"
+#include "cmunet/stats/agreement.h"
 
 namespace cmunet::report {
 namespace {
@@ -105,12 +105,12 @@ std::string scatter_of(const Diameters& diameters) {
   plot.y_values = diameters.pred_px;
   plot.labels = diameters.ids;
   plot.identity_line = true;
-  const auto line = stats::linear_regression(diameters.target_px, diameters.pred_px);
-  const auto correlation = stats::pearson(diameters.target_px, diameters.pred_px);
+  const stats::Line line = stats::regression(diameters.target_px, diameters.pred_px);
+  const double r = stats::pearson(diameters.target_px, diameters.pred_px);
   plot.regression = ScatterPlot::Line{line.slope, line.intercept};
   const char* sign = line.intercept < 0 ? " - " : " + ";
   plot.regression_name = concat("y = ", format_fixed(line.slope, 2), " x", sign,
-                                format_fixed(std::abs(line.intercept), 2), ", r = ", format_fixed(correlation.r, 2));
+                                format_fixed(std::abs(line.intercept), 2), ", r = ", format_fixed(r, 2));
   return scatter_plot(plot);
 }
 
@@ -124,10 +124,10 @@ std::string agreement_of(const Diameters& diameters) {
     plot.differences.push_back(diameters.pred_px[i] - diameters.target_px[i]);
   }
   plot.labels = diameters.ids;
-  const auto agreement = stats::bland_altman(diameters.pred_px, diameters.target_px);
+  const stats::Agreement agreement = stats::bland_altman(diameters.pred_px, diameters.target_px);
   plot.bias = agreement.bias;
-  plot.lower_limit = agreement.lower;
-  plot.upper_limit = agreement.upper;
+  plot.lower_limit = agreement.lower_limit;
+  plot.upper_limit = agreement.upper_limit;
   return bland_altman_plot(plot);
 }
 
@@ -263,30 +263,30 @@ Json evaluation_json(const Evaluation& evaluation, const Json& source) {
 }
 
 std::string evaluation_html(const Evaluation& evaluation, std::span<const Example> examples,
-                            const EvaluationPage& content) {
-  Page page(content.head);
-  page.facts(headline(evaluation));
-  page.heading("Summary");
-  page.paragraph(concat("Per-image means over ", evaluation.images.size(),
+                            const EvaluationPage& page) {
+  Page html(page.head);
+  html.facts(headline(evaluation));
+  html.heading("Summary");
+  html.paragraph(concat("Per-image means over ", evaluation.images.size(),
                         " images, with standard deviation and 95 % "
                         "confidence interval of the mean. ↑ higher is better, ↓ lower is better. A value is undefined "
                         "when a mask that it needs has no vessel; such images are counted, never averaged."));
-  page.table(summary_table(evaluation));
-  page.subheading("For comparison with published tables");
-  page.paragraph(
+  html.table(summary_table(evaluation));
+  html.subheading("For comparison with published tables");
+  html.paragraph(
       "The CM-UNet paper pools pixels over batches and uses the soft skeleton on binary masks: compare its "
       "Dice and IoU with the pooled values, its Cl-Dice with soft clDice.");
-  page.table(comparison_table(evaluation));
-  add_distributions(page, evaluation);
-  add_diameters(page, evaluation);
-  add_examples(page, evaluation, examples);
-  page.heading("All images");
-  page.table(readable_image_table(evaluation), {.caption = "", .sortable = true});
-  if (content.source.is_object() && !content.source.empty()) {
-    page.heading("What was evaluated");
-    page.table(settings_table(content.source));
+  html.table(comparison_table(evaluation));
+  add_distributions(html, evaluation);
+  add_diameters(html, evaluation);
+  add_examples(html, evaluation, examples);
+  html.heading("All images");
+  html.table(readable_image_table(evaluation), {.caption = "", .sortable = true});
+  if (page.source.is_object() && !page.source.empty()) {
+    html.heading("What was evaluated");
+    html.table(settings_table(page.source));
   }
-  return page.str();
+  return html.str();
 }
 
 void write_evaluation(const std::filesystem::path& dir, const Evaluation& evaluation, std::span<const Example> examples,

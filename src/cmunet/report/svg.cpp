@@ -13,7 +13,7 @@ namespace cmunet::report {
 namespace {
 
 constexpr std::size_t kMaxMarkedPoints = 40;  // more than these and markers hide their own line
-constexpr double kXAxisHeight_px = 46;
+constexpr double kXAxisHeightPx = 46;
 
 void check_lengths(std::size_t x, std::size_t y, std::size_t labels, const char* operation) {
   CMUNET_CHECK(x == y && (labels == 0 || labels == x), ErrorCode::kInvalidArgument, "[", operation, "] ", x,
@@ -25,7 +25,7 @@ Frame make_frame(const Canvas& canvas, Range x, const Axis& x_axis, Range y, con
   frame.left = y_axis_width(y, y_axis.log, !y_axis.label.empty());
   frame.right = canvas.width() - right_margin;
   frame.top = canvas.content_top() + 8;
-  frame.bottom = canvas.height() - kXAxisHeight_px;
+  frame.bottom = canvas.height() - kXAxisHeightPx;
   frame.x = {x, frame.left, frame.right, x_axis.log};
   frame.y = {y, frame.bottom, frame.top, y_axis.log};
   return frame;
@@ -123,7 +123,7 @@ std::string line_chart(const LineChart& chart) {
     all_y = joined(joined(joined(all_y, series.y), series.lower), series.upper);
     legend.push_back({series.name, stroke_of(legend.size()) + R"( stroke-width="2")"});
   }
-  Canvas canvas(kPlotWidth_px, 320, chart.title);
+  Canvas canvas(kPlotWidthPx, 320, chart.title);
   if (legend.size() > 1) canvas.legend(legend);
   const Frame frame =
       make_frame(canvas, range_of(all_x, chart.x, 0), chart.x, range_of(all_y, chart.y, 5), chart.y, 22);
@@ -138,7 +138,7 @@ std::string line_chart(const LineChart& chart) {
 std::string scatter_plot(const ScatterPlot& plot) {
   check_lengths(plot.x_values.size(), plot.y_values.size(), plot.labels.size(), "scatter_plot");
   const std::string regression_stroke = solid_stroke_of(1) + R"( stroke-width="2")";
-  Canvas canvas(kPlotWidth_px, 430, plot.title);
+  Canvas canvas(kPlotWidthPx, 430, plot.title);
   std::vector<LegendEntry> legend;
   if (plot.regression) {
     legend.push_back({plot.regression_name.empty() ? "regression" : plot.regression_name, regression_stroke});
@@ -170,7 +170,7 @@ std::string scatter_plot(const ScatterPlot& plot) {
 
 std::string bland_altman_plot(const BlandAltmanPlot& plot) {
   check_lengths(plot.means.size(), plot.differences.size(), plot.labels.size(), "bland_altman_plot");
-  Canvas canvas(kPlotWidth_px, 430, plot.title);
+  Canvas canvas(kPlotWidthPx, 430, plot.title);
   const std::vector<double> all_y = joined(plot.differences, {plot.bias, plot.lower_limit, plot.upper_limit, 0.0});
   const Frame frame =
       make_frame(canvas, range_of(plot.means, plot.x, 6), plot.x, range_of(all_y, plot.y, 6), plot.y, 96);

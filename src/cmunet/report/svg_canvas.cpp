@@ -13,9 +13,9 @@
 namespace cmunet::report {
 namespace {
 
-constexpr double kCharWidth_px = 6.4;  // mean advance of a 12 px sans-serif digit or letter, a little generous
-constexpr double kLegendRow_px = 20;
-constexpr double kClipMargin_px = 6;
+constexpr double kCharWidthPx = 6.4;  // mean advance of a 12 px sans-serif digit or letter, a little generous
+constexpr double kLegendRowPx = 20;
+constexpr double kClipMarginPx = 6;
 
 // Okabe and Ito (2008), without their yellow, which vanishes on white.
 constexpr std::array<const char*, 6> kColours{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"};
@@ -31,7 +31,7 @@ std::string px(double value) {
 double text_width(std::string_view text) {
   const auto letters =
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
-  return kCharWidth_px * static_cast<double>(letters);
+  return kCharWidthPx * static_cast<double>(letters);
 }
 
 // 1, 2 or 5 times a power of ten, at least `minimum`.
@@ -177,7 +177,7 @@ void Canvas::legend(std::span<const LegendEntry> entries) {
     const double entry_width = 30 + text_width(entry.name) + 16;
     if (x > 12 && x + entry_width > width_) {
       x = 12;
-      y += kLegendRow_px;
+      y += kLegendRowPx;
     }
     line(x, y, x + 24, y, entry.attributes);
     text(x + 30, y + 4, entry.name, Anchor::kStart);
@@ -216,10 +216,10 @@ void Canvas::path(std::span<const double> x, std::span<const double> y, bool clo
 }
 
 void Canvas::begin_clip(const Frame& frame) {
-  const std::string x = px(frame.left - kClipMargin_px);
-  const std::string y = px(frame.top - kClipMargin_px);
-  const std::string width = px(frame.right - frame.left + 2 * kClipMargin_px);
-  const std::string height = px(frame.bottom - frame.top + 2 * kClipMargin_px);
+  const std::string x = px(frame.left - kClipMarginPx);
+  const std::string y = px(frame.top - kClipMarginPx);
+  const std::string width = px(frame.right - frame.left + 2 * kClipMarginPx);
+  const std::string height = px(frame.bottom - frame.top + 2 * kClipMarginPx);
   // A nested viewport with the outer coordinates: clips without needing an id.
   body_ += concat("<svg x=\"", x, "\" y=\"", y, "\" width=\"", width, "\" height=\"", height, "\" viewBox=\"", x, " ",
                   y, " ", width, " ", height, "\" overflow=\"hidden\">\n");

@@ -99,7 +99,7 @@ void draw_y_axis(Canvas& canvas, const Frame& frame, const Axis& axis);
 double y_axis_width(Range range, bool log, bool has_label);
 
 /// The width of every plot: in a page they are then scaled alike, and so are their letters.
-inline constexpr double kPlotWidth_px = 560;
+inline constexpr double kPlotWidthPx = 560;
 /// Beyond so many dots a plot draws every n-th: keeps a page of a few plots below some hundred kB.
 inline constexpr std::size_t kMaxDots = 1500;
 

@@ -8,12 +8,13 @@
 #include "cmunet/report/svg.h"
 #include "cmunet/report/svg_canvas.h"
 #include "cmunet/report/text.h"
+#include "cmunet/stats/summary.h"
 
 namespace cmunet::report {
 namespace {
 
-constexpr double kRow_px = 62;
-constexpr double kHistogram_px = 128;
+constexpr double kRowPx = 62;
+constexpr double kHistogramPx = 128;
 
 using Group = DistributionPlot::Group;
 
@@ -42,20 +43,12 @@ SortedGroup sorted(const Group& group, const Axis& axis) {
   return out;
 }
 
-// Quantile by linear interpolation between order statistics; `sorted_values` is not empty.
-double quantile(const std::vector<double>& sorted_values, double p) {
-  const double position = p * static_cast<double>(sorted_values.size() - 1);
-  const auto below = static_cast<std::size_t>(position);
-  const std::size_t above = std::min(below + 1, sorted_values.size() - 1);
-  const double share = position - static_cast<double>(below);
-  return (1 - share) * sorted_values[below] + share * sorted_values[above];
-}
-
 // Dots spread over the row's height by the golden ratio: even, and the same every time.
 void draw_strip(Canvas& canvas, const Frame& frame, const SortedGroup& group, std::size_t colour, double middle) {
   const std::size_t stride = (group.values.size() + kMaxDots - 1) / kMaxDots;
   for (std::size_t i = 0; i < group.values.size(); i += stride) {
-    const double turn = static_cast<double>(i / stride) * 0.6180339887498949;
+    const std::size_t ordinal = i / stride;
+    const double turn = static_cast<double>(ordinal) * 0.6180339887498949;
     const double offset = (turn - std::floor(turn) - 0.5) * 34;
     canvas.dot(frame.x(group.values[i]), middle + offset, 2.4, fill_of(colour) + R"( fill-opacity="0.4")",
                group.labels[i]);
@@ -64,29 +57,28 @@ void draw_strip(Canvas& canvas, const Frame& frame, const SortedGroup& group, st
 
 void draw_box(Canvas& canvas, const Frame& frame, const std::vector<double>& values, std::size_t colour,
               double middle) {
-  const double q1 = quantile(values, 0.25);
-  const double q3 = quantile(values, 0.75);
+  const double q1 = stats::quantile(values, 0.25);
+  const double q3 = stats::quantile(values, 0.75);
   const double reach = 1.5 * (q3 - q1);
   const double low = *std::lower_bound(values.begin(), values.end(), q1 - reach);
   const double high = *std::prev(std::upper_bound(values.begin(), values.end(), q3 + reach));
-  const double mean = std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
   const std::string line = solid_stroke_of(colour) + R"( stroke-width="1.5")";
   const double x1 = frame.x(q1);
   const double x3 = frame.x(q3);
-  const double median = frame.x(quantile(values, 0.5));
+  const double median = frame.x(stats::quantile(values, 0.5));
   canvas.line(frame.x(low), middle, x1, middle, line);
   canvas.line(x3, middle, frame.x(high), middle, line);
   for (const double end : {low, high}) canvas.line(frame.x(end), middle - 7, frame.x(end), middle + 7, line);
   canvas.rectangle(x1, middle - 14, x3 - x1, 28, line + R"( fill="none")");
   canvas.line(median, middle - 14, median, middle + 14, solid_stroke_of(colour) + R"( stroke-width="3")");
-  const double m = frame.x(mean);
+  const double m = frame.x(stats::mean(values));
   canvas.path(std::vector{m - 5, m, m + 5, m}, std::vector{middle, middle - 5, middle, middle + 5}, true,
               concat(kInkFill, R"( stroke="#ffffff" stroke-width="1")"));
 }
 
 // Bins with round edges, about as wide as Freedman and Diaconis (1981) advise, 6 to 30 of them.
 std::vector<double> bin_edges(const std::vector<double>& values, Range range) {
-  const double spread = quantile(values, 0.75) - quantile(values, 0.25);
+  const double spread = stats::quantile(values, 0.75) - stats::quantile(values, 0.25);
   const double advised = 2 * spread / std::cbrt(static_cast<double>(values.size()));
   const double width = range.high - range.low;
   const int bins = advised > 0 ? std::clamp(static_cast<int>(std::min(width / advised, 1e3)), 6, 30) : 12;
@@ -136,9 +128,9 @@ std::string distribution_plot(const DistributionPlot& plot) {
   const bool has_histogram = groups.size() == 1 && !all.empty() && !plot.axis.log;
   const bool has_names = groups.size() > 1;
   const double top = plot.title.empty() ? 12 : 40;
-  const double rows_top = top + (has_histogram ? kHistogram_px + 8 : 0);
-  const double bottom = rows_top + kRow_px * static_cast<double>(std::max<std::size_t>(groups.size(), 1));
-  Canvas canvas(kPlotWidth_px, bottom + 46, plot.title);
+  const double rows_top = top + (has_histogram ? kHistogramPx + 8 : 0);
+  const double bottom = rows_top + kRowPx * static_cast<double>(std::max<std::size_t>(groups.size(), 1));
+  Canvas canvas(kPlotWidthPx, bottom + 46, plot.title);
   Frame frame;
   frame.left = has_names ? std::min(200.0, 24 + 6.6 * static_cast<double>(longest_name)) : 62;
   frame.right = canvas.width() - 22;
@@ -149,11 +141,11 @@ std::string distribution_plot(const DistributionPlot& plot) {
   whole.top = top;
   draw_x_axis(canvas, whole, plot.axis);
   if (has_histogram) {
-    whole.bottom = top + kHistogram_px;
+    whole.bottom = top + kHistogramPx;
     draw_histogram(canvas, all, whole);
   }
   for (std::size_t i = 0; i < groups.size(); ++i) {
-    const double middle = rows_top + kRow_px * (static_cast<double>(i) + 0.5);
+    const double middle = rows_top + kRowPx * (static_cast<double>(i) + 0.5);
     if (has_names) canvas.text(frame.left - 10, middle + 4, plot.groups[i].name, Anchor::kEnd);
     canvas.begin_clip(frame);
     draw_strip(canvas, frame, groups[i], i, middle);

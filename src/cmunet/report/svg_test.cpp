@@ -7,6 +7,9 @@
 #include <algorithm>
 #include <cmath>
 #include <regex>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "cmunet/base/error.h"
 #include "cmunet/base/random.h"
@@ -36,6 +39,20 @@ std::vector<double> circle_values(const std::string& svg, const std::string& nam
   const std::regex pattern("<circle[^>]* " + name + "=\"([-0-9.]+)\"");
   for (std::sregex_iterator it(svg.begin(), svg.end(), pattern), end; it != end; ++it) values.push_back(stod((*it)[1]));
   return values;
+}
+
+DistributionPlot::Group group_of(std::string name, std::vector<double> values, std::vector<std::string> labels = {}) {
+  DistributionPlot::Group group;
+  group.name = std::move(name);
+  group.values = std::move(values);
+  group.labels = std::move(labels);
+  return group;
+}
+
+DistributionPlot plot_of(std::vector<DistributionPlot::Group> groups) {
+  DistributionPlot plot;
+  plot.groups = std::move(groups);
+  return plot;
 }
 
 void expect_drawable(const std::string& svg) {
@@ -121,8 +138,7 @@ TEST(LineChart, LengthsMustAgree) {
 }
 
 TEST(Distribution, OneDotPerFiniteValue) {
-  DistributionPlot plot{"Dice", {"Dice", {}, {}, false}, {{"", {0.5, kNaN, 0.7, 0.9}, {"a", "b", "<c>", "d"}}}};
-  const std::string svg = distribution_plot(plot);
+  const std::string svg = distribution_plot(plot_of({group_of("", {0.5, kNaN, 0.7, 0.9}, {"a", "b", "<c>", "d"})}));
   expect_drawable(svg);
   EXPECT_EQ(occurrences(svg, "<circle"), 3U);
   EXPECT_THAT(svg, HasSubstr("<title>&lt;c&gt;: 0.700</title>"));
@@ -131,7 +147,7 @@ TEST(Distribution, OneDotPerFiniteValue) {
 
 TEST(Distribution, BarsCountEveryValue) {
   Rng rng(5);
-  DistributionPlot plot{"", {}, {{"", {}, {}}}};
+  DistributionPlot plot = plot_of({group_of("", {})});
   for (int i = 0; i < 5000; ++i) plot.groups[0].values.push_back(rng.normal());
   const std::string svg = distribution_plot(plot);
   expect_drawable(svg);
@@ -143,13 +159,13 @@ TEST(Distribution, BarsCountEveryValue) {
 }
 
 TEST(Distribution, ConstantEmptyAndSeveralGroups) {
-  expect_drawable(distribution_plot({"", {}, {{"", {1, 1, 1}, {}}}}));
-  expect_drawable(distribution_plot({"", {}, {}}));
-  const std::string svg = distribution_plot({"", {}, {{"scratch & co", {0.2, 0.3}, {}}, {"empty", {kNaN}, {}}}});
+  expect_drawable(distribution_plot(plot_of({group_of("", {1, 1, 1})})));
+  expect_drawable(distribution_plot({}));
+  const std::string svg = distribution_plot(plot_of({group_of("scratch & co", {0.2, 0.3}), group_of("empty", {kNaN})}));
   expect_drawable(svg);
   EXPECT_THAT(svg, HasSubstr("scratch &amp; co"));
   EXPECT_THAT(svg, HasSubstr("no defined values"));
-  EXPECT_THROW(distribution_plot({"", {}, {{"", {1, 2}, {"one"}}}}), Error);
+  EXPECT_THROW(distribution_plot(plot_of({group_of("", {1, 2}, {"one"})})), Error);
 }
 
 TEST(Scatter, IdentityLineRunsCornerToCorner) {

@@ -83,18 +83,18 @@ std::vector<LineChart> training_charts(std::span<const Json> rows) {
   return charts;
 }
 
-std::string training_html(const TrainingPage& content) {
-  Page page(content.head);
-  if (!content.facts.empty()) page.facts(content.facts);
-  if (!content.charts.empty()) page.heading("Curves");
-  for (const LineChart& chart : content.charts) page.svg(line_chart(chart));
-  if (!content.pictures.empty()) page.heading("Pictures");
-  for (const NamedPicture& picture : content.pictures) page.picture(picture.image, picture.caption);
-  for (const NamedTable& named : content.tables) {
-    page.heading(named.title);
-    page.table(named.table);
+std::string training_html(const TrainingPage& page) {
+  Page html(page.head);
+  if (!page.facts.empty()) html.facts(page.facts);
+  if (!page.charts.empty()) html.heading("Curves");
+  for (const LineChart& chart : page.charts) html.svg(line_chart(chart));
+  if (!page.pictures.empty()) html.heading("Pictures");
+  for (const NamedPicture& picture : page.pictures) html.picture(picture.image, picture.caption);
+  for (const NamedTable& named : page.tables) {
+    html.heading(named.title);
+    html.table(named.table);
   }
-  return page.str();
+  return html.str();
 }
 
 }  // namespace cmunet::report
