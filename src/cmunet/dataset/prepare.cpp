@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmunet/dataset/prepare.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <exception>
+#include <map>
+#include <mutex>
+#include <numeric>
+#include <regex>
+#include <set>
+#include <thread>
+
+#include "cmunet/base/log.h"
+#include "cmunet/codec/codec.h"
+#include "cmunet/dataset/leakage.h"
+
+namespace cmunet::dataset {
+namespace {
+
+// Any non-zero label is vessel. Values between 0 and the largest are the soft edges of a drawing program.
+image::Mask binarise(const image::Image<std::uint16_t>& labels, std::int64_t& antialiased) {
+  const std::uint16_t largest = labels.empty() ? std::uint16_t{0} : *std::max_element(labels.begin(), labels.end());
+  image::Mask mask(labels.height(), labels.width());
+  std::transform(labels.begin(), labels.end(), mask.begin(), [&](std::uint16_t v) -> std::uint8_t {
+    // Small numbers are labels of several vessels, not grey.
+    if (largest > 64 && v != 0 && v != largest) ++antialiased;
+    return v != 0 ? 1 : 0;
+  });
+  return mask;
+}
+
+image::Mask mask_of(const Item& item, int height, int width, std::int64_t& antialiased) {
+  if (const auto* polygons = std::get_if<Polygons>(&item.mask)) return rasterise(*polygons, height, width);
+  const auto& path = std::get<std::filesystem::path>(item.mask);
+  const image::Mask mask = binarise(codec::read_labels(path), antialiased);
+  if (mask.height() != height || mask.width() != width) {
+    throw Error(ErrorCode::kCorrupt,
+                concat("[prepare] mask ", path.string(), " is ", mask.height(), "x", mask.width(), " but image ",
+                       item.image.string(), " is ", height, "x", width, "; both must have one size"),
+                "cmunet doctor lists all such pairs");
+  }
+  return mask;
+}
+
+// Runs work(i) for all i on several threads; the first error stops the rest and is thrown here.
+template <typename Work>
+void parallel_for(std::size_t count, int threads, const Work& work) {
+  std::atomic<std::size_t> next{0};
+  std::exception_ptr error;
+  std::mutex mutex;
+  const auto run = [&] {
+    for (std::size_t i = next++; i < count; i = next++) {
+      try {
+        work(i);
+      } catch (...) {
+        const std::lock_guard lock(mutex);
+        if (!error) error = std::current_exception();
+        next = count;
+      }
+    }
+  };
+  {
+    std::vector<std::jthread> pool;
+    for (int t = 0; t < threads; ++t) pool.emplace_back(run);
+  }
+  if (error) std::rethrow_exception(error);
+}
+
+std::vector<PreparedItem> prepare_all(const PrepareRequest& request) {
+  std::vector<PreparedItem> prepared(request.items.size());
+  parallel_for(prepared.size(), request.threads,
+               [&](std::size_t i) { prepared[i] = prepare_item(request.items[i], request.preprocessing); });
+  std::int64_t antialiased = 0, images = 0;
+  for (const PreparedItem& item : prepared) {
+    antialiased += item.antialiased_pixels;
+    images += item.antialiased_pixels > 0 ? 1 : 0;
+  }
+  if (images > 0) {
+    log_warning("[prepare] ", images, " masks have ", antialiased,
+                " pixels between 0 and their largest value (antialiased edges?); all count as vessel");
+  }
+  return prepared;
+}
+
+struct Moments {
+  double mean = 0, sd = 0;
+};
+
+Moments moments_of(const std::vector<PreparedItem>& prepared) {
+  double sum = 0, squares = 0, n = 0;
+  for (const PreparedItem& item : prepared) {
+    for (const float v : item.image) {
+      sum += static_cast<double>(v);
+      squares += static_cast<double>(v) * static_cast<double>(v);
+    }
+    n += static_cast<double>(item.image.size());
+  }
+  const double mean = sum / n;
+  return {mean, std::sqrt(std::max(0.0, squares / n - mean * mean))};
+}
+
+// z-scores by the mean and standard deviation over all images that may be learnt from are found on un-normalised ones.
+void normalise_by_dataset(std::vector<PreparedItem>& prepared, preprocess::Options& options) {
+  const Moments moments = moments_of(prepared);
+  CMUNET_CHECK(moments.sd > 0, ErrorCode::kCorrupt, "[prepare] all images are one grey value");
+  options.dataset_mean = moments.mean;
+  options.dataset_sd = moments.sd;
+  for (PreparedItem& item : prepared) {
+    for (float& v : item.image) {
+      v = static_cast<float>((static_cast<double>(v) - moments.mean) / moments.sd);
+    }
+  }
+}
+
+void join_groups(std::vector<std::string>& groups, const std::vector<DuplicatePair>& pairs) {
+  for (const DuplicatePair& p : pairs) {
+    const std::string from = groups[p.b], to = groups[p.a];
+    if (from == to) continue;
+    std::replace(groups.begin(), groups.end(), from, to);
+  }
+}
+
+void refuse_leakage(const std::vector<Record>& records, const std::vector<DuplicatePair>& pairs) {
+  const std::vector<std::string> groups = groups_across_splits(records);
+  if (!groups.empty()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                concat("[prepare] ", groups.size(), " groups stand in more than one split, first '", groups.front(), "'"),
+                "let --split divide by group, or correct the split column");
+  }
+  if (pairs.empty()) return;
+  std::string list;
+  for (std::size_t i = 0; i < pairs.size() && i < 5; ++i) {
+    list += concat(i == 0 ? "" : "; ", records[pairs[i].a].id, " (", to_string(records[pairs[i].a].split), ") and ",
+                   records[pairs[i].b].id, " (", to_string(records[pairs[i].b].split), ")");
+  }
+  throw Error(ErrorCode::kInvalidArgument,
+              concat("[prepare] ", pairs.size(), " near-duplicates stand across splits: ", list),
+              "--group-duplicates keeps them together; --allow-duplicates accepts them and says so in the store");
+}
+
+Json statistics_of(const std::vector<Record>& records, const std::vector<PreparedItem>& prepared) {
+  std::map<std::string, std::pair<std::int64_t, std::int64_t>> counts;
+  double vessel = 0, pixels = 0;
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    auto& [images, labelled] = counts[std::string(to_string(records[i].split))];
+    ++images;
+    labelled += prepared[i].mask.empty() ? 0 : 1;
+    vessel += static_cast<double>(std::count(prepared[i].mask.begin(), prepared[i].mask.end(), std::uint8_t{1}));
+    pixels += static_cast<double>(prepared[i].mask.size());
+  }
+  Json splits = Json::object();
+  for (const auto& [name, n] : counts) splits[name] = {{"images", n.first}, {"labelled", n.second}};
+  const Moments moments = moments_of(prepared);
+  return {{"splits", splits},
+          {"mean", moments.mean},
+          {"sd", moments.sd},
+          {"vessel_fraction", pixels > 0 ? Json(vessel / pixels) : Json(nullptr)}};
+}
+
+std::vector<Record> make_records(const PrepareRequest& request, const std::vector<PreparedItem>& prepared,
+                                 const std::vector<std::string>& groups) {
+  // The rule divides only what the source leaves open.
+  std::vector<std::string> open_groups;
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    if (!request.items[i].split) open_groups.push_back(groups[i]);
+  }
+  const std::vector<Split> assigned = assign_splits(open_groups, request.rule, request.seed);
+  std::size_t next = 0;
+  std::vector<Record> records;
+  for (std::size_t i = 0; i < prepared.size(); ++i) {
+    const Item& item = request.items[i];
+    Record& record = records.emplace_back();
+    record.id = item.id;
+    record.group = groups[i];
+    record.source = item.image.string();
+    record.source_height = prepared[i].map.source_height;
+    record.source_width = prepared[i].map.source_width;
+    record.grid_map = preprocess::to_json(prepared[i].map);
+    record.spacing_mm = prepared[i].image.spacing_mm;
+    record.split = item.split ? *item.split : assigned[next++];
+  }
+  return records;
+}
+
+void set_folds(std::vector<Record>& records, int folds, std::uint64_t seed) {
+  if (folds == 0) return;
+  std::vector<std::size_t> train;
+  std::vector<std::string> groups;
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    if (records[i].split != Split::kTrain) continue;
+    train.push_back(i);
+    groups.push_back(records[i].group);
+  }
+  const std::vector<int> assigned = assign_folds(groups, folds, seed);
+  for (std::size_t i = 0; i < train.size(); ++i) records[train[i]].fold = assigned[i];
+}
+
+}  // namespace
+
+PreparedItem prepare_item(const Item& item, const preprocess::Options& options) {
+  codec::DecodedImage decoded = codec::read_image(item.image);
+  decoded.grey.spacing_mm = item.spacing_mm;
+  PreparedItem result;
+  if (item.has_mask()) {
+    const image::Mask mask =
+        mask_of(item, decoded.grey.height(), decoded.grey.width(), result.antialiased_pixels);
+    result.mask = preprocess::prepare_mask(mask, options);
+  }
+  preprocess::Options steps = options;
+  if (steps.normalise == preprocess::Normalise::kDataset) steps.normalise = preprocess::Normalise::kNone;
+  preprocess::Prepared prepared = preprocess::prepare_image(decoded.grey, steps);
+  result.image = std::move(prepared.image);
+  result.map = prepared.map;
+  return result;
+}
+
+void make_ids_unique(std::vector<Item>& items) {
+  std::map<std::string, int> uses;
+  for (const Item& item : items) ++uses[item.id];
+  std::set<std::string> taken;
+  for (Item& item : items) {
+    if (uses[item.id] > 1) {
+      const bool own_group = item.group == item.id;
+      item.id = concat(item.split ? to_string(*item.split) : "image", "/", item.id);
+      if (own_group) item.group = item.id;
+    }
+    const std::string base = item.id;
+    for (int n = 2; !taken.insert(item.id).second; ++n) item.id = concat(base, "-", n);
+  }
+}
+
+void group_by_regex(std::vector<Item>& items, const std::string& pattern) {
+  std::regex regex;
+  try {
+    regex = std::regex(pattern);
+  } catch (const std::regex_error& e) {
+    throw Error(ErrorCode::kInvalidArgument, concat("[prepare] --group-regex '", pattern, "': ", e.what()));
+  }
+  CMUNET_CHECK(regex.mark_count() >= 1, ErrorCode::kInvalidArgument, "[prepare] --group-regex '", pattern,
+               "' has no group in parentheses");
+  for (Item& item : items) {
+    const std::string name = item.image.filename().string();
+    std::smatch match;
+    CMUNET_CHECK(std::regex_search(name, match, regex), ErrorCode::kInvalidArgument, "[prepare] file name ", name,
+                 " does not match --group-regex '", pattern, "'");
+    item.group = match[1].str();
+  }
+}
+
+Json prepare_store(const PrepareRequest& request, const std::filesystem::path& out) {
+  CMUNET_CHECK(!request.items.empty(), ErrorCode::kInvalidArgument, "[prepare] there is no image");
+  preprocess::Options preprocessing = request.preprocessing;
+  std::vector<PreparedItem> prepared = prepare_all(request);
+  if (preprocessing.normalise == preprocess::Normalise::kDataset) normalise_by_dataset(prepared, preprocessing);
+
+  std::vector<Thumbnail> thumbnails(prepared.size());
+  parallel_for(prepared.size(), request.threads, [&](std::size_t i) { thumbnails[i] = thumbnail_of(prepared[i].image); });
+  std::vector<std::string> groups;
+  for (const Item& item : request.items) groups.push_back(item.group);
+  if (request.group_duplicates) join_groups(groups, near_duplicates(thumbnails, {}, request.threads));
+
+  std::vector<Record> records = make_records(request, prepared, groups);
+  set_folds(records, request.folds, request.seed);
+  std::vector<int> split_labels;
+  for (const Record& record : records) split_labels.push_back(static_cast<int>(record.split));
+  const std::vector<DuplicatePair> duplicates = near_duplicates(thumbnails, split_labels, request.threads);
+  if (!request.allow_duplicates) refuse_leakage(records, duplicates);
+  std::int64_t compared = 0;
+  for (std::size_t a = 0; a < split_labels.size(); ++a) {
+    compared += std::count_if(split_labels.begin() + static_cast<std::ptrdiff_t>(a), split_labels.end(),
+                              [&](int label) { return label != split_labels[a]; });
+  }
+
+  StoreWriter writer(out, prepared.front().image.height(), prepared.front().image.width());
+  for (std::size_t i = 0; i < prepared.size(); ++i) writer.add(records[i], prepared[i].image, prepared[i].mask);
+  Json details = {{"source", request.source},
+                  {"preprocessing", preprocess::to_json(preprocessing)},
+                  {"seed", request.seed},
+                  {"statistics", statistics_of(records, prepared)},
+                  {"leakage", leakage_certificate(records, duplicates, compared)}};
+  writer.finish(details);
+  details["images"] = records.size();
+  details["height"] = prepared.front().image.height();
+  details["width"] = prepared.front().image.width();
+  return details;
+}
+
+}  // namespace cmunet::dataset
