@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How the grid that a network sees lies on the image it came from, and the way back.
+// How the square grid that the network sees lies on the picture it was made from, and the way back.
 #pragma once
 
 #include <string>
@@ -9,28 +9,42 @@
 
 namespace cmunet::preprocess {
 
-/// A box of the source image, resized to height × width. The centre of grid pixel (i, j) lies in the source at
-/// y = crop_top + (i + 0.5) · crop_height / height − 0.5, and x likewise: edges map onto edges.
+/// A window of the source picture, resampled to `height` x `width`. All in pixels. Where the window reaches beyond the
+/// source (a negative corner, or a far edge past the end), the picture was continued by reflection.
 struct GridMap {
-  int source_height = 0, source_width = 0;  ///< the image as it was read, px
-  int crop_top = 0, crop_left = 0;          ///< of the box in the source; negative where it was padded
-  int crop_height = 0, crop_width = 0;      ///< of the box, source px
-  int height = 0, width = 0;                ///< the grid that a network sees, px
-
+  int source_height = 0;
+  int source_width = 0;
+  int crop_top = 0;   ///< source row of the window's first row; negative when rows were added above
+  int crop_left = 0;  ///< source column of the window's first column
+  int crop_height = 0;
+  int crop_width = 0;
+  int height = 0;  ///< of the network's grid
+  int width = 0;
   bool operator==(const GridMap&) const = default;
-  /// @throws Error kInvalidArgument when a size is not positive, or the source or box is larger than 2^28 pixels.
-  void check() const;
 };
 
+/// The centred window of side `crop_px` (0: the longer side of the source, so that nothing is lost), on a square grid
+/// of side `size_px`. @throws Error kInvalidArgument unless source and size are positive and crop is not negative.
+GridMap square_map(int source_height, int source_width, int crop_px, int size_px);
+
+/// An object with the eight members by name.
 Json to_json(const GridMap& map);
-/// `origin` names the file in errors. @throws Error kCorrupt on a missing or unknown key, a wrong type or a bad size.
+/// @throws Error kCorrupt naming `origin`: a key is missing, unknown or of the wrong type, or a size is not usable.
 GridMap grid_map_from_json(const Json& json, const std::string& origin);
 
-/// Brings values on the network's grid, such as probabilities, back to the image's own grid: bilinear, antialiased
-/// where that grid is coarser, never beyond the range of `values`. Source pixels outside the box become `outside`.
-/// Equal sizes give equal values. Spacing is scaled. @throws Error kInvalidArgument unless `values` is height × width.
+/// The window of `image`, before resampling; beyond the image it is continued by half-sample symmetric reflection
+/// (d c b a | a b c d | d c b a), repeated as often as needed. Spacing is kept.
+/// @throws Error kInvalidArgument unless `image` has the source's size.
+image::ImageF cut_window(const image::ImageF& image, const GridMap& map);
+image::Mask cut_window(const image::Mask& mask, const GridMap& map);
+
+/// Values on the network's grid brought back to the source's grid by bilinear interpolation between pixel centres
+/// (clamped at the grid's edge); source pixels outside the window become `outside`. The result has no spacing: the
+/// caller knows the source's. Exact when the window was not resampled.
+/// @throws Error kInvalidArgument unless `values` has the map's height and width.
 image::ImageF to_source_grid(const image::ImageF& values, const GridMap& map, float outside);
-/// The same for a mask: nearest neighbour, 0 outside the box. Exact on whole-number factors.
+/// The same for masks: source pixel i takes grid pixel floor((i - crop + 0.5) * size / crop size), 0 outside. Exact
+/// when the window was not resampled, and after `prepare_mask` when it was enlarged by a whole factor.
 image::Mask to_source_grid(const image::Mask& mask, const GridMap& map);
 
 }  // namespace cmunet::preprocess

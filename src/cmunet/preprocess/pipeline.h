@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The paper's preprocessing as one chain with switches: from an angiogram of any size to what a network sees.
-//
-//   image: square box (crop, mirrored where it reaches beyond) ▶ corners ▶ unsharp ▶ resize bicubic ▶ z-score
-//   mask:  smoothing ▶ the same box ▶ resize nearest
-//
-// The defaults are what a new user's images need; configs/paper.toml has every step on.
+// From a decoded angiogram to the network's input, and the same geometry for its mask. One set of options serves
+// training and prediction; it is stored with data sets and models.
+// Order, image: window -> corner inpainting -> unsharp mask -> bicubic resampling -> normalisation.
+// Order, mask:  smoothing -> window -> nearest resampling.
 #pragma once
 
 #include <string>
@@ -13,63 +11,65 @@
 #include "cmunet/base/json.h"
 #include "cmunet/image/image.h"
 #include "cmunet/preprocess/grid_map.h"
-#include "cmunet/preprocess/steps.h"
 
 namespace cmunet::preprocess {
 
-/// How an image that is not square becomes square when `crop` is 0. Neither stretches it.
-enum class Squaring {
-  kPad,   ///< mirrored beyond its longer sides: nothing is lost
-  kCrop,  ///< the largest square in the middle: nothing is made up
+/// What is done to masks before anything else.
+enum class MaskSmoothing {
+  kNone,
+  kMajority,  ///< 3 x 3 majority: smooths edges, fills pin holes, drops single pixels
+  kContour,   ///< thickens the vessel by about one pixel along its border, closing one-pixel gaps
 };
 
+/// How grey values become the network's input.
 enum class Normalise {
-  kNone,      ///< grey values stay
-  kPerImage,  ///< each image by its own mean and standard deviation
-  kDataset,   ///< all by `dataset_mean` and `dataset_sd`
+  kPerImage,  ///< mean 0 and population standard deviation 1 of each image; a constant image becomes 0
+  kDataset,   ///< (value - dataset_mean) / dataset_sd
+  kNone,      ///< grey values as they are
 };
 
+/// Keys "prepare.<member>". Grey values are in [0, 255], lengths in pixels of the source.
 struct Options {
-  MaskSmoothing mask_smoothing = MaskSmoothing::kMajority;
-  int crop = 0;                      ///< side of a square box in the middle, source px; 0 takes the whole image
-  Squaring square = Squaring::kPad;  ///< used when crop is 0
-  bool inpaint_corners = false;
-  CornerInpainting inpaint;  ///< used when inpaint_corners is on
-  bool unsharp = false;
-  double unsharp_radius = 60;  ///< standard deviation of the Gaussian, source px
-  double unsharp_amount = 1;   ///< 0 leaves the image as it is; higher lifts fine structure
-  int size = 256;              ///< side of the result, px; a multiple of 16, as the UNet halves four times
+  MaskSmoothing mask_smoothing = MaskSmoothing::kNone;
+  int crop = 0;  ///< side of the centred square window; 0 keeps everything, padding the shorter side by reflection
+  bool inpaint_corners = false;       ///< fill the dark corners that a round or cut image field leaves
+  int inpaint_threshold = 30;         ///< grey up to which a corner pixel counts as dark; raising fills more
+  double inpaint_corner_frac = 0.30;  ///< side of the corner squares as a share of the shorter side, (0, 0.5]
+  int inpaint_min_pixels = 100;       ///< with fewer dark corner pixels than this the image stays as it is
+  int inpaint_radius_px = 3;          ///< neighbourhood of Telea's method; larger is smoother and slower
+  bool unsharp = false;               ///< add back what a wide Gaussian takes away: local contrast
+  double unsharp_radius = 60;         ///< the Gaussian's standard deviation
+  double unsharp_amount = 1;          ///< 0 changes nothing
+  int size = 256;                     ///< side of the network's grid
   Normalise normalise = Normalise::kPerImage;
-  double dataset_mean = 0, dataset_sd = 0;  ///< of the training images after all other steps; sd 0: not measured yet
+  double dataset_mean = 0;
+  double dataset_sd = 1;
+  bool operator==(const Options&) const = default;
 
-  /// @throws Error kInvalidArgument "[prepare] key is …; expected …".
+  /// @throws Error kInvalidArgument naming the key.
   void check() const;
 };
 
-/// Keys "prepare.…".
+/// Keys "prepare.*".
 void describe(Options& options, Fields& fields);
-/// A flat object, one member per key without "prepare.".
+
+/// All options as one flat object, keys without "prepare.".
 Json to_json(const Options& options);
-/// The inverse of `to_json`; `origin` names the file in errors.
-/// @throws Error kCorrupt on an unknown or missing key, a wrong type or a value that `check` refuses.
+/// @throws Error kCorrupt naming `origin`: a key is missing, unknown or of the wrong type, or a value is out of range.
 Options options_from_json(const Json& json, const std::string& origin);
 
-/// What a network sees of an image.
+/// An image ready for the network, with the way back to its source.
 struct Prepared {
-  image::ImageF image;  ///< size × size; z-scored unless normalise is kNone; spacing on this grid when known
+  image::ImageF image;  ///< [size, size]
   GridMap map;
 };
 
-/// The box and grid that images of this size get. @throws Error kInvalidArgument for an empty size;
-/// kUnsupported when the box would have more than 2^28 pixels, as when a very long image is padded to a square.
-GridMap grid_map_for(int source_height, int source_width, const Options& options);
+/// `grey` [H, W] in [0, 255]. Spacing follows the resampling.
+/// @throws Error kInvalidArgument on an empty image, values that are not finite, or options out of range.
+Prepared prepare_image(const image::ImageF& grey, const Options& options);
 
-/// @param grey_0_255  any size. @throws Error as `grid_map_for`; kInvalidArgument on NaN or infinite values, and in
-/// mode kDataset without a measured standard deviation.
-Prepared prepare_image(const image::ImageF& grey_0_255, const Options& options);
-
-/// The mask on the same grid as `prepare_image` gives for an image of its size.
-/// @throws Error as `grid_map_for`; kInvalidArgument when a value is neither 0 nor 1.
+/// `mask` [H, W] in {0, 1}, to [size, size] in {0, 1} on the same grid as `prepare_image`.
+/// @throws Error kInvalidArgument on an empty mask, values other than 0 and 1, or options out of range.
 image::Mask prepare_mask(const image::Mask& mask, const Options& options);
 
 }  // namespace cmunet::preprocess
