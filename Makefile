@@ -26,7 +26,7 @@ lint:
 	python3 tools/lint.py
 
 format:
-	clang-format-14 -i $$(find src tests bench -name '*.h' -o -name '*.cpp')
+	clang-format-14 -i $$(find src tests -name '*.h' -o -name '*.cpp')
 
 docs: build
 	tools/make_cli_reference.sh build/release/bin/cmunet
