@@ -6,15 +6,14 @@
 
 int main(int argc, char** argv) {
   using namespace cmunet::cli;
-  static constexpr std::array<Command, 1> kCommands{{
-      {"phantom", "make synthetic angiograms with exactly known vessels", add_phantom},
-  }};
-  static constexpr std::array<std::pair<const char*, const char*>, 4> kTrainCommands{{
+  static constexpr auto kCommands = std::to_array<Command>({
+      {"evaluate", "measure segmentations against the truth", add_evaluate, "--model"},
+  });
+  static constexpr auto kTrainCommands = std::to_array<std::pair<const char*, const char*>>({
       {"pretrain", "learn from unlabelled angiograms"},
       {"finetune", "learn to segment from labelled angiograms"},
       {"predict", "segment angiograms with a model"},
-      {"evaluate-model", "evaluate a model on a store (evaluate calls it)"},
-  }};
+  });
   return run_program(argc, argv, "Segments coronary arteries in X-ray angiograms.", kCommands, kTrainCommands,
                      "cmunet-train");
 }

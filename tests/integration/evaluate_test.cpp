@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// The built program: `cmunet evaluate` on folders of masks with known agreement.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "cmunet/base/file.h"
+#include "cmunet/base/json.h"
+#include "cmunet/base/version.h"
+#include "cmunet/codec/codec.h"
+
+namespace cmunet {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+struct Outcome {
+  int status = -1;
+  std::string out;
+  std::string err;
+};
+
+class Evaluate : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const ::testing::TestInfo* test = ::testing::UnitTest::GetInstance()->current_test_info();
+    root_ = fs::path(::testing::TempDir()) / (std::string("cmunet_evaluate_") + test->name());
+    fs::remove_all(root_);
+    for (const char* name : {"pred", "target", "images"}) fs::create_directories(root_ / name);
+  }
+  void TearDown() override { fs::remove_all(root_); }
+
+  // A bar of `length` pixels in a row of a 16x16 mask.
+  void bar(const std::string& file, int length, std::uint8_t value, int size = 16) const {
+    image::Image<std::uint8_t> mask(size, size);
+    for (int x = 0; x < length; ++x) mask.at(8, x) = value;
+    codec::write_png(root_ / file, mask);
+  }
+
+  // Dice 2·4 / (4 + 8) = 2/3 and 1.
+  void two_pairs() const {
+    bar("pred/a.png", 4, 255);
+    bar("target/a.png", 8, 1);
+    bar("pred/b.png", 6, 1);
+    bar("target/b.png", 6, 255);
+  }
+
+  Outcome evaluate(const std::string& more = {}) const {
+    return run(concat("evaluate --pred ", root_ / "pred", " --target ", root_ / "target", " ", more));
+  }
+
+  Outcome run(const std::string& arguments, const fs::path& program = CMUNET_PROGRAM) const {
+    const fs::path err = root_ / "stderr.txt";
+    const std::string command = concat(program, " ", arguments, " 2> ", err);
+    const std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(command.c_str(), "r"), [](FILE*) { return 0; });
+    Outcome outcome;
+    std::array<char, 4096> buffer;
+    while (const std::size_t n = fread(buffer.data(), 1, buffer.size(), pipe.get()))
+      outcome.out.append(buffer.data(), n);
+    const int status = pclose(pipe.get());
+    outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    outcome.err = read_file(err);
+    return outcome;
+  }
+
+  fs::path root_;
+};
+
+TEST_F(Evaluate, KnownDiceWhateverTheThreads) {
+  two_pairs();
+  bar("pred/a_overlay.png", 3, 255);  // what predict puts beside its masks is not a prediction
+  const Outcome one = evaluate("--json --threads 1");
+  ASSERT_EQ(one.status, 0) << one.err;
+  EXPECT_EQ(one.err, "");
+  const Json document = parse_json(one.out, "stdout");
+  EXPECT_NEAR(document["metrics"]["dice"]["mean"].get<double>(), 5.0 / 6, 1e-4);
+  EXPECT_EQ(document["metrics"]["dice"]["n"], 2);
+  EXPECT_NEAR(document["pooled"]["dice"].get<double>(), 20.0 / 24, 1e-4);
+  EXPECT_EQ(document["images"][0]["id"], "a");
+  EXPECT_NEAR(document["images"][0]["dice"].get<double>(), 2.0 / 3, 1e-4);
+  EXPECT_EQ(document["disclaimer"], kDisclaimer);
+  EXPECT_EQ(evaluate("--json --threads 2").out, one.out);
+}
+
+TEST_F(Evaluate, TextTableOnStdout) {
+  two_pairs();
+  const Outcome outcome = evaluate();
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_THAT(outcome.out, HasSubstr("0.833 ±"));
+  EXPECT_THAT(outcome.out, HasSubstr(kDisclaimer));
+}
+
+TEST_F(Evaluate, WritesThreeFilesOnceUnlessForced) {
+  two_pairs();
+  codec::write_png(root_ / "images/a.png", image::Image<std::uint8_t>(16, 16, 90));
+  const std::string flags = concat("--images ", root_ / "images", " --out ", root_ / "out");
+  ASSERT_EQ(evaluate(flags).status, 0);
+  const std::string html = read_file(root_ / "out/report.html");
+  EXPECT_THAT(html, HasSubstr("data:image/png;base64,"));
+  EXPECT_THAT(read_file(root_ / "out/evaluation.csv"), HasSubstr("\r\nb,1,"));
+  EXPECT_EQ(load_json(root_ / "out/evaluation.json")["images"].size(), 2U);
+  EXPECT_EQ(evaluate(flags).status, 2);
+  EXPECT_EQ(evaluate(flags + " --force").status, 0);
+  EXPECT_EQ(read_file(root_ / "out/report.html"), html);
+}
+
+TEST_F(Evaluate, MissingPredictionIsListed) {
+  two_pairs();
+  bar("target/c.png", 3, 1);
+  const Outcome outcome = evaluate();
+  EXPECT_EQ(outcome.status, 3);
+  EXPECT_THAT(outcome.err, HasSubstr("1 of 3 targets have no prediction"));
+  EXPECT_THAT(outcome.err, HasSubstr(": c."));
+  const Outcome ignored = evaluate("--ignore-missing --json");
+  EXPECT_EQ(ignored.status, 0);
+  EXPECT_EQ(parse_json(ignored.out, "stdout")["images"].size(), 2U);
+  EXPECT_THAT(ignored.err, HasSubstr("left out without a prediction: c"));
+}
+
+TEST_F(Evaluate, SizesMustAgree) {
+  two_pairs();
+  bar("pred/b.png", 6, 1, 20);
+  const Outcome outcome = evaluate();
+  EXPECT_EQ(outcome.status, 3);
+  EXPECT_THAT(outcome.err, HasSubstr("20x20"));
+  EXPECT_THAT(outcome.err, HasSubstr("16x16"));
+  EXPECT_THAT(outcome.err, HasSubstr("Hint"));
+}
+
+TEST_F(Evaluate, DataErrors) {
+  EXPECT_EQ(evaluate().status, 3);  // empty folders
+  two_pairs();
+  write_file_atomic(root_ / "pred/a.png", "not a picture");
+  EXPECT_EQ(evaluate().status, 3);
+  EXPECT_EQ(run(concat("evaluate --target ", root_ / "target", " --pred ", root_ / "nowhere")).status, 3);
+  EXPECT_EQ(run("evaluate").status, 2);
+}
+
+TEST_F(Evaluate, DryRunWritesNothing) {
+  two_pairs();
+  EXPECT_THAT(evaluate(concat("--dry-run --out ", root_ / "out")).out, HasSubstr("would evaluate 2 images"));
+  EXPECT_FALSE(fs::exists(root_ / "out"));
+}
+
+// A copy of the program beside a stand-in for cmunet-train that prints its arguments.
+TEST_F(Evaluate, ModelIsHandedOverUnchanged) {
+  const fs::path copy = root_ / "cmunet";
+  fs::copy_file(CMUNET_PROGRAM, copy);
+  EXPECT_EQ(run("evaluate --model m --store s", copy).status, 3);
+  write_file_atomic(root_ / "cmunet-train", "#!/bin/sh\nprintf '%s|' \"$@\"\n");
+  fs::permissions(root_ / "cmunet-train", fs::perms::owner_all);
+  EXPECT_EQ(run("evaluate --store 's t' --model=m --json", copy).out, "evaluate|--store|s t|--model=m|--json|");
+}
+
+}  // namespace
+}  // namespace cmunet
