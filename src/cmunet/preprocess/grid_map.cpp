@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "cmunet/image/resize.h"
 #include "cmunet/preprocess/steps.h"
 
 namespace cmunet::preprocess {
@@ -55,6 +56,12 @@ void check_on_grid(const image::Image<T>& values, const GridMap& map) {
   CMUNET_CHECK(values.height() == map.height && values.width() == map.width, ErrorCode::kInvalidArgument,
                "[to_source_grid] values are ", values.height(), "x", values.width(), " but the grid map's grid is ",
                map.height, "x", map.width);
+}
+
+template <typename T>
+void scale_spacing_back(const image::Image<T>& values, const GridMap& map, image::Image<T>& result) {
+  result.spacing_mm = image::scaled_spacing(values.spacing_mm, static_cast<double>(map.height) / map.crop_height,
+                                            static_cast<double>(map.width) / map.crop_width);
 }
 
 /// The two grid pixels around one source pixel along one axis, and the share of the second.
@@ -133,6 +140,7 @@ image::ImageF to_source_grid(const image::ImageF& values, const GridMap& map, fl
       result.at(y, x) = static_cast<float>((1 - row.share) * along(row.first) + row.share * along(row.second));
     }
   }
+  scale_spacing_back(values, map, result);
   return result;
 }
 
@@ -150,6 +158,7 @@ image::Mask to_source_grid(const image::Mask& mask, const GridMap& map) {
     const std::uint8_t* row = mask.row(nearest(y - map.crop_top, map.crop_height, map.height));
     for (int x = left; x < right; ++x) result.at(y, x) = row[nearest(x - map.crop_left, map.crop_width, map.width)];
   }
+  scale_spacing_back(mask, map, result);
   return result;
 }
 

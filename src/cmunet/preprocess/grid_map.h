@@ -39,8 +39,8 @@ image::ImageF cut_window(const image::ImageF& image, const GridMap& map);
 image::Mask cut_window(const image::Mask& mask, const GridMap& map);
 
 /// Values on the network's grid brought back to the source's grid by bilinear interpolation between pixel centres
-/// (clamped at the grid's edge); source pixels outside the window become `outside`. The result has no spacing: the
-/// caller knows the source's. Exact when the window was not resampled.
+/// (clamped at the grid's edge); source pixels outside the window become `outside`. Spacing, when the values carry one,
+/// is scaled back. Exact when the window was not resampled.
 /// @throws Error kInvalidArgument unless `values` has the map's height and width.
 image::ImageF to_source_grid(const image::ImageF& values, const GridMap& map, float outside);
 /// The same for masks: source pixel i takes grid pixel floor((i - crop + 0.5) * size / crop size), 0 outside. Exact
