@@ -437,7 +437,7 @@ TEST(Damage, FlippedBytesNeverDoMoreThanThrowError) {
   for (const auto& [name, file] : one_of_each()) {
     SCOPED_TRACE(name);
     Rng rng(3);
-    for (int i = 0; i < 300; ++i) {
+    for (int i = 0; i < 500; ++i) {
       std::string damaged = file;
       for (std::uint64_t k = 0; k <= rng.below(4); ++k) {
         // Half of the hits go to the first 64 bytes, where the headers are.

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <memory>
 
+#include "cmunet/base/log.h"
 #include "cmunet/codec/raster.h"
 
 namespace cmunet::codec {
@@ -183,12 +184,12 @@ bool read_tiles(TIFF* tiff, const Raster& raster, int plane, int channels, std::
   std::vector<std::uint16_t> line;
   for (std::int64_t top = 0; top < raster.height; top += tile_height) {
     const std::int64_t rows = std::min(tile_height, raster.height - top);
-    samples.resize(row_samples * static_cast<std::size_t>(top + rows));
     for (std::int64_t left = 0; left < raster.width; left += tile_width) {
       if (TIFFReadTile(tiff, tile.data(), static_cast<std::uint32_t>(left), static_cast<std::uint32_t>(top), 0,
                        static_cast<std::uint16_t>(plane)) < 0) {
         return false;
       }
+      if (left == 0) samples.resize(row_samples * static_cast<std::size_t>(top + rows));  // not before a tile is there
       const auto count = static_cast<std::size_t>(std::min(tile_width, raster.width - left) * channels);
       for (std::int64_t y = 0; y < rows; ++y) {
         line.clear();
@@ -219,6 +220,7 @@ Raster decode_tiff(std::span<const std::byte> bytes, const std::string& origin) 
   require(tiff != nullptr);
   Layout layout = read_layout(tiff.get(), origin);
   Raster& raster = layout.raster;
+  if (TIFFLastDirectory(tiff.get()) == 0) log_warning("[", origin, "] a TIFF of several pages; the first page is read");
   if (!layout.separate) {
     require(read_plane(tiff.get(), raster, 0, raster.channels, raster.samples));
     return std::move(raster);
