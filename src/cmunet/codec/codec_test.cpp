@@ -194,7 +194,7 @@ std::string make_tiff(const TiffKind& kind, int height, int width, const Value& 
   return read_file(path);
 }
 
-std::string little(std::uint32_t value, int count) {
+std::string little(std::uint64_t value, int count) {
   std::string out;
   for (int i = 0; i < count; ++i) out += static_cast<char>((value >> (8 * i)) & 0xff);
   return out;

@@ -20,7 +20,7 @@ namespace {
 
 std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
 
-std::string number(std::uint32_t value, int count, bool big_endian) {
+std::string number(std::uint64_t value, int count, bool big_endian) {
   std::string out;
   for (int i = 0; i < count; ++i) out += static_cast<char>((value >> (8 * i)) & 0xff);
   return big_endian ? std::string(out.rbegin(), out.rend()) : out;
@@ -68,7 +68,7 @@ std::string tiff_header(std::uint32_t side, std::uint32_t tile) {
 
 std::string bmp_header(std::uint32_t side) {
   return "BM" + little(0, 8) + little(54, 4) + little(40, 4) + little(side, 4) + little(side, 4) + little(1, 2) +
-         little(24, 2) + little(0, 24);
+         little(24, 2) + std::string(24, '\0');
 }
 
 std::int64_t peak_kib() {
