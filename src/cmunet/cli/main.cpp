@@ -7,7 +7,11 @@
 int main(int argc, char** argv) {
   using namespace cmunet::cli;
   static constexpr auto kCommands = std::to_array<Command>({
+      {"phantom", "make synthetic angiograms with exactly known vessels", add_phantom},
+      {"prepare", "turn images into a store that training reads", add_prepare},
       {"evaluate", "measure segmentations against the truth", add_evaluate, "--model"},
+      {"info", "say what a model, run, store or weight file is", add_info},
+      {"doctor", "find what is wrong with a data set", add_doctor},
   });
   static constexpr auto kTrainCommands = std::to_array<std::pair<const char*, const char*>>({
       {"pretrain", "learn from unlabelled angiograms"},
