@@ -2,7 +2,9 @@
 #include "cmunet/stats/agreement.h"
 
 #include <algorithm>
+#include <boost/math/distributions/students_t.hpp>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <vector>
 
@@ -36,6 +38,15 @@ double pearson(std::span<const double> x, std::span<const double> y) {
   const double scale = std::sqrt(co_deviation(x, x)) * std::sqrt(co_deviation(y, y));
   if (x.size() < 2 || !(scale > 0)) return kNan;
   return std::clamp(co_deviation(x, y) / scale, -1.0, 1.0);
+}
+
+double pearson_p_value(double r, std::int64_t n) {
+  if (n < 3 || std::isnan(r)) return kNan;
+  CMUNET_CHECK(r >= -1 && r <= 1, ErrorCode::kInvalidArgument, "[pearson_p_value] r is ", r, "; must be in [-1, 1]");
+  if (std::abs(r) == 1) return 0;
+  const auto freedom = static_cast<double>(n - 2);
+  const double t = std::abs(r) * std::sqrt(freedom / ((1 - r) * (1 + r)));
+  return 2 * boost::math::cdf(boost::math::complement(boost::math::students_t(freedom), t));
 }
 
 Line regression(std::span<const double> x, std::span<const double> y) {

@@ -39,6 +39,15 @@ TEST(Bootstrap, AgreesWithTheNormalIntervalOnAManyValuedSample) {
   EXPECT_NEAR(high, mean(values) + half, 0.03);
 }
 
+TEST(Bootstrap, ClosedFormOfFourValues) {
+  // Means of resamples are k / 4 with k binomial(4, 1/4): P(0) = 0.316, P(at least 3/4) = 0.051, P(1) = 0.004.
+  const std::vector<double> values{0, 1, 0, 0};
+  EXPECT_EQ(bootstrap_mean_interval(values, 3), (std::array<double, 2>{0, 0.75}));
+  EXPECT_EQ(bootstrap_mean_interval(values, 3, 0.6), (std::array<double, 2>{0, 0.5}));
+  EXPECT_THROW(bootstrap_mean_interval(values, 3, 1), Error);
+  EXPECT_THROW(bootstrap_mean_interval(values, 3, 0.95, 0), Error);
+}
+
 TEST(Bootstrap, FollowsItsSeedAndCollapsesOnAConstant) {
   const std::vector<double> values{1.37, 5.11, 2.93, 8.02, 3.71, 0.16, 9.4};
   EXPECT_EQ(bootstrap_mean_interval(values, 1), bootstrap_mean_interval(values, 1));
