@@ -13,7 +13,9 @@
 namespace cmunet::preprocess {
 namespace {
 
-constexpr int kMaxSide = 1 << 16;
+// As for pictures that are read. A source, a window and a grid of this area each take up to 1 GiB.
+constexpr int kMaxSide = 1 << 15;
+constexpr std::int64_t kMaxArea = std::int64_t{1} << 28;
 
 using Member = std::pair<const char*, int GridMap::*>;
 constexpr std::array<Member, 8> kMembers{{{"source_height", &GridMap::source_height},
@@ -26,11 +28,13 @@ constexpr std::array<Member, 8> kMembers{{{"source_height", &GridMap::source_hei
                                           {"width", &GridMap::width}}};
 
 bool is_usable(const GridMap& map) {
-  const auto side_ok = [](int v) { return v > 0 && v <= kMaxSide; };
+  const auto size_ok = [](int height, int width) {
+    return height > 0 && width > 0 && height <= kMaxSide && width <= kMaxSide &&
+           std::int64_t{height} * width <= kMaxArea;
+  };
   const auto corner_ok = [](int v) { return v >= -kMaxSide && v <= kMaxSide; };
-  return side_ok(map.source_height) && side_ok(map.source_width) && side_ok(map.crop_height) &&
-         side_ok(map.crop_width) && side_ok(map.height) && side_ok(map.width) && corner_ok(map.crop_top) &&
-         corner_ok(map.crop_left);
+  return size_ok(map.source_height, map.source_width) && size_ok(map.crop_height, map.crop_width) &&
+         size_ok(map.height, map.width) && corner_ok(map.crop_top) && corner_ok(map.crop_left);
 }
 
 template <typename T>
@@ -94,11 +98,18 @@ int reflect(int i, int n) {
 }
 
 GridMap square_map(int source_height, int source_width, int crop_px, int size_px) {
+  CMUNET_CHECK(source_height > 0 && source_width > 0 && crop_px >= 0 && size_px > 0, ErrorCode::kInvalidArgument,
+               "[prepare] an image of ", source_height, "x", source_width, " with crop ", crop_px, " to size ", size_px,
+               "; sizes must be positive");
   const int side = crop_px > 0 ? crop_px : std::max(source_height, source_width);
   GridMap map{source_height, source_width, (source_height - side) / 2, (source_width - side) / 2, side, side,
               size_px,       size_px};
-  CMUNET_CHECK(crop_px >= 0 && is_usable(map), ErrorCode::kInvalidArgument, "[prepare] an image of ", source_height,
-               "x", source_width, " with crop ", crop_px, " to size ", size_px, "; sizes must be 1 to ", kMaxSide);
+  if (!is_usable(map)) {
+    throw Error(ErrorCode::kUnsupported,
+                concat("[prepare] an image of ", source_height, "x", source_width, " with a window of ", side, "x",
+                       side, " and size ", size_px, "; each may have at most ", kMaxArea, " pixels"),
+                crop_px == 0 ? "prepare.crop takes a square from the middle instead of padding to one" : "");
+  }
   return map;
 }
 

@@ -24,7 +24,8 @@ struct GridMap {
 };
 
 /// The centred window of side `crop_px` (0: the longer side of the source, so that nothing is lost), on a square grid
-/// of side `size_px`. @throws Error kInvalidArgument unless source and size are positive and crop is not negative.
+/// of side `size_px`. @throws Error kInvalidArgument unless source and size are positive and crop is not negative;
+/// kUnsupported when source, window or grid have more than 2^28 pixels, as when a very long picture would be padded.
 GridMap square_map(int source_height, int source_width, int crop_px, int size_px);
 
 /// An object with the eight members by name.
