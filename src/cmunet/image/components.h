@@ -10,7 +10,7 @@ namespace cmunet::image {
 
 /// Connected parts of a mask.
 struct Components {
-  Image<int> labels;                ///< 0 background, 1 … count in the order of their first pixel, row by row
+  Image<int> labels;  ///< 0 background, 1 … count in the order of their first pixel, row by row
   int count = 0;
   std::vector<std::int64_t> areas;  ///< pixels of component i + 1
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Iso-contours by marching squares, at sub-pixel positions. Nothing is drawn along the image border: where a shape leaves
-// the image its contour is open, as with scikit-image's find_contours.
+// Iso-contours by marching squares, at sub-pixel positions. Nothing is drawn along the image border: where a shape
+// leaves the image its contour is open, as with scikit-image's find_contours.
 #pragma once
 
 #include <vector>
@@ -16,8 +16,8 @@ struct PointF {
   bool operator==(const PointF&) const = default;
 };
 
-/// The lines along which the image, interpolated linearly between 4-neighbours, equals `level`; values above `level` lie
-/// to the right of the line as it is followed on a screen. A closed contour ends with the point that it began with.
+/// The lines along which the image, interpolated linearly between 4-neighbours, equals `level`; values above `level`
+/// lie to the right of the line as it is followed on a screen. A closed contour ends with the point that it began with.
 /// Open contours come first, each kind in the order of its first point, row by row. At a saddle the high corners stay
 /// apart, as scikit-image's default has it. There is no contour through a 2×2 square that holds a NaN.
 /// Source: Lorensen & Cline 1987, in two dimensions.

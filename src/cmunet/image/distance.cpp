@@ -12,7 +12,8 @@ namespace {
 class Envelope {
  public:
   explicit Envelope(int length)
-      : values(static_cast<std::size_t>(length)), apex_(static_cast<std::size_t>(length)),
+      : values(static_cast<std::size_t>(length)),
+        apex_(static_cast<std::size_t>(length)),
         from_(static_cast<std::size_t>(length) + 1) {}
 
   void transform() {

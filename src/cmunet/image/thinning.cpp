@@ -3,6 +3,7 @@
 
 #include <array>
 #include <utility>
+#include <vector>
 
 namespace cmunet::image {
 namespace {
@@ -43,40 +44,74 @@ constexpr PassTable make_table() {
   return table;
 }
 
+// A pixel whose neighbours are all set is never removed, so only the border of the shape is looked at; it moves inwards
+// as pixels go.
+class Thinner {
+ public:
+  explicit Thinner(const Mask& mask)
+      : padded_(mask.height() + 2, mask.width() + 2), queued_(mask.height() + 2, mask.width() + 2) {
+    // One pixel of background around spares the checks of the image border.
+    for (int y = 0; y < mask.height(); ++y) {
+      for (int x = 0; x < mask.width(); ++x) padded_.at(y + 1, x + 1) = mask.at(y, x) != 0 ? 1 : 0;
+    }
+    for (int y = 1; y <= mask.height(); ++y) {
+      for (int x = 1; x <= mask.width(); ++x) {
+        if (neighbourhood(y, x) != 255) queue(y, x);
+      }
+    }
+  }
+
+  // One of the two passes. Returns whether it took a pixel away.
+  bool run(std::uint8_t pass) {
+    static constexpr PassTable kTable = make_table();
+    std::vector<std::pair<int, int>> gone;
+    std::erase_if(border_, [&](const std::pair<int, int>& p) {
+      const bool goes = (kTable[neighbourhood(p.first, p.second)] & pass) != 0;
+      if (goes) gone.push_back(p);
+      return goes;
+    });
+    // Removed together after the pass: each pixel was judged on the same picture.
+    for (const auto& [y, x] : gone) padded_.at(y, x) = 0;
+    for (const auto& [y, x] : gone) {
+      for (const auto& [dy, dx] : kNeighbours) queue(y + dy, x + dx);
+    }
+    return !gone.empty();
+  }
+
+  bool is_set(int y, int x) const { return padded_.at(y + 1, x + 1) != 0; }
+
+ private:
+  unsigned neighbourhood(int y, int x) const {
+    unsigned code = 0;
+    for (unsigned k = 0; k < 8; ++k) {
+      code |= static_cast<unsigned>(padded_.at(y + kNeighbours[k].first, x + kNeighbours[k].second)) << k;
+    }
+    return code;
+  }
+
+  void queue(int y, int x) {
+    if (padded_.at(y, x) == 0 || queued_.at(y, x) != 0) return;
+    queued_.at(y, x) = 1;
+    border_.emplace_back(y, x);
+  }
+
+  Mask padded_, queued_;
+  std::vector<std::pair<int, int>> border_;
+};
+
 }  // namespace
 
 Mask thin(const Mask& mask) {
-  static constexpr PassTable kTable = make_table();
-  // One pixel of background around spares the border checks.
-  Mask padded(mask.height() + 2, mask.width() + 2);
-  std::vector<std::pair<int, int>> alive;
-  for (int y = 0; y < mask.height(); ++y) {
-    for (int x = 0; x < mask.width(); ++x) {
-      if (mask.at(y, x) == 0) continue;
-      padded.at(y + 1, x + 1) = 1;
-      alive.emplace_back(y + 1, x + 1);
-    }
-  }
+  Thinner thinner(mask);
   for (bool removed = true; removed;) {
-    removed = false;
-    for (const std::uint8_t pass : {std::uint8_t{1}, std::uint8_t{2}}) {
-      std::vector<std::pair<int, int>> kept, gone;
-      for (const auto& [y, x] : alive) {
-        unsigned code = 0;
-        for (unsigned k = 0; k < 8; ++k) {
-          code |= static_cast<unsigned>(padded.at(y + kNeighbours[k].first, x + kNeighbours[k].second)) << k;
-        }
-        ((kTable[code] & pass) != 0 ? gone : kept).emplace_back(y, x);
-      }
-      // Removed together after the pass: each pixel was judged on the same picture.
-      for (const auto& [y, x] : gone) padded.at(y, x) = 0;
-      removed = removed || !gone.empty();
-      alive = std::move(kept);
-    }
+    removed = thinner.run(1);
+    removed = thinner.run(2) || removed;
   }
   Mask skeleton(mask.height(), mask.width());
   skeleton.spacing_mm = mask.spacing_mm;
-  for (const auto& [y, x] : alive) skeleton.at(y - 1, x - 1) = 1;
+  for (int y = 0; y < mask.height(); ++y) {
+    for (int x = 0; x < mask.width(); ++x) skeleton.at(y, x) = thinner.is_set(y, x) ? 1 : 0;
+  }
   return skeleton;
 }
 

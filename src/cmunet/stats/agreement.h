@@ -11,8 +11,9 @@ namespace cmunet::stats {
 /// @throws Error kInvalidArgument when lengths differ.
 double pearson(std::span<const double> x, std::span<const double> y);
 
-/// Two-sided p-value of Pearson's r over n pairs: the chance of a coefficient as far from 0 when the two are independent
-/// and normal, by t = r √((n − 2) / (1 − r²)) with n − 2 degrees of freedom. NaN below three pairs or when r is NaN.
+/// Two-sided p-value of Pearson's r over n pairs: the chance of a coefficient as far from 0 when the two are
+/// independent and normal, by t = r √((n − 2) / (1 − r²)) with n − 2 degrees of freedom. NaN below three pairs or when
+/// r is NaN.
 double pearson_p_value(double r, std::int64_t n);
 
 /// y = slope · x + intercept.

@@ -19,10 +19,10 @@ struct TestResult {
 /// equal.
 TestResult paired_t_test(std::span<const double> a, std::span<const double> b);
 
-/// Wilcoxon's signed-rank test of a − b (Biometrics 1945). Pairs without a difference are left out; the statistic is the
-/// smaller of the two rank sums. Exact for at most 50 pairs without ties and zeros; otherwise the normal approximation
-/// with the correction for ties and for continuity. SciPy's `wilcoxon(a, b, correction=True)` gives the same, but uses
-/// the exact distribution with ties too. NaN when no pair differs.
+/// Wilcoxon's signed-rank test of a − b (Biometrics 1945). Pairs without a difference are left out; the statistic is
+/// the smaller of the two rank sums. Exact for at most 50 pairs without ties and zeros; otherwise the normal
+/// approximation with the correction for ties and for continuity. SciPy's `wilcoxon(a, b, correction=True)` gives the
+/// same, but uses the exact distribution with ties too. NaN when no pair differs.
 TestResult wilcoxon_signed_rank_test(std::span<const double> a, std::span<const double> b);
 
 /// Holm's correction for testing several hypotheses (Scand. J. Statist. 1979): adjusted p-values in the order given;
