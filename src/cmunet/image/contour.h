@@ -25,7 +25,7 @@ std::vector<std::vector<PointF>> find_contours(const ImageF& image, double level
 std::vector<std::vector<PointF>> find_contours(const Mask& mask, double level = 0.5);
 
 /// All points of `find_contours(mask)`, each once, row by row: the midpoint between every two 4-neighbours of which one
-/// is vessel. Empty for a mask of one value.
+/// is vessel (also in an image of one row or column, where there is no 2×2 square). Empty for a mask of one value.
 std::vector<PointF> contour_points(const Mask& mask);
 
 }  // namespace cmunet::image

@@ -15,10 +15,10 @@ namespace cmunet::metrics {
 /// Of the defined values of one metric.
 struct Summary {
   double mean = 0;
-  double sd = 0;                  ///< sample standard deviation over images
-  std::array<double, 2> ci95{};   ///< bootstrap interval of the mean over images
-  std::int64_t n = 0;             ///< images with a defined value
-  std::int64_t undefined = 0;     ///< images without; they are in no mean
+  double sd = 0;                 ///< sample standard deviation over images
+  std::array<double, 2> ci95{};  ///< bootstrap interval of the mean over images
+  std::int64_t n = 0;            ///< images with a defined value
+  std::int64_t undefined = 0;    ///< images without; they are in no mean
 };
 
 struct ImageResult {
@@ -35,8 +35,8 @@ struct Evaluation {
 /// @param seed  of the bootstrap. @throws Error kInvalidArgument without images.
 Evaluation summarise(std::vector<ImageResult> images, std::uint64_t seed);
 
-/// {"metrics": {"dice": {"mean", "sd", "ci95", "n", "undefined"}, …}, "pooled": {"dice", "iou"}, "images": [{"id", …}]};
-/// NaN becomes null.
+/// {"metrics": {"dice": {"mean", "sd", "ci95", "n", "undefined"}, …}, "pooled": {"dice", "iou"}, "images": [{"id",
+/// …}]}; NaN becomes null.
 Json to_json(const Evaluation& evaluation);
 
 }  // namespace cmunet::metrics

@@ -4,9 +4,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "cmunet/image/contour.h"
-#include "cmunet/image/distance.h"
+#include "cmunet/image/nearest.h"
 #include "cmunet/image/thinning.h"
 #include "cmunet/vessel/diameter.h"
 
@@ -36,17 +37,26 @@ double share_inside(const image::Mask& skeleton, const image::Mask& mask) {
   return all == 0 ? 0 : ratio(inside, all);
 }
 
-// Mean distance in pixels from the points to the nearest of the others. Both lie on half pixels, so on a grid twice as
-// fine all are pixels and one exact distance transform answers every query.
-double mean_nearest_px(const std::vector<image::PointF>& points, const std::vector<image::PointF>& others, int height,
-                       int width) {
-  image::Mask grid(2 * height, 2 * width);
-  for (const image::PointF& p : others) grid.at(static_cast<int>(2 * p.y), static_cast<int>(2 * p.x)) = 1;
-  const image::Image<std::int64_t> squared = image::squared_distance_to(grid);
-  double sum = 0;
-  for (const image::PointF& p : points) {
-    sum += std::sqrt(static_cast<double>(squared.at(static_cast<int>(2 * p.y), static_cast<int>(2 * p.x)))) / 2;
+// The mask's iso-contour. Like scikit-image's it does not run along the image border, so a mask that is all vessel has
+// none: the frame of the image stands in for it, and every mask with vessel has a boundary.
+std::vector<image::PointF> boundary_points(const image::Mask& mask) {
+  std::vector<image::PointF> points = image::contour_points(mask);
+  if (!points.empty() || is_empty(mask)) return points;
+  for (int x = 0; x < mask.width(); ++x) {
+    points.push_back({-0.5, x + 0.0});
+    points.push_back({mask.height() - 0.5, x + 0.0});
   }
+  for (int y = 0; y < mask.height(); ++y) {
+    points.push_back({y + 0.0, -0.5});
+    points.push_back({y + 0.0, mask.width() - 0.5});
+  }
+  return points;
+}
+
+double mean_nearest_px(const std::vector<image::PointF>& points, const std::vector<image::PointF>& others) {
+  const image::NearestPoints nearest(others);
+  double sum = 0;
+  for (const image::PointF& p : points) sum += nearest.distance_px(p);
   return sum / static_cast<double>(points.size());
 }
 
@@ -97,11 +107,10 @@ double cl_dice(const image::Mask& pred, const image::Mask& target) {
 
 double modified_hausdorff_px(const image::Mask& pred, const image::Mask& target) {
   image::check_same_size(pred, target, "modified_hausdorff");
-  if (is_empty(pred) && is_empty(target)) return 0;
-  const std::vector<image::PointF> a = image::contour_points(pred), b = image::contour_points(target);
+  const std::vector<image::PointF> a = boundary_points(pred), b = boundary_points(target);
+  if (a.empty() && b.empty()) return 0;
   if (a.empty() || b.empty()) return kNan;
-  return std::max(mean_nearest_px(a, b, pred.height(), pred.width()),
-                  mean_nearest_px(b, a, pred.height(), pred.width()));
+  return std::max(mean_nearest_px(a, b), mean_nearest_px(b, a));
 }
 
 double diameter_difference_px(const image::Mask& pred, const image::Mask& target) {

@@ -37,8 +37,9 @@ double cl_dice(const image::Mask& pred, const image::Mask& target);
 double soft_cl_dice(const image::Mask& pred, const image::Mask& target);
 
 /// Modified Hausdorff distance (Dubuisson & Jain 1994) between iso-contours at 0.5, px: the larger of the two mean
-/// distances from a contour point of one mask to the nearest of the other. 0 when both are empty; NaN (undefined, to be
-/// counted, never replaced) when only one has a contour.
+/// distances from a contour point of one mask to the nearest of the other. Contours do not run along the image border;
+/// only a mask that is all vessel has the frame of the image, half a pixel outside, as its contour. 0 when both masks
+/// are empty; NaN (undefined, to be counted, never replaced) when one is.
 double modified_hausdorff_px(const image::Mask& pred, const image::Mask& target);
 
 /// Artery diameter difference: |mean diameter of pred − of target|, px (vessel::mean_diameter_px). NaN when either is

@@ -2,6 +2,7 @@
 // The soft skeleton of the clDice paper on binary masks, as the reference code computes its Cl-Dice. On binary input
 // every step stays binary, so bytes do.
 #include <algorithm>
+#include <utility>
 
 #include "cmunet/metrics/metrics.h"
 
@@ -11,40 +12,52 @@ namespace {
 constexpr int kIterations = 10;
 constexpr double kSmoothing = 1;
 
-// Minimum of the 3×1 and the 1×3 neighbourhood; pixels beyond the border do not count.
+// Combines a pixel with its neighbours left and right; beyond the ends of the row a pixel is its own neighbour, which
+// changes neither minimum nor maximum. `pixel(x, left, right)` is inlined: the compiler makes the middle a vector loop.
+template <typename Pixel>
+void for_row(int width, const Pixel& pixel) {
+  if (width == 0) return;
+  pixel(0, 0, std::min(1, width - 1));
+  for (int x = 1; x + 1 < width; ++x) pixel(x, x - 1, x + 1);
+  if (width > 1) pixel(width - 1, width - 2, width - 1);
+}
+
+// The rows above and below; the same row beyond the border.
+struct Rows {
+  Rows(const image::Mask& mask, int y)
+      : up(mask.row(std::max(y - 1, 0))), here(mask.row(y)), down(mask.row(std::min(y + 1, mask.height() - 1))) {}
+  const std::uint8_t *up, *here, *down;
+};
+
+std::uint8_t both(int a, int b) { return static_cast<std::uint8_t>(a & b); }
+std::uint8_t either(int a, int b) { return static_cast<std::uint8_t>(a | b); }
+
+// Minimum of the 3×1 and the 1×3 neighbourhood.
 image::Mask soft_erode(const image::Mask& mask) {
   image::Mask result(mask.height(), mask.width());
   for (int y = 0; y < mask.height(); ++y) {
-    for (int x = 0; x < mask.width(); ++x) {
-      std::uint8_t value = mask.at(y, x);
-      if (y > 0) value = std::min(value, mask.at(y - 1, x));
-      if (y + 1 < mask.height()) value = std::min(value, mask.at(y + 1, x));
-      if (x > 0) value = std::min(value, mask.at(y, x - 1));
-      if (x + 1 < mask.width()) value = std::min(value, mask.at(y, x + 1));
-      result.at(y, x) = value;
-    }
+    const Rows rows(mask, y);
+    std::uint8_t* out = result.row(y);
+    for_row(mask.width(), [&](int x, int left, int right) {
+      const std::uint8_t vertical = both(both(rows.up[x], rows.here[x]), rows.down[x]);
+      out[x] = both(vertical, both(rows.here[left], rows.here[right]));
+    });
   }
   return result;
 }
 
-// Maximum of the 3×3 neighbourhood, separably.
+// Maximum of the 3×3 neighbourhood, first along x, then along y.
 image::Mask soft_dilate(const image::Mask& mask) {
   image::Mask across(mask.height(), mask.width()), result(mask.height(), mask.width());
   for (int y = 0; y < mask.height(); ++y) {
-    for (int x = 0; x < mask.width(); ++x) {
-      std::uint8_t value = mask.at(y, x);
-      if (x > 0) value = std::max(value, mask.at(y, x - 1));
-      if (x + 1 < mask.width()) value = std::max(value, mask.at(y, x + 1));
-      across.at(y, x) = value;
-    }
+    const std::uint8_t* in = mask.row(y);
+    std::uint8_t* out = across.row(y);
+    for_row(mask.width(), [&](int x, int left, int right) { out[x] = either(in[x], either(in[left], in[right])); });
   }
   for (int y = 0; y < mask.height(); ++y) {
-    for (int x = 0; x < mask.width(); ++x) {
-      std::uint8_t value = across.at(y, x);
-      if (y > 0) value = std::max(value, across.at(y - 1, x));
-      if (y + 1 < mask.height()) value = std::max(value, across.at(y + 1, x));
-      result.at(y, x) = value;
-    }
+    const Rows rows(across, y);
+    std::uint8_t* out = result.row(y);
+    for (int x = 0; x < mask.width(); ++x) out[x] = either(rows.here[x], either(rows.up[x], rows.down[x]));
   }
   return result;
 }
@@ -54,14 +67,12 @@ image::Mask soft_skeleton(const image::Mask& mask) {
   image::Mask current(mask.height(), mask.width()), skeleton(mask.height(), mask.width());
   std::transform(mask.begin(), mask.end(), current.begin(), [](std::uint8_t v) -> std::uint8_t { return v != 0; });
   for (int i = 0; i <= kIterations; ++i) {
-    const image::Mask eroded = soft_erode(current);
+    image::Mask eroded = soft_erode(current);
     const image::Mask opened = soft_dilate(eroded);
-    for (int y = 0; y < mask.height(); ++y) {
-      for (int x = 0; x < mask.width(); ++x) {
-        if (current.at(y, x) != 0 && opened.at(y, x) == 0) skeleton.at(y, x) = 1;
-      }
+    for (std::size_t k = 0; k < current.size(); ++k) {
+      skeleton.data()[k] = either(skeleton.data()[k], current.data()[k] & (1 ^ opened.data()[k]));
     }
-    current = eroded;
+    current = std::move(eroded);
   }
   return skeleton;
 }
