@@ -20,7 +20,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
-using ::testing::Not;
 
 struct Outcome {
   int status = -1;
@@ -32,17 +31,17 @@ class Evaluate : public ::testing::Test {
  protected:
   void SetUp() override {
     const ::testing::TestInfo* test = ::testing::UnitTest::GetInstance()->current_test_info();
-    root_ = fs::path(::testing::TempDir()) / (std::string("cmunet_evaluate_") + test->name());
-    fs::remove_all(root_);
-    for (const char* name : {"pred", "target", "images"}) fs::create_directories(root_ / name);
+    root = fs::path(::testing::TempDir()) / (std::string("cmunet_evaluate_") + test->name());
+    fs::remove_all(root);
+    for (const char* name : {"pred", "target", "images"}) fs::create_directories(root / name);
   }
-  void TearDown() override { fs::remove_all(root_); }
+  void TearDown() override { fs::remove_all(root); }
 
   // A bar of `length` pixels in a row of a 16x16 mask.
   void bar(const std::string& file, int length, std::uint8_t value, int size = 16) const {
     image::Image<std::uint8_t> mask(size, size);
     for (int x = 0; x < length; ++x) mask.at(8, x) = value;
-    codec::write_png(root_ / file, mask);
+    codec::write_png(root / file, mask);
   }
 
   // Dice 2·4 / (4 + 8) = 2/3 and 1.
@@ -54,11 +53,11 @@ class Evaluate : public ::testing::Test {
   }
 
   Outcome evaluate(const std::string& more = {}) const {
-    return run(concat("evaluate --pred ", root_ / "pred", " --target ", root_ / "target", " ", more));
+    return run(concat("evaluate --pred ", root / "pred", " --target ", root / "target", " ", more));
   }
 
   Outcome run(const std::string& arguments, const fs::path& program = CMUNET_PROGRAM) const {
-    const fs::path err = root_ / "stderr.txt";
+    const fs::path err = root / "stderr.txt";
     const std::string command = concat(program, " ", arguments, " 2> ", err);
     const std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(command.c_str(), "r"), [](FILE*) { return 0; });
     Outcome outcome;
@@ -71,7 +70,7 @@ class Evaluate : public ::testing::Test {
     return outcome;
   }
 
-  fs::path root_;
+  fs::path root;
 };
 
 TEST_F(Evaluate, KnownDiceWhateverTheThreads) {
@@ -100,16 +99,16 @@ TEST_F(Evaluate, TextTableOnStdout) {
 
 TEST_F(Evaluate, WritesThreeFilesOnceUnlessForced) {
   two_pairs();
-  codec::write_png(root_ / "images/a.png", image::Image<std::uint8_t>(16, 16, 90));
-  const std::string flags = concat("--images ", root_ / "images", " --out ", root_ / "out");
+  codec::write_png(root / "images/a.png", image::Image<std::uint8_t>(16, 16, 90));
+  const std::string flags = concat("--images ", root / "images", " --out ", root / "out");
   ASSERT_EQ(evaluate(flags).status, 0);
-  const std::string html = read_file(root_ / "out/report.html");
+  const std::string html = read_file(root / "out/report.html");
   EXPECT_THAT(html, HasSubstr("data:image/png;base64,"));
-  EXPECT_THAT(read_file(root_ / "out/evaluation.csv"), HasSubstr("\r\nb,1,"));
-  EXPECT_EQ(load_json(root_ / "out/evaluation.json")["images"].size(), 2U);
+  EXPECT_THAT(read_file(root / "out/evaluation.csv"), HasSubstr("\r\nb,1,"));
+  EXPECT_EQ(load_json(root / "out/evaluation.json")["images"].size(), 2U);
   EXPECT_EQ(evaluate(flags).status, 2);
   EXPECT_EQ(evaluate(flags + " --force").status, 0);
-  EXPECT_EQ(read_file(root_ / "out/report.html"), html);
+  EXPECT_EQ(read_file(root / "out/report.html"), html);
 }
 
 TEST_F(Evaluate, MissingPredictionIsListed) {
@@ -138,25 +137,25 @@ TEST_F(Evaluate, SizesMustAgree) {
 TEST_F(Evaluate, DataErrors) {
   EXPECT_EQ(evaluate().status, 3);  // empty folders
   two_pairs();
-  write_file_atomic(root_ / "pred/a.png", "not a picture");
+  write_file_atomic(root / "pred/a.png", "not a picture");
   EXPECT_EQ(evaluate().status, 3);
-  EXPECT_EQ(run(concat("evaluate --target ", root_ / "target", " --pred ", root_ / "nowhere")).status, 3);
+  EXPECT_EQ(run(concat("evaluate --target ", root / "target", " --pred ", root / "nowhere")).status, 3);
   EXPECT_EQ(run("evaluate").status, 2);
 }
 
 TEST_F(Evaluate, DryRunWritesNothing) {
   two_pairs();
-  EXPECT_THAT(evaluate(concat("--dry-run --out ", root_ / "out")).out, HasSubstr("would evaluate 2 images"));
-  EXPECT_FALSE(fs::exists(root_ / "out"));
+  EXPECT_THAT(evaluate(concat("--dry-run --out ", root / "out")).out, HasSubstr("would evaluate 2 images"));
+  EXPECT_FALSE(fs::exists(root / "out"));
 }
 
 // A copy of the program beside a stand-in for cmunet-train that prints its arguments.
 TEST_F(Evaluate, ModelIsHandedOverUnchanged) {
-  const fs::path copy = root_ / "cmunet";
+  const fs::path copy = root / "cmunet";
   fs::copy_file(CMUNET_PROGRAM, copy);
   EXPECT_EQ(run("evaluate --model m --store s", copy).status, 3);
-  write_file_atomic(root_ / "cmunet-train", "#!/bin/sh\nprintf '%s|' \"$@\"\n");
-  fs::permissions(root_ / "cmunet-train", fs::perms::owner_all);
+  write_file_atomic(root / "cmunet-train", "#!/bin/sh\nprintf '%s|' \"$@\"\n");
+  fs::permissions(root / "cmunet-train", fs::perms::owner_all);
   EXPECT_EQ(run("evaluate --store 's t' --model=m --json", copy).out, "evaluate|--store|s t|--model=m|--json|");
 }
 
