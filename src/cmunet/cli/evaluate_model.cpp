@@ -5,10 +5,12 @@
 #include <array>
 #include <memory>
 
+#include "cmunet/base/file.h"
 #include "cmunet/base/log.h"
-#include "cmunet/cli/evaluation.h"
 #include "cmunet/cli/train_support.h"
 #include "cmunet/dataset/store.h"
+#include "cmunet/metrics/evaluation.h"
+#include "cmunet/report/evaluation_report.h"
 #include "cmunet/train/torch_engine.h"
 
 namespace cmunet::cli {
@@ -67,24 +69,37 @@ void run(const Flags& flags, const CommonOptions& common) {
     print_result(common, {{"images", indices.size()}}, concat("would evaluate ", indices.size(), " images"));
     return;
   }
-  if (!flags.out.empty()) check_evaluation_folder(flags.out, common.force);
+  if (!flags.out.empty()) prepare_output_folder(flags.out, common.force);
   const auto engine = train::make_torch_engine(std::move(model), common.device);
-  std::vector<EvaluationCase> cases;
+  std::vector<image::Mask> preds;
+  std::vector<metrics::ImageResult> results;
   for (const std::size_t index : indices) {
-    EvaluationCase item{store.records()[index].id, image_of(store, index), {}, mask_of(store, index)};
-    const image::ImageF probability = engine->vessel_probability(std::span(&item.image, 1)).front();
-    item.pred = image::Mask(probability.height(), probability.width());
-    std::ranges::transform(probability, item.pred.begin(),
-                           [&](float p) -> std::uint8_t { return p > flags.threshold ? 1 : 0; });
-    cases.push_back(std::move(item));
+    const image::ImageF picture = image_of(store, index);
+    const image::ImageF probability = engine->vessel_probability(std::span(&picture, 1)).front();
+    image::Mask& pred = preds.emplace_back(probability.height(), probability.width());
+    std::ranges::transform(probability, pred.begin(), [&](float p) -> std::uint8_t {
+      return static_cast<double>(p) > flags.threshold ? 1 : 0;
+    });
+    results.push_back({store.records()[index].id, metrics::measure(pred, mask_of(store, index))});
   }
+  const metrics::Evaluation evaluation = metrics::summarise(std::move(results), common.seed);
   const Json source = {{"model", model_details},
                        {"store", flags.store},
                        {"store_hash", store.content_hash()},
                        {"split", flags.split},
                        {"threshold", flags.threshold},
                        {"engine", engine->name()}};
-  finish_evaluation(std::move(cases), source, flags.out, common);
+  if (!flags.out.empty()) {
+    std::vector<report::Example> examples;
+    for (const std::size_t pick : report::pick_examples(evaluation).all()) {
+      examples.push_back({evaluation.images[pick].id, image_of(store, indices[pick]), preds[pick],
+                          mask_of(store, indices[pick])});
+    }
+    report::EvaluationPage page;
+    page.source = source;
+    report::write_evaluation(flags.out, evaluation, examples, page);
+  }
+  print_result(common, report::evaluation_json(evaluation, source), report::evaluation_text(evaluation));
 }
 
 }  // namespace

@@ -35,7 +35,7 @@ std::vector<Segmentation> Segmenter::segment(std::span<const image::ImageF> grey
     result.mask = image::Mask(grey[i].height(), grey[i].width());
     result.mask.spacing_mm = grey[i].spacing_mm;
     std::transform(result.probability.begin(), result.probability.end(), result.mask.begin(),
-                   [this](float p) -> std::uint8_t { return p > threshold_ ? 1 : 0; });
+                   [this](float p) -> std::uint8_t { return static_cast<double>(p) > threshold_ ? 1 : 0; });
     results.push_back(std::move(result));
   }
   return results;
