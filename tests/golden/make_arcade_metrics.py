@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes arcade_metrics.csv: the metrics of pairs of real vessel masks, by scikit-image, SciPy and PyTorch.
 
-Run:  /usr/bin/python3 tests/golden/make_arcade_metrics.py      (Debian 12: python3-skimage 0.19.3, python3-torch 1.13.1)
+Run:  /usr/bin/python3 tests/golden/make_arcade_metrics.py   (Debian 12: python3-skimage 0.19.3, python3-torch 1.13.1)
 Needs ../shared/data with the ARCADE masks; only file names, checksums and values are stored. The prediction is another
 image's mask, or, where the two files are one, that mask moved two pixels to the right and dilated by a 3×3 square.
 """
@@ -94,9 +94,9 @@ def row(pred_name, target_name):
         pred = read(pred_name)
     both = (pred & target).sum()
     return [pred_name, target_name, f"{fnv1a(skeletonize(pred)):016x}",
-            *(f"{v:.10f}" for v in (2 * both / (pred.sum() + target.sum()), both / (pred | target).sum(),
-                                    cl_dice(pred, target), soft_cl_dice(pred, target), modified_hausdorff(pred, target),
-                                    diameter(pred), diameter(target)))]
+            *(f"{v:.10f}" for v in (
+                2 * both / (pred.sum() + target.sum()), both / (pred | target).sum(), cl_dice(pred, target),
+                soft_cl_dice(pred, target), modified_hausdorff(pred, target), diameter(pred), diameter(target)))]
 
 
 def main():

@@ -37,8 +37,8 @@ def main():
             "pixels": [None if np.isnan(v) else round(float(v), 9) for v in image.ravel()],
             "contours": [[[round(float(v), 7) for v in point] for point in contour] for contour in contours],
         })
-    path = pathlib.Path(__file__).parent / "contours.json"
-    path.write_text("[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in result) + "\n]\n", encoding="utf-8")
+    text = "[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in result) + "\n]\n"
+    (pathlib.Path(__file__).parent / "contours.json").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

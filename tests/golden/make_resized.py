@@ -32,8 +32,8 @@ def main():
             values = [round(float(v), 5) for v in resized.ravel()[::step]]
             cases.append({"from": [in_height, in_width], "to": [height, width], "method": method, "step": step,
                           "values": values})
-    path = pathlib.Path(__file__).parent / "resized.json"
-    path.write_text("[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "\n]\n", encoding="utf-8")
+    text = "[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "\n]\n"
+    (pathlib.Path(__file__).parent / "resized.json").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -53,8 +53,8 @@ def main():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # few samples for the approximation: meant
         cases = [case(*sample) for sample in samples()]
-    path = pathlib.Path(__file__).parent / "statistics.json"
-    path.write_text("[\n" + ",\n".join(json.dumps(c) for c in cases) + "\n]\n", encoding="utf-8")
+    text = "[\n" + ",\n".join(json.dumps(c) for c in cases) + "\n]\n"
+    (pathlib.Path(__file__).parent / "statistics.json").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
