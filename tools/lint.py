@@ -44,8 +44,8 @@ TORCH_PREFIXES = ("torch/", "ATen/", "c10/")
 TEST_PREFIXES = ("gtest/", "gmock/")
 # What the compiler and the system bring; every other <…> header is a third party.
 SYSTEM_HEADERS = {
-    "cpuid.h", "dirent.h", "dlfcn.h", "fcntl.h", "immintrin.h", "malloc.h", "poll.h", "pthread.h", "sched.h",
-    "signal.h", "stdio.h", "stdlib.h", "string.h", "termios.h", "unistd.h",
+    "cpuid.h", "dirent.h", "dlfcn.h", "fcntl.h", "glob.h", "immintrin.h", "malloc.h", "poll.h", "pthread.h", "sched.h",
+    "signal.h", "spawn.h", "stdio.h", "stdlib.h", "string.h", "termios.h", "unistd.h",
 }
 PRINTING = re.compile(r"\b(?:std::c(?:out|err|log)\b|(?:std::)?(?:v?f?printf|f?puts|putchar)\s*\()")
 UNFINISHED = re.compile(r"\b(?:TODO|FIXME|XXX)\b")
