@@ -7,6 +7,7 @@
 int main(int argc, char** argv) {
   using namespace cmunet::cli;
   static constexpr auto kCommands = std::to_array<Command>({
+      {"demo", "do the whole job on synthetic angiograms and write a report", add_demo},
       {"phantom", "make synthetic angiograms with exactly known vessels", add_phantom},
       {"prepare", "turn images into a store that training reads", add_prepare},
       {"evaluate", "measure segmentations against the truth", add_evaluate, "--model"},
