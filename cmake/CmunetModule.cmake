@@ -61,6 +61,7 @@ function(cmunet_module name)
     target_compile_definitions(${target}_test PRIVATE
       CMUNET_SOURCE_DIR="${PROJECT_SOURCE_DIR}" CMUNET_SHARED_DATA="${PROJECT_SOURCE_DIR}/../shared/data")
     add_test(NAME unit/${name} COMMAND ${target}_test)
-    set_tests_properties(unit/${name} PROPERTIES LABELS unit TIMEOUT 600)
+    # Passive waiting: two programs that share the cores would otherwise spin against each other.
+    set_tests_properties(unit/${name} PROPERTIES LABELS unit TIMEOUT 600 ENVIRONMENT OMP_WAIT_POLICY=PASSIVE)
   endif()
 endfunction()

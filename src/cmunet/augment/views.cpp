@@ -6,39 +6,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "cmunet/base/error.h"
+#include "cmunet/image/resize.h"
 
 namespace cmunet::augment {
 namespace {
-
-// Keys' cubic convolution kernel with a = -0.5, Pillow's BICUBIC.
-double bicubic(double x) {
-  constexpr double kA = -0.5;
-  x = std::abs(x);
-  if (x < 1) return ((kA + 2) * x - (kA + 3)) * x * x + 1;
-  if (x < 2) return (((x - 5) * x + 8) * x - 4) * kA;
-  return 0;
-}
-
-// Writes the [out, in] weights that resample `length` pixels from `start` to `out` pixels; zero outside the box.
-// Pillow's rule: the filter's support grows with the reduction, taps outside are left out and the rest add up to 1.
-void fill_weights(float* weights, int in, double start, double length, int out) {
-  const double scale = length / out;
-  const double stretch = std::max(scale, 1.0);
-  const double support = 2 * stretch;
-  const double first_allowed = std::max(0.0, std::floor(start));
-  const double last_allowed = std::min<double>(in, std::ceil(start + length));
-  for (int o = 0; o < out; ++o) {
-    const double centre = start + (o + 0.5) * scale;
-    const int first = static_cast<int>(std::max(first_allowed, std::floor(centre - support + 0.5)));
-    const int last = static_cast<int>(std::min(last_allowed, std::floor(centre + support + 0.5)));
-    float* row = weights + static_cast<std::ptrdiff_t>(o) * in;
-    double sum = 0;
-    for (int i = first; i < last; ++i) sum += bicubic((i + 0.5 - centre) / stretch);
-    for (int i = first; i < last; ++i) row[i] = static_cast<float>(bicubic((i + 0.5 - centre) / stretch) / sum);
-  }
-}
 
 // Windows of `size` px with one (top, left) per image.
 at::Tensor windows(const at::Tensor& crops, const std::vector<std::pair<int, int>>& corners, int size) {
@@ -129,8 +103,12 @@ at::Tensor resized_crops(const at::Tensor& images, const std::vector<Box>& boxes
   at::Tensor columns = torch::zeros({n, size, width});
   for (std::int64_t i = 0; i < n; ++i) {
     const Box& box = boxes[static_cast<std::size_t>(i)];
-    fill_weights(rows.data_ptr<float>() + i * size * height, static_cast<int>(height), box.top, box.height, size);
-    fill_weights(columns.data_ptr<float>() + i * size * width, static_cast<int>(width), box.left, box.width, size);
+    const auto weights_of = [&](at::Tensor& all, std::int64_t in, double start, double length) {
+      const std::span<float> part(all.data_ptr<float>() + i * size * in, static_cast<std::size_t>(size * in));
+      image::fill_bicubic_weights(part, static_cast<int>(in), start, length, size);
+    };
+    weights_of(rows, height, box.top, box.height);
+    weights_of(columns, width, box.left, box.width);
   }
   // [N, s, H] · [N, H, W] · [N, W, s] -> [N, s, s]
   const at::Tensor squeezed = images.squeeze(1).to(at::kFloat);
