@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
+// `cmunet phantom --out DIR --count N`: synthetic angiograms with their exact masks and truth files.
 #include "cmunet/phantom/phantom.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
+#include <exception>
 #include <filesystem>
 #include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
 
 #include "cmunet/base/file.h"
+#include "cmunet/base/log.h"
 #include "cmunet/base/random.h"
 #include "cmunet/base/version.h"
 #include "cmunet/cli/command.h"
@@ -15,60 +23,139 @@
 namespace cmunet::cli {
 namespace {
 
+namespace fs = std::filesystem;
+
 struct Flags {
   std::string out;
   int count = 1;
   phantom::Options options;
 };
 
+// 0 and 255, so that a mask shows in any viewer.
 image::Image<std::uint8_t> visible(const image::Mask& mask) {
   image::Image<std::uint8_t> bytes(mask.height(), mask.width());
-  std::transform(mask.begin(), mask.end(), bytes.begin(), [](std::uint8_t v) -> std::uint8_t { return v != 0 ? 255 : 0; });
+  std::transform(mask.begin(), mask.end(), bytes.begin(),
+                 [](std::uint8_t v) -> std::uint8_t { return v != 0 ? 255 : 0; });
   return bytes;
+}
+
+std::string id_of(int i) {
+  char id[16];
+  std::snprintf(id, sizeof id, "%04d", i);
+  return id;
+}
+
+Json optional_json(const std::optional<double>& value) { return value ? Json(*value) : Json(); }
+
+Json summary_of(const Flags& flags, std::uint64_t seed) {
+  const phantom::Options& o = flags.options;
+  return {{"format", "cmunet-phantoms"},
+          {"version", 1},
+          {"disclaimer", kDisclaimer},
+          {"created_by", concat("cmunet ", kVersion)},
+          {"synthetic", true},
+          {"count", flags.count},
+          {"seed", seed},
+          {"size", o.size},
+          {"field_mm", o.field_mm},
+          {"spacing_mm", o.field_mm / o.size},
+          {"photons", o.photons},
+          {"blur_px", o.blur_px},
+          {"stenosis", o.stenosis},
+          {"stenosis_percent", optional_json(o.stenosis_percent)},
+          {"stenosis_length_mm", optional_json(o.stenosis_length_mm)},
+          {"folders", {{"images", "images/"}, {"masks", "masks/"}, {"truth", "truth/"}}}};
+}
+
+// Writes the three files of phantom i and returns its row of the manifest.
+Json write_phantom(const Flags& flags, std::uint64_t seed, int i) {
+  // Each has a seed of its own: a longer set begins with the shorter one, whatever thread makes which.
+  const std::uint64_t own_seed = Rng(seed).fork(static_cast<std::uint64_t>(i)).next();
+  const phantom::Phantom p = phantom::make_phantom(flags.options, own_seed);
+  const fs::path out = flags.out;
+  const std::string id = id_of(i);
+  codec::write_png(out / "images" / (id + ".png"), p.image);
+  codec::write_png(out / "masks" / (id + ".png"), visible(p.mask));
+  write_file_atomic(out / "truth" / (id + ".json"), phantom::truth_json(p).dump() + "\n");
+  const auto vessel = static_cast<double>(std::count(p.mask.begin(), p.mask.end(), std::uint8_t{1}));
+  return {{"id", id},
+          {"artery", p.artery == phantom::Artery::kRight ? "right" : "left"},
+          {"lao_deg", p.view.lao_deg},
+          {"cranial_deg", p.view.cranial_deg},
+          {"vessel_fraction", vessel / static_cast<double>(p.mask.size())},
+          {"stenoses", p.stenoses.size()}};
+}
+
+// On `threads` threads, 0 for all cores. The first error stops the rest and is thrown here.
+std::vector<Json> write_phantoms(const Flags& flags, const CommonOptions& common) {
+  std::vector<Json> rows(static_cast<std::size_t>(flags.count));
+  std::atomic<int> next = 0;
+  std::exception_ptr error;
+  std::mutex mutex;
+  const auto work = [&] {
+    for (int i = next++; i < flags.count; i = next++) {
+      try {
+        rows[static_cast<std::size_t>(i)] = write_phantom(flags, common.seed, i);
+        if ((i + 1) % 100 == 0) log_info("phantom ", i + 1, " of ", flags.count);
+      } catch (...) {
+        const std::scoped_lock lock(mutex);
+        if (!error) error = std::current_exception();
+        next = flags.count;
+      }
+    }
+  };
+  const int cores = static_cast<int>(std::thread::hardware_concurrency());
+  {
+    std::vector<std::jthread> workers;
+    const int wanted = std::clamp(common.threads > 0 ? common.threads : cores, 1, flags.count);
+    for (int w = 1; w < wanted; ++w) workers.emplace_back(work);
+    work();
+  }
+  if (error) std::rethrow_exception(error);
+  return rows;
 }
 
 void run(const Flags& flags, const CommonOptions& common) {
   flags.options.check();
-  const std::filesystem::path out = flags.out;
-  const Json summary = {{"disclaimer", kDisclaimer},
-                        {"created_by", concat("cmunet ", kVersion)},
-                        {"count", flags.count},
-                        {"size", flags.options.size},
-                        {"spacing_mm", flags.options.field_mm / flags.options.size},
-                        {"stenosis", flags.options.stenosis},
-                        {"seed", common.seed},
-                        {"folders", {{"images", "images/"}, {"masks", "masks/"}, {"truth", "truth/"}}}};
+  Json summary = summary_of(flags, common.seed);
   if (common.dry_run) {
-    print_result(common, summary, concat("would write ", flags.count, " phantoms into ", flags.out));
+    print_result(
+        common, summary,
+        concat("would write ", flags.count, " synthetic angiograms of ", flags.options.size, "x", flags.options.size,
+               " px to ", flags.out, "/images, their masks and truth beside them\n", kDisclaimer));
     return;
   }
+  const fs::path out = flags.out;
   prepare_output_folder(out, common.force);
-  for (const char* folder : {"images", "masks", "truth"}) std::filesystem::create_directories(out / folder);
-  for (int i = 0; i < flags.count; ++i) {
-    // Numbered from the seed on: a longer set begins with the shorter one.
-    const phantom::Phantom p = phantom::make_phantom(flags.options, Rng(common.seed).fork(static_cast<std::uint64_t>(i)).next());
-    char name[32];
-    std::snprintf(name, sizeof name, "%04d", i);
-    codec::write_png(out / "images" / concat(name, ".png"), p.image);
-    codec::write_png(out / "masks" / concat(name, ".png"), visible(p.mask));
-    write_file_atomic(out / "truth" / concat(name, ".json"), phantom::truth_json(p).dump());
-  }
+  for (const char* folder : {"images", "masks", "truth"}) prepare_output_folder(out / folder, true);
+  summary["images"] = write_phantoms(flags, common);
   save_json(out / "phantoms.json", summary);
-  print_result(common, summary, concat("wrote ", flags.count, " synthetic angiograms to ", flags.out,
-                                       "/images, their masks and truth beside them\n", kDisclaimer));
+  print_result(common, summary,
+               concat("wrote ", flags.count, " synthetic angiograms to ", flags.out,
+                      "/images, their masks and truth beside them\n", kDisclaimer));
 }
 
 }  // namespace
 
 void add_phantom(CLI::App& app, const CommonOptions& common) {
   const auto flags = std::make_shared<Flags>();
+  phantom::Options& o = flags->options;
   app.add_option("--out", flags->out, "output folder")->required();
   app.add_option("--count", flags->count, "how many")->required()->check(CLI::Range(1, 1000000));
-  app.add_option("--size", flags->options.size, "side in pixels, 64 to 2048")->capture_default_str();
-  app.add_option("--field-mm", flags->options.field_mm, "side of the field of view")->capture_default_str();
-  app.add_option("--photons", flags->options.photons, "mean quanta per pixel; fewer is noisier")->capture_default_str();
-  app.add_flag("--stenosis", flags->options.stenosis, "narrow some vessels");
-  app.callback([flags, &common] { run(*flags, common); });
+  app.add_option("--size", o.size, "side in pixels, 64 to 2048")->capture_default_str();
+  app.add_option("--field-mm", o.field_mm, "side of the field of view at the heart, 20 to 400")->capture_default_str();
+  app.add_option("--photons", o.photons, "quanta per pixel of a 512-px picture; fewer is noisier")
+      ->capture_default_str();
+  app.add_option("--blur-px", o.blur_px, "focal blur in a 512-px picture, 0 to 10")->capture_default_str();
+  app.add_flag("--stenosis", o.stenosis, "narrow one to three vessels");
+  app.add_option("--stenosis-percent", o.stenosis_percent, "of the diameter, 1 to 99; default: drawn for each");
+  app.add_option("--stenosis-length-mm", o.stenosis_length_mm, "2 to 20; default: drawn for each");
+  app.callback([flags, &common] {
+    // Asking for a depth or a length asks for stenoses.
+    phantom::Options& options = flags->options;
+    options.stenosis = options.stenosis || options.stenosis_percent || options.stenosis_length_mm;
+    run(*flags, common);
+  });
 }
 
 }  // namespace cmunet::cli

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Synthetic coronary angiograms whose vessels are exactly known: for trying the program without data, for tests, and for
-// judging measurements. docs/reference/phantom.md describes how a picture is made and what the truth file holds.
+// Synthetic coronary angiograms whose vessels are exactly known: for trying the program without data, for tests, and
+// for judging measurements. docs/reference/phantom.md describes how a picture is made and what the truth file holds.
+// Not a substitute for real angiograms: a network that works on phantoms has shown nothing about patients.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,74 +17,91 @@ namespace cmunet::phantom {
 enum class Artery { kRight, kLeft };
 
 struct Options {
-  int size = 512;             ///< side of the square picture, px, 64…2048
-  double field_mm = 140;      ///< side of the field of view; spacing = field_mm / size
-  bool stenosis = false;      ///< one to three narrowings in the larger branches
-  double photons = 900;       ///< mean quanta per pixel in open field; fewer is noisier
-  double blur_px = 0.8;       ///< focal-spot blur at 512 px, scaled with the size
+  int size = 512;         ///< side of the square picture, px, 64…2048
+  double field_mm = 140;  ///< side of the field of view at the heart, 20…400; spacing = field_mm / size
+  bool stenosis = false;  ///< one to three narrowings in the larger branches
+  std::optional<double> stenosis_percent = std::nullopt;  ///< of the diameter, 1…99; absent: drawn from 30…85 for each
+  std::optional<double> stenosis_length_mm =
+      std::nullopt;      ///< 2…20, at most as long as the longest branch; absent: drawn from 4…14
+  double photons = 450;  ///< quanta per pixel of a 512-px picture at middle grey, 10…10⁶; fewer is noisier
+  double blur_px = 0.8;  ///< standard deviation of the focal spot's blur in a 512-px picture, 0…10
 
   /// @throws Error kInvalidArgument naming the option.
   void check() const;
 };
 
-/// A point of a centre line on the picture, pixel centres at whole numbers.
+/// Angles of the C-arm as cath labs give them.
+struct View {
+  double lao_deg = 0;      ///< left anterior oblique; negative: right
+  double cranial_deg = 0;  ///< negative: caudal
+};
+
+/// A point of a centre line on the picture: y down, x right, pixel centres at whole numbers. May lie outside the
+/// picture.
 struct CentrelinePoint {
   double y = 0, x = 0;
   double diameter_px = 0, diameter_mm = 0;
 };
 
-/// A vessel between two bifurcations. Neighbouring points are at most half a pixel apart.
+/// A vessel between two bifurcations. Neighbouring points are about half a pixel apart or closer.
 struct Branch {
-  int parent = -1;      ///< index of the branch it leaves; −1 for the first
+  int parent = -1;     ///< index of the branch it leaves; −1 for the first
+  std::string vessel;  ///< "RCA", "AM", "PDA", "PL", "LAD", "LCX", "D", "OM", "S" …; "side" for an unnamed one
   std::vector<CentrelinePoint> points;
 };
 
 /// A narrowing: the diameter falls by a smooth bump to `percent` below what it would be.
 struct Stenosis {
   int branch = 0;
-  double y = 0, x = 0;        ///< narrowest point
-  double length_mm = 0;       ///< from healthy to healthy
-  double percent = 0;         ///< diameter stenosis, 0…100
+  double y = 0, x = 0;   ///< narrowest point
+  double length_mm = 0;  ///< from healthy to healthy along the vessel in space; the picture may show it shortened
+  double percent = 0;    ///< diameter stenosis, 0…100
   double minimal_diameter_mm = 0;
-  double reference_diameter_mm = 0;
+  double reference_diameter_mm = 0;  ///< what the narrowest point would be without it
 };
 
 struct Phantom {
   Artery artery = Artery::kRight;
+  View view;
   image::Image<std::uint8_t> image;
-  /// 1 where the pixel's centre lies in the disc of any centre-line point, inside the collimator.
+  /// 1 where the pixel's centre lies in the disc of any centre-line point, inside the collimator's opening.
   image::Mask mask;
+  image::Mask opening;  ///< 1 where the collimator lets radiation through
   std::vector<Branch> branches;
   std::vector<Stenosis> stenoses;
   image::Spacing spacing_mm;
   std::uint64_t seed = 0;
 };
 
-/// The same picture, bit for bit, for the same options and seed.
+/// The same picture, bit for bit, for the same options and seed. Artery, view, anatomy and background do not depend on
+/// the size. Thread-safe. @throws Error kInvalidArgument as `Options::check`.
 Phantom make_phantom(const Options& options, std::uint64_t seed);
 
-/// The truth as JSON; `mask` and `image` are not in it.
+/// The truth as JSON (docs/reference/phantom.md); pictures are not in it.
 Json truth_json(const Phantom& phantom);
 
 /// A single tube of known diameter, for testing measurements.
 struct TubeOptions {
   int height = 128, width = 128;
-  double diameter_px = 8;         ///< at the start
-  double end_diameter_px = 8;     ///< at the end: linear taper between
-  double angle_deg = 0;           ///< direction of the middle of the tube; 0 along x, 90 along y
-  double length_px = 90;
-  double bend_px = 0;             ///< height of the arc above the chord; 0 is straight
-  double stenosis_percent = 0;    ///< at the middle
+  double diameter_px = 8;       ///< at the start
+  double end_diameter_px = 8;   ///< at the end: linear taper between
+  double angle_deg = 0;         ///< direction of the middle of the tube; 0 along x, 90 along y
+  double length_px = 90;        ///< of the chord from start to end; rounded ends come on top
+  double bend_px = 0;           ///< height of the arc above the chord; 0 is straight
+  double stenosis_percent = 0;  ///< at the middle
   double stenosis_length_px = 20;
+  double spacing_mm = 0.3;  ///< of the mask, both ways; diameter_mm = diameter_px · spacing_mm
 };
+
 struct Tube {
-  image::Mask mask;
-  std::vector<CentrelinePoint> points;
+  image::Mask mask;                     ///< 1 where the pixel's centre lies inside
+  std::vector<CentrelinePoint> points;  ///< an eighth of a pixel apart along the chord
 };
-/// The tube through the picture's centre; `diameter_mm` equals `diameter_px`.
+
+/// The tube through the picture's centre. @throws Error kInvalidArgument when a size is not positive.
 Tube make_tube(const TubeOptions& options);
 
-/// Sets the pixels whose centres lie inside a disc.
+/// Sets the pixels whose centres lie inside or on the edge of a disc.
 void paint_disc(image::Mask& mask, double y, double x, double radius_px);
 
 }  // namespace cmunet::phantom

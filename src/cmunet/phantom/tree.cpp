@@ -3,136 +3,173 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <numbers>
+#include <utility>
+
+#include "cmunet/phantom/anatomy.h"
 
 namespace cmunet::phantom {
 namespace {
 
-constexpr double kStepMm = 0.25;
-constexpr double kThinnestMm = 0.32;    // radius at which a branch ends
-constexpr Vec3 kHeartMm{36, 46, 38};    // half axes of the ellipsoid: x to the patient's left, y down, z to the front
-constexpr std::size_t kMostBranches = 90;
+constexpr double kThinnestSideMm = 0.36;    // radius of the thinnest side branch at its beginning
+constexpr double kLeastGapMm = 2.5;         // between bifurcations, and before a vessel's end
+constexpr double kRunOutMm = 40;            // end part of a vessel in which it thins out
+constexpr std::size_t kMostBranches = 220;  // of a full tree about half
+constexpr int kMostGenerations = 3;         // of unnamed side branches
 
-Vec3 operator+(const Vec3& a, const Vec3& b) { return {a[0] + b[0], a[1] + b[1], a[2] + b[2]}; }
-Vec3 operator*(double s, const Vec3& a) { return {s * a[0], s * a[1], s * a[2]}; }
-double dot(const Vec3& a, const Vec3& b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
-Vec3 cross(const Vec3& a, const Vec3& b) {
-  return {a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]};
-}
-Vec3 unit(const Vec3& a) { return (1 / std::sqrt(dot(a, a))) * a; }
-
-// Where a vessel is and where it goes: a point of the unit sphere and a tangent.
-struct Heading {
-  Vec3 at;
-  Vec3 forward;
-};
-
-Heading turned(const Heading& h, double angle) {
-  return {h.at, unit(std::cos(angle) * h.forward + std::sin(angle) * cross(h.at, h.forward))};
-}
-
-Heading advanced(const Heading& h, double step) {
-  const Vec3 at = unit(h.at + step * h.forward);
-  return {at, unit(h.forward + (-dot(h.forward, at)) * at)};
-}
-
-Vec3 on_heart(const Vec3& at) { return {kHeartMm[0] * at[0], kHeartMm[1] * at[1], kHeartMm[2] * at[2]}; }
-
-// What is still to be grown.
+// A vessel that is still to be grown along its course. It has its own random numbers: leaving out the thinnest vessels
+// does not change the others.
 struct Bud {
+  Rng rng;
   int parent = -1;
-  bool continues_parent = false;
-  Heading heading;
+  std::string vessel;
+  std::vector<Vec3> course;
+  const Route* route = nullptr;  // null for an unnamed side branch
   double radius_mm = 0;
+  double taper_per_mm = 0;
   double from_ostium_mm = 0;
-  double bend_per_mm = 0;   // steady turn: the C of a right coronary, the sweep of a circumflex
-  double length_mm = 0;     // left for this vessel, over all its bifurcations
+  int generation = 0;
 };
+
+// A bifurcation planned on a course.
+struct Fork {
+  std::size_t step = 0;
+  const Offshoot* offshoot = nullptr;  // null for an unnamed side branch
+};
+
+// Named offshoots where the route says, unnamed side branches between them, no two too close.
+std::vector<Fork> plan_forks(Bud& bud) {
+  std::vector<Fork> forks;
+  const auto steps = static_cast<double>(bud.course.size() - 1);
+  const auto is_free = [&](double step) {
+    const double gap = kLeastGapMm / kStepMm;
+    return step >= gap && step <= steps - gap && std::none_of(forks.begin(), forks.end(), [&](const Fork& f) {
+             return std::abs(static_cast<double>(f.step) - step) < gap;
+           });
+  };
+  if (bud.route != nullptr) {
+    for (const Offshoot& offshoot : bud.route->offshoots) {
+      const bool exists = bud.rng.bernoulli(offshoot.probability);
+      const double step = std::round((offshoot.at + bud.rng.uniform(-0.03, 0.03)) * steps);
+      if (exists && is_free(step)) forks.push_back({static_cast<std::size_t>(step), &offshoot});
+    }
+  }
+  if (bud.generation < kMostGenerations) {
+    // The left main and the first bit of the right coronary give off no side branch.
+    double s = bud.parent < 0 ? bud.rng.uniform(18, 26) : bud.rng.uniform(4, 12);
+    for (; s < steps * kStepMm; s += bud.rng.uniform(4, 17)) {
+      const double step = std::round(s / kStepMm);
+      if (is_free(step)) forks.push_back({static_cast<std::size_t>(step), nullptr});
+    }
+  }
+  std::sort(forks.begin(), forks.end(), [](const Fork& a, const Fork& b) { return a.step < b.step; });
+  return forks;
+}
 
 class Grower {
  public:
-  explicit Grower(Rng& rng) : rng_(rng) {}
+  Grower(const Heart& heart, double thinnest_mm, Rng rng)
+      : heart_(heart), thinnest_mm_(thinnest_mm), root_(rng), tortuosity_(std::pow(rng.uniform(), 1.5)) {}
 
-  std::vector<TreeBranch> grow(std::vector<Bud> buds) {
-    while (!buds.empty() && tree_.size() < kMostBranches) {
-      // Widest first, so that the limit on branches cuts twigs.
-      const auto widest = std::max_element(buds.begin(), buds.end(),
-                                           [](const Bud& a, const Bud& b) { return a.radius_mm < b.radius_mm; });
-      const Bud bud = *widest;
-      buds.erase(widest);
-      grow_branch(bud, buds);
-    }
+  std::vector<TreeBranch> grow(const Route& route, double radius_mm) {
+    plant(root_.fork(0), -1, route, heart_.at(route.places.front()), radius_mm, 0);
+    for (; !buds_.empty(); buds_.pop_front()) grow_vessel(buds_.front());
     return std::move(tree_);
   }
 
  private:
-  void grow_branch(Bud bud, std::vector<Bud>& buds) {
-    TreeBranch branch{bud.parent, bud.continues_parent, {}};
-    const double until_mm = std::min(bud.length_mm, rng_.uniform(5, 15) * (bud.radius_mm > 1 ? 1.2 : 1.0));
-    const double taper_per_mm = rng_.uniform(0.003, 0.008);
-    const double wave_mm = rng_.uniform(14, 34), phase = rng_.uniform(0, 2 * std::numbers::pi);
-    const double swing = rng_.uniform(0.01, 0.045);  // tortuosity
-    double radius = bud.radius_mm, walked = 0;
-    Heading h = bud.heading;
-    for (;;) {
-      branch.points.push_back({on_heart(h.at), radius, bud.from_ostium_mm + walked});
-      if (walked >= until_mm || radius < kThinnestMm) break;
-      const double turn = bud.bend_per_mm + swing * std::sin(2 * std::numbers::pi * walked / wave_mm + phase) +
-                          0.02 * rng_.normal();
-      const Vec3 before = on_heart(h.at);
-      h = advanced(turned(h, turn * kStepMm), kStepMm / 40);
-      const Vec3 move = on_heart(h.at) + (-1.0) * before;
-      const double moved = std::sqrt(dot(move, move));
-      walked += moved;
-      radius *= std::exp(-taper_per_mm * moved);
+  void plant(Rng rng, int parent, const Route& route, const Vec3& start, double radius_mm, double from_ostium_mm) {
+    std::vector<Vec3> points{start};
+    for (std::size_t i = 1; i < route.places.size(); ++i) {
+      const Place& p = route.places[i];
+      const double shift_deg = i == 1 ? 2 : 4;
+      const Place near{p.latitude_deg + rng.uniform(-shift_deg, shift_deg),
+                       p.longitude_deg + rng.uniform(-shift_deg, shift_deg), p.depth * rng.uniform(0.97, 1.03)};
+      points.push_back(heart_.at(near));
     }
-    if (branch.points.size() < 2) return;
-    const int index = static_cast<int>(tree_.size());
-    tree_.push_back(std::move(branch));
-    const double left_mm = bud.length_mm - walked;
-    if (radius < 1.3 * kThinnestMm || left_mm < 3) return;
-    bifurcate(bud, index, h, radius, bud.from_ostium_mm + walked, left_mm, buds);
+    std::vector<Vec3> course = wound(heart_, curve_through(points), tortuosity_, rng);
+    const double taper = rng.uniform(0.0008, 0.0022) + (parent >= 0 ? 0.003 : 0);
+    buds_.push_back({rng, parent, route.name, std::move(course), &route, radius_mm, taper, from_ostium_mm, 0});
   }
 
-  void bifurcate(const Bud& bud, int index, const Heading& h, double radius, double from_ostium_mm, double left_mm,
-                 std::vector<Bud>& buds) {
-    const double side = radius * rng_.uniform(0.42, 0.72);
+  void plant_side_branch(Rng rng, int parent, const Bud& bud, std::size_t step, double radius_mm,
+                         double from_ostium_mm) {
+    const Vec3 at = bud.course[step], along = unit(bud.course[step + 1] - bud.course[step - 1]);
+    const Vec3 side = unit(cross(heart_.normal(at), along));
+    // From the ring most branches run towards the apex; elsewhere to either side.
+    const double sign = rng.bernoulli(0.5 + 0.35 * dot(side, heart_.apex_ward)) ? 1 : -1;
+    const double angle = rng.uniform(0.6, 1.25), length_mm = rng.uniform(38, 78) * radius_mm;
+    const double taper = std::log(radius_mm / thinnest_mm_) / length_mm * rng.uniform(0.4, 0.9);
+    const Vec3 forward = std::cos(angle) * along + (sign * std::sin(angle)) * side;
+    std::vector<Vec3> course = walk(heart_, at, forward, length_mm, tortuosity_, rng);
+    buds_.push_back(
+        {rng, parent, "side", std::move(course), nullptr, radius_mm, taper, from_ostium_mm, bud.generation + 1});
+  }
+
+  void grow_vessel(Bud& bud) {
+    const std::vector<Fork> forks = plan_forks(bud);
+    auto fork = forks.begin();
+    tree_.push_back({bud.parent, false, bud.vessel, {}});
+    double radius = bud.radius_mm;
+    for (std::size_t step = 0; step < bud.course.size(); ++step) {
+      const double from_ostium = bud.from_ostium_mm + static_cast<double>(step) * kStepMm;
+      if (step > 0) radius *= std::exp(-kStepMm * taper_per_mm(bud, step, radius));
+      if (radius < thinnest_mm_ && tree_.back().points.size() > 1) return;
+      tree_.back().points.push_back({bud.course[step], radius, from_ostium});
+      if (fork == forks.end() || fork->step != step) continue;
+      const double main = bifurcate(bud, *fork++, radius, from_ostium);
+      if (main == radius) continue;
+      radius = main;
+      const int parent = static_cast<int>(tree_.size()) - 1;
+      tree_.push_back({parent, true, bud.vessel, {}});
+      tree_.back().points.push_back({bud.course[step], radius, from_ostium});
+    }
+  }
+
+  // Towards its end a vessel thins out to the thinnest.
+  double taper_per_mm(const Bud& bud, std::size_t step, double radius) const {
+    const double left_mm = static_cast<double>(bud.course.size() - step) * kStepMm;
+    if (left_mm > kRunOutMm || radius <= thinnest_mm_) return bud.taper_per_mm;
+    return std::max(bud.taper_per_mm, std::log(radius / thinnest_mm_) / left_mm * (1 - left_mm / kRunOutMm));
+  }
+
+  // Plants the side branch and returns the radius with which the vessel goes on; the same one when there is no room.
+  double bifurcate(const Bud& bud, const Fork& fork, double radius, double from_ostium_mm) {
+    Rng rng = bud.rng.fork(fork.step);
+    const double ratio =
+        fork.offshoot != nullptr ? fork.offshoot->ratio * rng.uniform(0.9, 1.1) : rng.uniform(0.28, 0.5);
+    const double side = std::max(kThinnestSideMm, std::min(0.9, ratio) * radius);
     const double main = std::cbrt(radius * radius * radius - side * side * side);
-    const double sign = rng_.bernoulli(0.5) ? 1 : -1;
-    const double side_angle = rng_.uniform(0.5, 1.1);
-    buds.push_back({index, true, turned(h, -sign * rng_.uniform(0.02, 0.18)), main, from_ostium_mm, bud.bend_per_mm,
-                    left_mm});
-    buds.push_back({index, false, turned(h, sign * side_angle), side, from_ostium_mm, rng_.uniform(-0.01, 0.01),
-                    std::min(left_mm, rng_.uniform(18, 60))});
+    const bool has_room = tree_.size() + buds_.size() < kMostBranches;
+    if (std::min(side, main) < 1.2 * thinnest_mm_ || side > 0.9 * radius || !has_room) return radius;
+    const int parent = static_cast<int>(tree_.size()) - 1;
+    if (fork.offshoot != nullptr) {
+      plant(rng, parent, fork.offshoot->route, bud.course[fork.step], side, from_ostium_mm);
+    } else {
+      plant_side_branch(rng, parent, bud, fork.step, side, from_ostium_mm);
+    }
+    return main;
   }
 
-  Rng& rng_;
+  const Heart& heart_;
+  double thinnest_mm_;  // radius at which a vessel ends
+  Rng root_;
+  double tortuosity_;  // of this patient's vessels
+  std::deque<Bud> buds_;
   std::vector<TreeBranch> tree_;
 };
 
-Heading heading_at(const Vec3& at, const Vec3& towards) {
-  const Vec3 p = unit(at);
-  return {p, unit(towards + (-dot(towards, p)) * p)};
+double length_of(const TreeBranch& branch) {
+  return branch.points.back().from_ostium_mm - branch.points.front().from_ostium_mm;
 }
 
 }  // namespace
 
-std::vector<TreeBranch> grow_tree(Artery artery, Rng& rng) {
-  Grower grower(rng);
-  if (artery == Artery::kRight) {
-    Bud trunk;
-    trunk.heading = heading_at({-0.35, -0.75, 0.55}, {-1, 0.15, 0.1});
-    trunk.radius_mm = rng.uniform(1.5, 2.0);
-    trunk.bend_per_mm = -rng.uniform(0.004, 0.012);
-    trunk.length_mm = rng.uniform(125, 165);
-    return grower.grow({trunk});
-  }
-  Bud main;  // left main, which divides into the anterior descending and the circumflex artery
-  main.heading = heading_at({0.1, -0.8, 0.5}, {1, 0.2, 0.2});
-  main.radius_mm = rng.uniform(1.9, 2.3);
-  main.length_mm = rng.uniform(110, 150);
-  main.bend_per_mm = rng.uniform(0.006, 0.016);
-  return grower.grow({main});
+std::vector<TreeBranch> grow_tree(Artery artery, const Heart& heart, double thinnest_diameter_mm, Rng& rng) {
+  // Diameters of adults: about 3.5 mm right, 4.5 mm left main (Dodge et al., Circulation 1992).
+  const double radius_mm = artery == Artery::kRight ? rng.uniform(1.55, 2.05) : rng.uniform(1.85, 2.25);
+  return Grower(heart, thinnest_diameter_mm / 2, rng.fork(1)).grow(route_of(artery), radius_mm);
 }
 
 double bump(double d, double length) {
@@ -140,25 +177,30 @@ double bump(double d, double length) {
   return t >= 1 ? 0 : 0.5 * (1 + std::cos(std::numbers::pi * t));
 }
 
-std::vector<TreeStenosis> add_stenoses(std::vector<TreeBranch>& tree, Rng& rng) {
-  std::vector<int> candidates;  // long enough, and wide enough to matter
-  for (std::size_t b = 0; b < tree.size(); ++b) {
-    const auto& points = tree[b].points;
-    if (points.back().from_ostium_mm - points.front().from_ostium_mm > 7 && points.back().radius_mm > 0.75) {
-      candidates.push_back(static_cast<int>(b));
-    }
-  }
+std::vector<TreeStenosis> add_stenoses(std::vector<TreeBranch>& tree, std::vector<int> candidates,
+                                       std::optional<double> length_mm, std::optional<double> percent, Rng& rng) {
+  constexpr double kMarginMm = 0.5;  // healthy at both ends
+  const auto branch_at = [&](int b) -> TreeBranch& { return tree[static_cast<std::size_t>(b)]; };
+  std::erase_if(candidates, [&](int b) {
+    return branch_at(b).points.back().radius_mm < 0.75 || length_of(branch_at(b)) < 4 + 2 * kMarginMm;
+  });
+  double longest_mm = 0;
+  for (const int b : candidates) longest_mm = std::max(longest_mm, length_of(branch_at(b)) - 2 * kMarginMm);
   std::vector<TreeStenosis> made;
   const auto wanted = static_cast<std::size_t>(rng.integer(1, 3));
   for (const std::int64_t pick : rng.permutation(static_cast<std::int64_t>(candidates.size()))) {
     if (made.size() == wanted) break;
     const int b = candidates[static_cast<std::size_t>(pick)];
-    auto& points = tree[static_cast<std::size_t>(b)].points;
-    const double branch_mm = points.back().from_ostium_mm - points.front().from_ostium_mm;
-    TreeStenosis s{b, points.size() / 2, rng.uniform(4, std::min(12.0, branch_mm - 1)), rng.uniform(30, 85), 0, 0};
+    auto& points = branch_at(b).points;
+    const double room_mm = length_of(branch_at(b)) - 2 * kMarginMm;
+    const double length = std::min(length_mm.value_or(rng.uniform(4, std::min(14.0, room_mm))), longest_mm);
+    const double depth = percent.value_or(rng.uniform(30, 85)), spare_mm = room_mm - length;
+    if (spare_mm < 0) continue;
+    const double middle = kMarginMm + length / 2 + rng.uniform(0, spare_mm);
+    TreeStenosis s{b, static_cast<std::size_t>(std::lround(middle / kStepMm)), length, depth, 0, 0};
     s.reference_diameter_mm = 2 * points[s.point].radius_mm;
-    const double middle = points[s.point].from_ostium_mm;
-    for (TreePoint& p : points) p.radius_mm *= 1 - s.percent / 100 * bump(p.from_ostium_mm - middle, s.length_mm);
+    const double at = points[s.point].from_ostium_mm;
+    for (TreePoint& p : points) p.radius_mm *= 1 - depth / 100 * bump(p.from_ostium_mm - at, length);
     s.minimal_diameter_mm = 2 * points[s.point].radius_mm;
     made.push_back(s);
   }

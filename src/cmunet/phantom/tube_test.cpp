@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "cmunet/phantom/phantom.h"
+
+namespace cmunet::phantom {
+namespace {
+
+double area_of(const image::Mask& mask) {
+  return static_cast<double>(std::count(mask.begin(), mask.end(), std::uint8_t{1}));
+}
+
+double length_of(const Tube& tube) {
+  double length = 0;
+  for (std::size_t i = 1; i < tube.points.size(); ++i) {
+    length += std::hypot(tube.points[i].y - tube.points[i - 1].y, tube.points[i].x - tube.points[i - 1].x);
+  }
+  return length;
+}
+
+class TubeAtAngle : public ::testing::TestWithParam<double> {};
+
+TEST_P(TubeAtAngle, AreaIsLengthTimesDiameterPlusTheCaps) {
+  for (const double diameter : {3.0, 8.0, 15.0}) {
+    const Tube tube = make_tube(
+        {.height = 127, .width = 127, .diameter_px = diameter, .end_diameter_px = diameter, .angle_deg = GetParam()});
+    const double expected = 90 * diameter + std::numbers::pi * diameter * diameter / 4;
+    // The edge cuts about one pixel per pixel of its length; their errors nearly cancel.
+    EXPECT_NEAR(area_of(tube.mask), expected, 12) << diameter;
+  }
+}
+
+TEST_P(TubeAtAngle, PixelsAreSetExactlyWhereTheirCentresLieWithin) {
+  const Tube tube = make_tube(
+      {.height = 60, .width = 70, .diameter_px = 7, .end_diameter_px = 7, .angle_deg = GetParam(), .length_px = 40});
+  const double angle = GetParam() * std::numbers::pi / 180, dy = std::sin(angle), dx = std::cos(angle);
+  for (int y = 0; y < 60; ++y) {
+    for (int x = 0; x < 70; ++x) {
+      const double v = y - 29.5, u = x - 34.5, t = std::clamp(v * dy + u * dx, -20.0, 20.0);
+      const double distance = std::hypot(v - t * dy, u - t * dx);
+      if (std::abs(distance - 3.5) < 1e-3) continue;  // the sampled centre line is that exact
+      EXPECT_EQ(tube.mask.at(y, x), distance < 3.5 ? 1 : 0) << y << "," << x;
+    }
+  }
+}
+
+TEST_P(TubeAtAngle, TaperedAreaIsThatOfTheTrapezium) {
+  const Tube tube = make_tube({.diameter_px = 16, .end_diameter_px = 6, .angle_deg = GetParam(), .length_px = 80});
+  // Between the caps, whose tangents tilt the sides by asin((8 − 3) / 80): convex hull of two discs.
+  const double r = 8, s = 3, length = 80, tilt = std::asin((r - s) / length);
+  const double expected = std::sqrt(length * length - (r - s) * (r - s)) * (r + s) +
+                          r * r * (std::numbers::pi / 2 + tilt) + s * s * (std::numbers::pi / 2 - tilt);
+  EXPECT_NEAR(area_of(tube.mask), expected, 12);
+}
+
+TEST_P(TubeAtAngle, BentAreaIsTheArcsLengthTimesDiameter) {
+  const Tube tube =
+      make_tube({.diameter_px = 9, .end_diameter_px = 9, .angle_deg = GetParam(), .length_px = 80, .bend_px = 25});
+  const double a = 4.0 * 25 / 80, arc = 40 * std::sqrt(1 + a * a) + 40 / a * std::asinh(a);  // of a parabola
+  EXPECT_NEAR(length_of(tube), arc, 0.01);
+  EXPECT_NEAR(area_of(tube.mask), arc * 9 + std::numbers::pi * 81 / 4, 15);
+}
+
+// Not along the grid or its diagonals, where whole rows of pixel centres lie on one side of an edge together.
+INSTANTIATE_TEST_SUITE_P(Angles, TubeAtAngle, ::testing::Values(17.0, 33.0, 61.0, 107.0, 152.0, -20.0));
+
+TEST(MakeTube, TaperBendAndStenosisAreWhereTheyShouldBe) {
+  const Tube tube =
+      make_tube({.diameter_px = 12, .end_diameter_px = 6, .bend_px = 20, .stenosis_percent = 50, .spacing_mm = 0.25});
+  EXPECT_DOUBLE_EQ(tube.points.front().diameter_px, 12);
+  EXPECT_DOUBLE_EQ(tube.points.front().diameter_mm, 3);
+  EXPECT_DOUBLE_EQ(tube.points.back().diameter_px, 6);
+  EXPECT_DOUBLE_EQ(tube.points.front().x, 63.5 - 45);
+  const CentrelinePoint& middle = tube.points[tube.points.size() / 2];
+  EXPECT_NEAR(middle.diameter_px, 4.5, 1e-9);
+  EXPECT_NEAR(middle.y, 63.5 - 20, 1e-9);
+  EXPECT_EQ(tube.mask.spacing_mm, (image::Spacing{0.25, 0.25}));
+}
+
+TEST(MakeTube, RefusesWhatIsNoTube) {
+  EXPECT_THROW(make_tube({.height = 0}), Error);
+  EXPECT_THROW(make_tube({.diameter_px = 0}), Error);
+  EXPECT_THROW(make_tube({.end_diameter_px = -1}), Error);
+  EXPECT_THROW(make_tube({.length_px = 0}), Error);
+  EXPECT_THROW(make_tube({.stenosis_percent = 100}), Error);
+  EXPECT_THROW(make_tube({.spacing_mm = 0}), Error);
+}
+
+TEST(PaintDisc, TakesTheEdgeAndNothingOutsideThePicture) {
+  image::Mask mask(7, 7);
+  paint_disc(mask, 3, 3, 2);
+  EXPECT_EQ(area_of(mask), 13);  // lattice points within a circle of radius 2
+  EXPECT_EQ(mask.at(1, 3), 1);
+  EXPECT_EQ(mask.at(1, 2), 0);
+  paint_disc(mask, -1e12, 1e12, 3);
+  EXPECT_EQ(area_of(mask), 13);
+  paint_disc(mask, 0, 0, 1e9);
+  EXPECT_EQ(area_of(mask), 49);
+}
+
+}  // namespace
+}  // namespace cmunet::phantom
