@@ -54,12 +54,15 @@ TOML
 expect 0 "phantom" "$cmunet" phantom --out ph --count 16 --size 64 --field-mm 60 --seed 1
 holds "16 images, masks and truths" test "$(ls ph/images ph/masks ph/truth | grep -c '^00')" -eq 48
 expect 2 "phantom refuses a folder that is not empty" "$cmunet" phantom --out ph --count 1
-expect 0 "prepare" "$cmunet" prepare --images ph/images --masks ph/masks --split train=6,val=3,test=4 --config tiny.toml --out store
+expect 0 "prepare" \
+  "$cmunet" prepare --images ph/images --masks ph/masks --split train=6,val=3,test=4 --config tiny.toml --out \
+    store
 expect 0 "doctor" "$cmunet" doctor store
 expect 0 "info on a store" "$cmunet" info store --json
 holds "info says 16 images" json out.txt "d['images'] == 16 and d['splits']['test']['labelled'] == 4"
 
-expect 0 "pretrain --dry-run" "$cmunet" pretrain --store store --method cm_unet --config tiny.toml --out pre --dry-run --json
+expect 0 "pretrain --dry-run" \
+  "$cmunet" pretrain --store store --method cm_unet --config tiny.toml --out pre --dry-run --json
 holds "the plan has steps and memory" json out.txt "d['steps'] == 6 and d['memory_estimate_gib'] > 0"
 expect 0 "pretrain" "$cmunet" pretrain --store store --method cm_unet --config tiny.toml --out pre
 for file in config.toml metrics.jsonl run.json checkpoints/last.safetensors checkpoints/last.state.safetensors; do
@@ -67,24 +70,33 @@ for file in config.toml metrics.jsonl run.json checkpoints/last.safetensors chec
 done
 holds "an event file" bash -c 'ls pre/events.out.tfevents.*'
 holds "a picture of reconstructions" bash -c 'ls pre/pictures/*.png'
-expect 0 "pretrain --resume of a finished run" "$cmunet" pretrain --store store --method cm_unet --config tiny.toml --out pre --resume
-expect 2 "resume with other options" "$cmunet" pretrain --store store --method cm_unet --config tiny.toml --set lr=0.5 --out pre --resume
-expect 6 "a time limit saves and exits 6" "$cmunet" pretrain --store store --method cm_unet --config tiny.toml --set max_minutes=1e-6 --out limited
-expect 0 "and the run can be resumed" "$cmunet" pretrain --store store --method cm_unet --config tiny.toml --out limited --resume
+expect 0 "pretrain --resume of a finished run" \
+  "$cmunet" pretrain --store store --method cm_unet --config tiny.toml --out pre --resume
+expect 2 "resume with other options" \
+  "$cmunet" pretrain --store store --method cm_unet --config tiny.toml --set lr=0.5 --out pre --resume
+expect 6 "a time limit saves and exits 6" \
+  "$cmunet" pretrain --store store --method cm_unet --config tiny.toml --set max_minutes=1e-6 --out limited
+expect 0 "and the run can be resumed" \
+  "$cmunet" pretrain --store store --method cm_unet --config tiny.toml --out limited --resume
 holds "to the same weights" cmp pre/checkpoints/last.state.safetensors limited/checkpoints/last.state.safetensors
 
 expect 0 "finetune" "$cmunet" finetune --store store --init pre --labels 4 --config tiny.toml --out fine
-holds "which tensors were loaded is recorded" json fine/run.json "len(d['init']['loaded']) > 100 and d['init']['new'] == ['conv_last.weight', 'conv_last.bias']"
+holds "which tensors were loaded is recorded" \
+  json fine/run.json "len(d['init']['loaded']) > 100 and d['init']['new'] == ['conv_last.weight', 'conv_last.bias']"
 expect 0 "info on a run" "$cmunet" info fine --json
 holds "info counts parameters" json out.txt "d['parameters']['total'] > 30000 and d['gflop_per_image'] > 0"
 
 expect 0 "evaluate a model" "$cmunet" evaluate --model fine --store store --split test --out eval --json
-holds "the document has the promised keys" json out.txt "set(d['metrics']['dice']) >= {'mean','sd','ci95','n','undefined'} and len(d['images']) == 4 and set(d['pooled']) >= {'dice','iou'}"
+holds "the document has the promised keys" \
+  json out.txt "set(d['metrics']['dice']) >= {'mean','sd','ci95','n','undefined'} and \
+    len(d['images']) == 4 and set(d['pooled']) >= {'dice','iou'}"
 for file in evaluation.csv evaluation.json report.html; do holds "eval/$file" test -s "eval/$file"; done
-expect 0 "predict" "$cmunet" predict --model fine --out masks --overlay --probabilities ph/images/0000.png ph/images/0001.png
+expect 0 "predict" \
+  "$cmunet" predict --model fine --out masks --overlay --probabilities ph/images/0000.png ph/images/0001.png
 for file in 0000.png 0000_overlay.png 0000_probability.png 0001.png; do holds "masks/$file" test -s "masks/$file"; done
 echo "no picture" >broken.png
-expect 3 "predict skips a bad file, does the rest, exits 3" "$cmunet" predict --model fine --out masks2 broken.png ph/images/0002.png
+expect 3 "predict skips a bad file, does the rest, exits 3" \
+  "$cmunet" predict --model fine --out masks2 broken.png ph/images/0002.png
 holds "the good file is done" test -s masks2/0002.png
 mkdir target && cp ph/masks/0000.png ph/masks/0001.png target/
 mkdir pred && cp masks/0000.png masks/0001.png pred/
@@ -95,18 +107,21 @@ expect 2 "unknown config key" "$cmunet" finetune --store store --config tiny.tom
 expect 2 "wrong type" "$cmunet" finetune --store store --config tiny.toml --set finetune.lr=fast --out bad
 expect 3 "missing store" "$cmunet" finetune --store nowhere --config tiny.toml --out bad
 expect 2 "more labels than there are" "$cmunet" finetune --store store --labels 99 --config tiny.toml --out bad
-expect 2 "weights of another width" "$cmunet" finetune --store store --init pre --config tiny.toml --set base_width=4 --out bad
+expect 2 "weights of another width" \
+  "$cmunet" finetune --store store --init pre --config tiny.toml --set base_width=4 --out bad
 expect 2 "unknown command" "$cmunet" segment
 expect 2 "no such split" "$cmunet" evaluate --model fine --store store --split training
 holds "nothing half-written" test ! -e bad
 head -c 2000 fine/checkpoints/best.safetensors >cut.safetensors
 expect 3 "truncated weights" "$cmunet" predict --model cut.safetensors --out cutout ph/images/0000.png
 expect 3 "a model that is not there" "$cmunet" predict --model nothing --out cutout ph/images/0000.png
-expect 3 "a store of a newer format" bash -c "cp -r store newer && sed -i 's/\"version\": 1/\"version\": 9/' newer/manifest.json && '$cmunet' info newer"
+expect 3 "a store of a newer format" \
+  bash -c "cp -r store newer && sed -i 's/\"version\": 1/\"version\": 9/' newer/manifest.json && '$cmunet' info newer"
 expect 3 "unwritable place" "$cmunet" phantom --out /proc/cmunet --count 1
 "$cmunet" finetune --store nowhere --out bad 2>err.txt
 holds "the error is one line" test "$(wc -l <err.txt)" -eq 1
-for text in "$("$cmunet" --help)" "$("$cmunet" predict --help)" "$(cat eval/report.html eval/evaluation.json)" "$(cat masks/predictions.json)"; do
+for text in "$("$cmunet" --help)" "$("$cmunet" predict --help)" "$(cat eval/report.html eval/evaluation.json)" \
+  "$(cat masks/predictions.json)"; do
   holds "not for clinical use is said" grep -q "not for clinical use" <<<"$text"
 done
 

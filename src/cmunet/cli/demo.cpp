@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// `cmunet demo`: the whole job on synthetic angiograms: phantoms, store, pre-training, fine-tuning from scratch and from
-// the pre-trained weights, evaluation on held-out images, prediction, and one page that shows it all. Each step is a
-// cmunet command; the page lists them, so that they can be repeated on real images.
+// `cmunet demo`: the whole job on synthetic angiograms: phantoms, store, pre-training, fine-tuning from scratch and
+// from the pre-trained weights, evaluation on held-out images, prediction, and one page that shows it all. Each step is
+// a cmunet command; the page lists them, so that they can be repeated on real images.
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -76,7 +76,8 @@ class Demo {
     command({"phantom", "--out", path("phantoms"), "--count", "120", "--size", "128", "--field-mm", "100"});
     command({"prepare", "--images", path("phantoms/images"), "--masks", path("phantoms/masks"), "--split",
              "train=12,val=12,test=24", "--config", config, "--out", path("store")});
-    command({"pretrain", "--store", path("store"), "--method", "cm_unet", "--config", config, "--out", path("pretrained")});
+    command(
+        {"pretrain", "--store", path("store"), "--method", "cm_unet", "--config", config, "--out", path("pretrained")});
     for (const auto& [name, init] : {std::pair{"scratch", ""}, {"cm_unet", "pretrained"}}) {
       std::vector<std::string> words{"finetune", "--store", path("store"), "--config", config, "--out", path(name)};
       if (*init != '\0') words.insert(words.end(), {"--init", path(init)});
@@ -119,7 +120,8 @@ class Demo {
     int status = 0;
     while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
-    CMUNET_CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0, ErrorCode::kInternal, "[demo] this step failed: ", line);
+    CMUNET_CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0, ErrorCode::kInternal,
+                 "[demo] this step failed: ", line);
   }
 
   // The test images with the middle one's neighbours would do; the first three by name are as good.
@@ -135,8 +137,14 @@ class Demo {
   }
 
   static report::Table result_table(const std::vector<std::pair<std::string, Json>>& results) {
-    report::Table table({{"start", 0}, {"Dice", 3}, {"95 % low", 3}, {"95 % high", 3}, {"clDice", 3},
-                         {"modified Hausdorff (px)", 2}, {"diameter difference (px)", 2}, {"images", 0}});
+    report::Table table({{"start", 0},
+                         {"Dice", 3},
+                         {"95 % low", 3},
+                         {"95 % high", 3},
+                         {"clDice", 3},
+                         {"modified Hausdorff (px)", 2},
+                         {"diameter difference (px)", 2},
+                         {"images", 0}});
     const auto number = [](const Json& v) { return v.is_number() ? v.get<double>() : std::nan(""); };
     for (const auto& [name, json] : results) {
       const Json& m = json["metrics"];
@@ -156,13 +164,15 @@ class Demo {
 
   void add_pictures(report::Page& page) const {
     page.heading("Segmented test images");
-    page.paragraph("Blue: found. Red: found where there is none. Yellow: missed. The truth is exact, since the images "
-                   "were computed.");
+    page.paragraph(
+        "Blue: found. Red: found where there is none. Yellow: missed. The truth is exact, since the images "
+        "were computed.");
     for (const fs::path& image : examples_) {
       const auto grey = codec::read_image(image).grey;
       const auto to_mask = [](const image::Image<std::uint16_t>& labels) {
         image::Mask mask(labels.height(), labels.width());
-        std::transform(labels.begin(), labels.end(), mask.begin(), [](std::uint16_t v) -> std::uint8_t { return v != 0; });
+        std::transform(labels.begin(), labels.end(), mask.begin(),
+                       [](std::uint16_t v) -> std::uint8_t { return v != 0; });
         return mask;
       };
       const auto pred = to_mask(codec::read_labels(out_ / "predictions" / (image.stem().string() + ".png")));
@@ -183,8 +193,9 @@ class Demo {
         {"from scratch", load_json(out_ / "evaluation-scratch/evaluation.json")},
         {"from CM-UNet pre-training", load_json(out_ / "evaluation-cm_unet/evaluation.json")}};
     report::Page page({"cmunet demo", "Coronary segmentation learnt from 12 labelled synthetic angiograms", ""});
-    page.paragraph(concat(kDisclaimer, " The images are synthetic: these numbers say that the program works, not how "
-                                       "well it does on patients. One seed, tiny network, a few hundred steps."));
+    page.paragraph(concat(kDisclaimer,
+                          " The images are synthetic: these numbers say that the program works, not how "
+                          "well it does on patients. One seed, tiny network, a few hundred steps."));
     page.table(result_table(results));
     add_pictures(page);
     page.heading("Training");

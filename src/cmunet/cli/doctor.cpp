@@ -12,7 +12,8 @@ namespace cmunet::cli {
 namespace {
 
 void run(const std::string& path, const CommonOptions& common) {
-  const int threads = common.threads > 0 ? common.threads : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  const int threads =
+      common.threads > 0 ? common.threads : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   const std::vector<dataset::Finding> findings = dataset::examine(path, threads);
   Json document = dataset::to_json(findings);
   document["path"] = path;

@@ -77,23 +77,18 @@ void run(const Flags& flags, const CommonOptions& common) {
     const image::ImageF picture = image_of(store, index);
     const image::ImageF probability = engine->vessel_probability(std::span(&picture, 1)).front();
     image::Mask& pred = preds.emplace_back(probability.height(), probability.width());
-    std::ranges::transform(probability, pred.begin(), [&](float p) -> std::uint8_t {
-      return static_cast<double>(p) > flags.threshold ? 1 : 0;
-    });
+    std::ranges::transform(probability, pred.begin(),
+                           [&](float p) -> std::uint8_t { return static_cast<double>(p) > flags.threshold ? 1 : 0; });
     results.push_back({store.records()[index].id, metrics::measure(pred, mask_of(store, index))});
   }
   const metrics::Evaluation evaluation = metrics::summarise(std::move(results), common.seed);
-  const Json source = {{"model", model_details},
-                       {"store", flags.store},
-                       {"store_hash", store.content_hash()},
-                       {"split", flags.split},
-                       {"threshold", flags.threshold},
-                       {"engine", engine->name()}};
+  const Json source = {{"model", model_details}, {"store", flags.store},         {"store_hash", store.content_hash()},
+                       {"split", flags.split},   {"threshold", flags.threshold}, {"engine", engine->name()}};
   if (!flags.out.empty()) {
     std::vector<report::Example> examples;
     for (const std::size_t pick : report::pick_examples(evaluation).all()) {
-      examples.push_back({evaluation.images[pick].id, image_of(store, indices[pick]), preds[pick],
-                          mask_of(store, indices[pick])});
+      examples.push_back(
+          {evaluation.images[pick].id, image_of(store, indices[pick]), preds[pick], mask_of(store, indices[pick])});
     }
     report::EvaluationPage page;
     page.source = source;

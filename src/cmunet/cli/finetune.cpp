@@ -22,8 +22,8 @@ struct Flags {
 };
 
 std::string summary(const Json& record, const std::string& out) {
-  std::string text = concat("model: ", out, "/checkpoints/",
-                            record.contains("best_step") ? "best.safetensors" : "last.safetensors");
+  std::string text =
+      concat("model: ", out, "/checkpoints/", record.contains("best_step") ? "best.safetensors" : "last.safetensors");
   if (record.contains("best_step")) {
     char dice[32];
     std::snprintf(dice, sizeof dice, "%.4f", record["best_val_dice"].get<double>());

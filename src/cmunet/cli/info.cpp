@@ -158,10 +158,10 @@ std::string line(const char* format, auto... values) {
 }
 
 std::string model_text(const Json& d) {
-  std::string text = concat(d["path"].get<std::string>(), "\n", d["kind"].get<std::string>(), " UNet, method ",
-                            d["method"].get<std::string>(), ", base width ",
-                            d["architecture"]["base_width"].get<std::int64_t>(), ", ", d["height"].get<int>(), "x",
-                            d["width"].get<int>(), "\n\n");
+  std::string text =
+      concat(d["path"].get<std::string>(), "\n", d["kind"].get<std::string>(), " UNet, method ",
+             d["method"].get<std::string>(), ", base width ", d["architecture"]["base_width"].get<std::int64_t>(), ", ",
+             d["height"].get<int>(), "x", d["width"].get<int>(), "\n\n");
   text += line("%-14s %-16s %12s %10s", "module", "output", "parameters", "GFLOP");
   for (const Json& row : d["modules"]) {
     text += line("%-14s %-16s %12lld %10.3f", row["name"].get<std::string>().c_str(),
@@ -211,8 +211,9 @@ void run(const std::string& path, const CommonOptions& common) {
   Json document = describe_path(path);
   document["disclaimer"] = kDisclaimer;
   const std::string type = document["type"];
-  const std::string text =
-      type == "model" ? model_text(document) : type == "store" ? store_text(document) : tensors_text(document);
+  const std::string text = type == "model"   ? model_text(document)
+                           : type == "store" ? store_text(document)
+                                             : tensors_text(document);
   print_result(common, document, text + kDisclaimer);
 }
 

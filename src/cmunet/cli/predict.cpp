@@ -52,9 +52,10 @@ void check_distinct_stems(const std::vector<fs::path>& files) {
   std::set<std::string> stems;
   for (const fs::path& file : files) {
     if (!stems.insert(file.stem().string()).second) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  concat("[predict] two inputs are named ", file.stem().string(), "; their masks would overwrite another"),
-                  "run predict once per folder");
+      throw Error(
+          ErrorCode::kInvalidArgument,
+          concat("[predict] two inputs are named ", file.stem().string(), "; their masks would overwrite another"),
+          "run predict once per folder");
     }
   }
 }
@@ -99,8 +100,8 @@ void run(const Flags& flags, const CommonOptions& common) {
   const std::vector<fs::path> files = find_images(flags.inputs);
   check_distinct_stems(files);
   train::Model model = train::load_model(flags.model);
-  CMUNET_CHECK(model.info.kind == "segmentation", ErrorCode::kInvalidArgument, "[predict] ", flags.model,
-               " is a ", model.info.kind, " network; expected one from cmunet finetune");
+  CMUNET_CHECK(model.info.kind == "segmentation", ErrorCode::kInvalidArgument, "[predict] ", flags.model, " is a ",
+               model.info.kind, " network; expected one from cmunet finetune");
   const preprocess::Options preprocessing = preprocess::options_from_json(model.info.preprocessing, flags.model);
   if (common.dry_run) {
     const Json plan = {{"images", files.size()}, {"model", flags.model}, {"out", flags.out}};
@@ -121,11 +122,12 @@ void run(const Flags& flags, const CommonOptions& common) {
       failed.push_back({{"image", file.string()}, {"error", e.what()}});
     }
   }
-  const Json document = {{"disclaimer", kDisclaimer}, {"model", flags.model},   {"engine", engine->name()},
-                         {"threshold", flags.threshold}, {"images", images}, {"failed", failed}};
+  const Json document = {{"disclaimer", kDisclaimer},    {"model", flags.model}, {"engine", engine->name()},
+                         {"threshold", flags.threshold}, {"images", images},     {"failed", failed}};
   save_json(fs::path(flags.out) / "predictions.json", document);
-  print_result(common, document,
-               concat("segmented ", images.size(), " of ", files.size(), " images into ", flags.out, "\n", kDisclaimer));
+  print_result(
+      common, document,
+      concat("segmented ", images.size(), " of ", files.size(), " images into ", flags.out, "\n", kDisclaimer));
   if (!failed.empty()) {
     throw Error(ErrorCode::kCorrupt, concat("[predict] ", failed.size(), " of ", files.size(), " inputs were skipped"),
                 "see the warnings above, or \"failed\" in predictions.json");

@@ -54,8 +54,8 @@ std::vector<dataset::Item> import_folders(const Flags& flags) {
 }
 
 std::vector<dataset::Item> import_items(const Flags& flags) {
-  const int sources = (flags.arcade.empty() ? 0 : 1) + (flags.manifest.empty() ? 0 : 1) + (flags.nnunet.empty() ? 0 : 1) +
-                      (flags.images.empty() || !flags.arcade.empty() ? 0 : 1);
+  const int sources = (flags.arcade.empty() ? 0 : 1) + (flags.manifest.empty() ? 0 : 1) +
+                      (flags.nnunet.empty() ? 0 : 1) + (flags.images.empty() || !flags.arcade.empty() ? 0 : 1);
   if (sources != 1) {
     throw Error(ErrorCode::kInvalidArgument, concat("[prepare] ", sources, " sources were given; expected one"),
                 "use --images (with --masks), --arcade with --images, --manifest, or --nnunet");
@@ -117,7 +117,8 @@ void run(const Flags& flags, const CommonOptions& common) {
   if (flags.splits.size() == 1) request.rule = dataset::parse_split_rule(flags.splits[0]);
   request.folds = flags.folds;
   request.seed = common.seed;
-  request.threads = common.threads > 0 ? common.threads : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  request.threads =
+      common.threads > 0 ? common.threads : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   request.allow_duplicates = flags.allow_duplicates;
   request.group_duplicates = flags.group_duplicates;
   request.source = source_of(flags);
@@ -148,7 +149,8 @@ void add_prepare(CLI::App& app, const CommonOptions& common) {
   app.add_option("--category", flags->category, "of --arcade: only annotations of this name");
   app.add_option("--manifest", flags->manifest, "CSV with columns path, mask, patient, split, spacing");
   app.add_option("--nnunet", flags->nnunet, "folder in nnU-Net's raw layout");
-  app.add_option("--group-regex", flags->group_regex, "first group in parentheses, found in the file name, is the patient");
+  app.add_option("--group-regex", flags->group_regex,
+                 "first group in parentheses, found in the file name, is the patient");
   app.add_option("--folds", flags->folds, "cross-validation folds within the train split")->check(CLI::Range(0, 100));
   app.add_flag("--allow-duplicates", flags->allow_duplicates, "accept near-duplicates across splits");
   app.add_flag("--group-duplicates", flags->group_duplicates, "keep near-duplicates in one split");

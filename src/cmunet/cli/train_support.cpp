@@ -38,8 +38,8 @@ std::string duration_text(double seconds) {
 std::string progress_line(const train::StepEvent& e) {
   constexpr int kWidth = 24;
   const int filled = static_cast<int>(kWidth * e.step / std::max<std::int64_t>(1, e.steps));
-  const std::string bar = std::string(static_cast<std::size_t>(filled), '=') +
-                          std::string(static_cast<std::size_t>(kWidth - filled), ' ');
+  const std::string bar =
+      std::string(static_cast<std::size_t>(filled), '=') + std::string(static_cast<std::size_t>(kWidth - filled), ' ');
   char text[200];
   std::snprintf(text, sizeof text,
                 "\r[%s] epoch %ld/%ld  step %ld/%ld  loss %.4f  lr %.2e  %.1f img/s (data %.0f%%)  left %s   ",

@@ -23,7 +23,8 @@ void add_config_flags(CLI::App& app, ConfigFlags& flags);
 /// Applies the file's sections that `fields` describes, then the assignments. @param other_sections are skipped.
 void apply_config(const ConfigFlags& flags, Fields& fields, std::span<const std::string_view> other_sections);
 
-/// Set by SIGINT, SIGTERM and SIGUSR1 after `install_stop_handler`; the loop then saves and stops. A second SIGINT kills.
+/// Set by SIGINT, SIGTERM and SIGUSR1 after `install_stop_handler`; the loop then saves and stops. A second SIGINT
+/// kills.
 const std::atomic<bool>* install_stop_handler();
 
 /// A progress bar on a terminal, plain lines otherwise (one per epoch), nothing when quiet; pictures go to

@@ -48,7 +48,8 @@ std::pair<int, int> examine_picture(const std::string& id, const fs::path& path,
       add_error(findings, "constant_image", path.string(), "has one grey value everywhere", "leave this image out");
     }
     if (decoded.had_colour) {
-      add_warning(findings, "colour", path.string(), "is stored in colour", "it is read as grey; check that it is no overlay");
+      add_warning(findings, "colour", path.string(), "is stored in colour",
+                  "it is read as grey; check that it is no overlay");
     }
     thumbnails.push_back(thumbnail_of(decoded.grey));
     ids.push_back(id);
@@ -75,7 +76,8 @@ void examine_mask(const fs::path& path, std::pair<int, int> image_size, Findings
   }
   const std::set<std::uint16_t> values(labels.begin(), labels.end());
   if (values == std::set<std::uint16_t>{0}) {
-    add_warning(findings, "empty_mask", path.string(), "marks no vessel", "check it; leave the image out if it is a mistake");
+    add_warning(findings, "empty_mask", path.string(), "marks no vessel",
+                "check it; leave the image out if it is a mistake");
   } else if (!values.contains(0)) {
     add_warning(findings, "full_mask", path.string(), "has no background", "check that background is 0");
   }
@@ -88,7 +90,8 @@ void examine_mask(const fs::path& path, std::pair<int, int> image_size, Findings
 void report_duplicates(const std::vector<Thumbnail>& thumbnails, const std::vector<std::string>& ids, int threads,
                        Findings& findings) {
   for (const DuplicatePair& p : near_duplicates(thumbnails, {}, threads)) {
-    add_warning(findings, "near_duplicate", ids[p.a], concat("looks like ", ids[p.b], " (correlation ", p.correlation, ")"),
+    add_warning(findings, "near_duplicate", ids[p.a],
+                concat("looks like ", ids[p.b], " (correlation ", p.correlation, ")"),
                 "keep both in one split: prepare with --group-duplicates or a patient column");
   }
 }
@@ -98,7 +101,8 @@ Findings examine_folder(const fs::path& images_dir, const fs::path& masks_dir, i
   const auto images = pictures_by_stem(images_dir, findings);
   std::map<std::string, fs::path> masks;
   if (!masks_dir.empty()) masks = pictures_by_stem(masks_dir, findings);
-  if (images.empty()) add_error(findings, "no_images", images_dir.string(), "holds no image", "PNG, JPEG, TIFF, BMP and PGM are read");
+  if (images.empty())
+    add_error(findings, "no_images", images_dir.string(), "holds no image", "PNG, JPEG, TIFF, BMP and PGM are read");
   std::vector<Thumbnail> thumbnails;
   std::vector<std::string> ids;
   std::map<std::pair<int, int>, int> sizes;
@@ -115,7 +119,8 @@ Findings examine_folder(const fs::path& images_dir, const fs::path& masks_dir, i
   }
   for (const auto& [stem, path] : masks) {
     if (!images.contains(stem)) {
-      add_warning(findings, "missing_image", path.string(), "is a mask without an image", "add the image or remove the mask");
+      add_warning(findings, "missing_image", path.string(), "is a mask without an image",
+                  "add the image or remove the mask");
     }
   }
   if (sizes.size() > 1) {
@@ -141,7 +146,8 @@ Findings examine_store(const fs::path& path, int threads) {
     std::ranges::copy(store.image(i), picture.begin());
     const Record& record = store.records()[i];
     const auto [low, high] = std::minmax_element(picture.begin(), picture.end());
-    if (*low == *high) add_error(findings, "constant_image", record.id, "has one grey value everywhere", "leave it out");
+    if (*low == *high)
+      add_error(findings, "constant_image", record.id, "has one grey value everywhere", "leave it out");
     if (record.has_mask && std::ranges::count(store.mask(i), 1) == 0) {
       add_warning(findings, "empty_mask", record.id, "marks no vessel", "check it");
     }

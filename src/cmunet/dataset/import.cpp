@@ -89,7 +89,9 @@ image::Spacing parse_spacing(const std::string& text, const std::string& origin)
   return spacing;
 }
 
-image::PointF point_at(const Json& flat, std::size_t i) { return {flat.at(i + 1).get<double>(), flat.at(i).get<double>()}; }
+image::PointF point_at(const Json& flat, std::size_t i) {
+  return {flat.at(i + 1).get<double>(), flat.at(i).get<double>()};
+}
 
 // Adds an annotation's outlines [[x, y, x, y, …], …].
 void add_polygons(const Json& annotation, Polygons& polygons, const std::string& origin) {

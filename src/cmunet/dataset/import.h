@@ -21,7 +21,8 @@ std::vector<Item> import_folder(const std::filesystem::path& images, const std::
 std::vector<Item> import_coco(const std::filesystem::path& json, const std::filesystem::path& images,
                               const std::string& category, std::optional<Split> split);
 
-/// nnU-Net's raw layout: dataset.json, imagesTr/NAME_0000.ext, labelsTr/NAME.ext, optional imagesTs and labelsTs (test).
+/// nnU-Net's raw layout: dataset.json, imagesTr/NAME_0000.ext, labelsTr/NAME.ext, optional imagesTs and labelsTs
+/// (test).
 std::vector<Item> import_nnunet(const std::filesystem::path& dir);
 
 /// CSV with a header line and the columns path, and optionally mask, patient, split, spacing ("0.2" or "0.2 0.25" mm).

@@ -22,8 +22,8 @@ struct Item {
   std::string group;  ///< patient; the id when unknown
   std::filesystem::path image;
   std::variant<std::monostate, std::filesystem::path, Polygons> mask;  ///< none, a label file, or outlines
-  std::optional<Split> split;                    ///< when the source says so
-  std::optional<image::Spacing> spacing_mm;      ///< of the source image
+  std::optional<Split> split;                                          ///< when the source says so
+  std::optional<image::Spacing> spacing_mm;                            ///< of the source image
 
   bool has_mask() const { return !std::holds_alternative<std::monostate>(mask); }
 };

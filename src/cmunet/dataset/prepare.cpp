@@ -125,9 +125,10 @@ void join_groups(std::vector<std::string>& groups, const std::vector<DuplicatePa
 void refuse_leakage(const std::vector<Record>& records, const std::vector<DuplicatePair>& pairs) {
   const std::vector<std::string> groups = groups_across_splits(records);
   if (!groups.empty()) {
-    throw Error(ErrorCode::kInvalidArgument,
-                concat("[prepare] ", groups.size(), " groups stand in more than one split, first '", groups.front(), "'"),
-                "let --split divide by group, or correct the split column");
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        concat("[prepare] ", groups.size(), " groups stand in more than one split, first '", groups.front(), "'"),
+        "let --split divide by group, or correct the split column");
   }
   if (pairs.empty()) return;
   std::string list;
@@ -204,8 +205,7 @@ PreparedItem prepare_item(const Item& item, const preprocess::Options& options) 
   decoded.grey.spacing_mm = item.spacing_mm;
   PreparedItem result;
   if (item.has_mask()) {
-    const image::Mask mask =
-        mask_of(item, decoded.grey.height(), decoded.grey.width(), result.antialiased_pixels);
+    const image::Mask mask = mask_of(item, decoded.grey.height(), decoded.grey.width(), result.antialiased_pixels);
     result.mask = preprocess::prepare_mask(mask, options);
   }
   preprocess::Options steps = options;
@@ -256,7 +256,8 @@ Json prepare_store(const PrepareRequest& request, const std::filesystem::path& o
   if (preprocessing.normalise == preprocess::Normalise::kDataset) normalise_by_dataset(prepared, preprocessing);
 
   std::vector<Thumbnail> thumbnails(prepared.size());
-  parallel_for(prepared.size(), request.threads, [&](std::size_t i) { thumbnails[i] = thumbnail_of(prepared[i].image); });
+  parallel_for(prepared.size(), request.threads,
+               [&](std::size_t i) { thumbnails[i] = thumbnail_of(prepared[i].image); });
   std::vector<std::string> groups;
   for (const Item& item : request.items) groups.push_back(item.group);
   if (request.group_duplicates) join_groups(groups, near_duplicates(thumbnails, {}, request.threads));

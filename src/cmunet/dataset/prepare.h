@@ -16,13 +16,13 @@ namespace cmunet::dataset {
 struct PrepareRequest {
   std::vector<Item> items;
   preprocess::Options preprocessing;
-  SplitRule rule;            ///< for items whose source names no split
-  int folds = 0;             ///< cross-validation folds within the train split; 0 for none
+  SplitRule rule;  ///< for items whose source names no split
+  int folds = 0;   ///< cross-validation folds within the train split; 0 for none
   std::uint64_t seed = 42;
   int threads = 1;
   bool allow_duplicates = false;  ///< write the store although near-duplicates stand across splits
   bool group_duplicates = false;  ///< put near-duplicates into one group before dividing
-  Json source;               ///< how the data was given, for the manifest
+  Json source;                    ///< how the data was given, for the manifest
 };
 
 /// A decoded, preprocessed image. @throws Error with the path when the image or mask cannot be used.

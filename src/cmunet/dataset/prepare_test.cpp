@@ -119,7 +119,8 @@ TEST_F(PrepareTest, MissingMasksAndOtherSizesAreNamed) {
   write_pair(dir, "a", 1);
   write_pair(dir, "b", 2, false);
   std::string message;
-  EXPECT_EQ(code_of([&] { import_folder(dir / "images", dir / "masks", std::nullopt); }, &message), ErrorCode::kCorrupt);
+  EXPECT_EQ(code_of([&] { import_folder(dir / "images", dir / "masks", std::nullopt); }, &message),
+            ErrorCode::kCorrupt);
   EXPECT_NE(message.find("b.png"), std::string::npos);
   codec::write_png(dir / "masks" / "b.png", mask(39));
   const auto items = import_folder(dir / "images", dir / "masks", Split::kTrain);
@@ -195,13 +196,12 @@ TEST_F(PrepareTest, AGroupInTwoSplitsIsRefused) {
 
 TEST_F(PrepareTest, CocoPolygonsAreTheUnionOfSegments) {
   codec::write_png(dir / "1.png", picture(1));
-  const Json coco = {
-      {"images", {{{"id", 3}, {"file_name", "1.png"}, {"height", 40}, {"width", 40}}}},
-      {"categories", {{{"id", 1}, {"name", "5"}}, {{"id", 2}, {"name", "stenosis"}}}},
-      {"annotations",
-       {{{"image_id", 3}, {"category_id", 1}, {"segmentation", {{2, 3, 12, 3, 12, 8, 2, 8}}}},
-        {{"image_id", 3}, {"category_id", 1}, {"segmentation", {{10, 5, 20, 5, 20, 10, 10, 10}}}},
-        {{"image_id", 3}, {"category_id", 2}, {"segmentation", {{30, 30, 39, 30, 39, 39}}}}}}};
+  const Json coco = {{"images", {{{"id", 3}, {"file_name", "1.png"}, {"height", 40}, {"width", 40}}}},
+                     {"categories", {{{"id", 1}, {"name", "5"}}, {{"id", 2}, {"name", "stenosis"}}}},
+                     {"annotations",
+                      {{{"image_id", 3}, {"category_id", 1}, {"segmentation", {{2, 3, 12, 3, 12, 8, 2, 8}}}},
+                       {{"image_id", 3}, {"category_id", 1}, {"segmentation", {{10, 5, 20, 5, 20, 10, 10, 10}}}},
+                       {{"image_id", 3}, {"category_id", 2}, {"segmentation", {{30, 30, 39, 30, 39, 39}}}}}}};
   save_json(dir / "coco.json", coco);
   const auto items = import_coco(dir / "coco.json", dir, "", std::nullopt);
   const image::Mask mask = rasterise(std::get<Polygons>(items.at(0).mask), 40, 40);
@@ -283,8 +283,8 @@ TEST_F(PrepareTest, DoctorFindsWhatWasPlanted) {
   write_file_atomic(dir / "images" / "broken.png", "\x89PNG\r\n\x1a\nxx");
   write_file_atomic(dir / "images" / "notes.txt", "hello");
   const auto findings = examine(dir, 2);
-  for (const char* what : {"missing_mask", "missing_image", "near_duplicate", "constant_image", "empty_mask", "mask_size",
-                           "unreadable", "other_file"}) {
+  for (const char* what : {"missing_mask", "missing_image", "near_duplicate", "constant_image", "empty_mask",
+                           "mask_size", "unreadable", "other_file"}) {
     EXPECT_TRUE(has(findings, what)) << what;
   }
   EXPECT_FALSE(has(findings, "mixed_sizes"));

@@ -35,7 +35,8 @@ TEST(RatioSizes, AreThePapers) {
 
 TEST(SklearnSplit, GivesThePublishedIndices) {
   const auto splits = assign_splits(own_groups(1738), parse_split_rule("sklearn:79:1"), 7);
-  for (const std::size_t test : {482U, 1506U, 950U, 1005U, 705U, 275U, 438U, 1312U}) EXPECT_EQ(splits[test], Split::kTest);
+  for (const std::size_t test : {482U, 1506U, 950U, 1005U, 705U, 275U, 438U, 1312U})
+    EXPECT_EQ(splits[test], Split::kTest);
   // The first images of the remaining order, and which of its positions are fine-tuned on.
   const std::vector<std::size_t> head{561, 43, 100, 274, 1265, 101, 745, 107};
   for (const std::size_t i : head) EXPECT_NE(splits[i], Split::kTest);

@@ -124,9 +124,10 @@ Store Store::open(const fs::path& dir) {
                origin, " is not the manifest of a cmunet store");
   const int version = json_get<int>(manifest, "version", origin);
   if (version > kFormatVersion) {
-    throw Error(ErrorCode::kUnsupported, concat("[store] ", origin, " has format version ", version,
-                                                "; this program reads up to ", kFormatVersion),
-                "use a newer cmunet, or prepare the data again");
+    throw Error(
+        ErrorCode::kUnsupported,
+        concat("[store] ", origin, " has format version ", version, "; this program reads up to ", kFormatVersion),
+        "use a newer cmunet, or prepare the data again");
   }
   contents->height = json_get<int>(manifest, "height", origin);
   contents->width = json_get<int>(manifest, "width", origin);
@@ -200,7 +201,8 @@ struct StoreWriter::Pending {
     const auto rows = static_cast<std::int64_t>(images.size() / pixels());
     const std::vector<TensorRef> image_refs{
         {"images", DType::kF32, {rows, 1, height, width}, std::as_bytes(std::span(images))}};
-    const std::vector<TensorRef> mask_refs{{"masks", DType::kU8, {rows, height, width}, std::as_bytes(std::span(masks))}};
+    const std::vector<TensorRef> mask_refs{
+        {"masks", DType::kU8, {rows, height, width}, std::as_bytes(std::span(masks))}};
     write_safetensors(dir / shard_name("images", shard), image_refs, {});
     write_safetensors(dir / shard_name("masks", shard), mask_refs, {});
     images.clear();
@@ -243,13 +245,10 @@ void StoreWriter::finish(const Json& details) {
   Pending& p = *pending_;
   CMUNET_CHECK(!p.records.empty(), ErrorCode::kInvalidArgument, "[store] there is no image to write");
   p.flush();
-  Json manifest = {{"format", "cmunet-store"},
-                   {"version", kFormatVersion},
-                   {"created_by", concat("cmunet ", kVersion)},
-                   {"disclaimer", kDisclaimer},
-                   {"height", p.height},
-                   {"width", p.width},
-                   {"content_hash", p.content.hex()}};
+  Json manifest = {
+      {"format", "cmunet-store"},       {"version", kFormatVersion}, {"created_by", concat("cmunet ", kVersion)},
+      {"disclaimer", kDisclaimer},      {"height", p.height},        {"width", p.width},
+      {"content_hash", p.content.hex()}};
   manifest.update(details);
   Json rows = Json::array();
   for (std::size_t i = 0; i < p.records.size(); ++i) rows.push_back(to_json(p.records[i], i));
@@ -262,8 +261,8 @@ std::vector<std::size_t> label_subset(const Store& store, Split split, std::size
   for (std::size_t i = 0; i < store.records().size(); ++i) {
     if (store.records()[i].split == split && store.records()[i].has_mask) labelled.push_back(i);
   }
-  CMUNET_CHECK(n <= labelled.size(), ErrorCode::kInvalidArgument, "[labels] ", n, " labelled images were asked for; the ",
-               to_string(split), " split has ", labelled.size());
+  CMUNET_CHECK(n <= labelled.size(), ErrorCode::kInvalidArgument, "[labels] ", n,
+               " labelled images were asked for; the ", to_string(split), " split has ", labelled.size());
   std::vector<std::size_t> chosen;
   for (const std::int64_t position : Rng(seed).permutation(static_cast<std::int64_t>(labelled.size()))) {
     if (chosen.size() == n) break;

@@ -36,13 +36,13 @@ struct Record {
   std::string id;      ///< unique in the store
   std::string group;   ///< patient or whatever must not be torn apart by splits; the id when unknown
   std::string source;  ///< file it came from, as given
-  int source_height = 0, source_width = 0;  ///< px
-  Json grid_map;       ///< preprocess::GridMap: how the store's grid lies on the source's
+  int source_height = 0, source_width = 0;   ///< px
+  Json grid_map;                             ///< preprocess::GridMap: how the store's grid lies on the source's
   std::optional<image::Spacing> spacing_mm;  ///< on the store's grid
   Split split = Split::kTrain;
-  int fold = -1;       ///< of cross-validation; -1 for none
+  int fold = -1;  ///< of cross-validation; -1 for none
   bool has_mask = false;
-  std::string hash;    ///< of the stored pixels and mask
+  std::string hash;  ///< of the stored pixels and mask
 };
 
 /// A store opened for reading. Copying is cheap; safe to read from several threads.

@@ -65,10 +65,10 @@ double activation_bytes(const UNetOptions& options, std::int64_t height, std::in
   double pixels = static_cast<double>(height * width);
   double channels = static_cast<double>(options.base_width);
   for (int level = 0; level < 5; ++level) {
-    floats += 4 * channels * pixels;                     // encoder
+    floats += 4 * channels * pixels;  // encoder
     if (level < 4) {
-      floats += channels * pixels * (0.25 + 2 * 0.25);   // pooled, and 8-byte indices
-      floats += (2 + 4) * channels * pixels;             // decoder: concatenation and DoubleConv
+      floats += channels * pixels * (0.25 + 2 * 0.25);  // pooled, and 8-byte indices
+      floats += (2 + 4) * channels * pixels;            // decoder: concatenation and DoubleConv
     }
     channels *= 2;
     pixels /= 4;

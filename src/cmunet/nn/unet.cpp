@@ -42,8 +42,8 @@ DownBlockImpl::DownBlockImpl(std::int64_t in, std::int64_t out)
 torch::Tensor DownBlockImpl::forward(const torch::Tensor& x) { return double_conv_->forward(x); }
 
 UpBlockImpl::UpBlockImpl(std::int64_t in, std::int64_t out)
-    : up_sample_(register_module("up_sample", torch::nn::ConvTranspose2d(
-                                                  torch::nn::ConvTranspose2dOptions(in, out, 2).stride(2)))),
+    : up_sample_(register_module("up_sample",
+                                 torch::nn::ConvTranspose2d(torch::nn::ConvTranspose2dOptions(in, out, 2).stride(2)))),
       double_conv_(register_module("double_conv", DoubleConv(in, out))) {}
 
 torch::Tensor UpBlockImpl::forward(const torch::Tensor& x, const torch::Tensor& skip) {

@@ -77,16 +77,15 @@ void describe(CmUnetOptions& o, Fields& f) {
 CmUnetModuleImpl::CmUnetModuleImpl(const nn::UNetOptions& unet_options, const CmUnetOptions& options)
     : unet(register_module("unet", nn::UNet(unet_options))),
       feature_decoder(register_module("feature_decoder", nn::UNetDecoder(unet_options))),
-      projector(register_module(
-          "projector", nn::ProjectionHead(key_length(options), options.projector_hidden, options.embedding))),
-      predictor(register_module(
-          "predictor", nn::ProjectionHead(options.embedding, options.projector_hidden, options.embedding))),
-      adapter(register_module("adapter", torch::nn::Conv2d(torch::nn::Conv2dOptions(
-                                             16 * unet_options.base_width, options.adapter_channels, 1)))),
+      projector(register_module("projector",
+                                nn::ProjectionHead(key_length(options), options.projector_hidden, options.embedding))),
+      predictor(register_module("predictor",
+                                nn::ProjectionHead(options.embedding, options.projector_hidden, options.embedding))),
+      adapter(register_module("adapter", torch::nn::Conv2d(torch::nn::Conv2dOptions(16 * unet_options.base_width,
+                                                                                    options.adapter_channels, 1)))),
       momentum_encoder(register_module("momentum_encoder", nn::UNetEncoder(unet_options))),
       momentum_projector(register_module(
-          "momentum_projector",
-          nn::ProjectionHead(key_length(options), options.projector_hidden, options.embedding))) {
+          "momentum_projector", nn::ProjectionHead(key_length(options), options.projector_hidden, options.embedding))) {
   nn::init_kaiming_fan_out(*unet->encoder());
   copy_parameters(*momentum_encoder, *unet->encoder());
   copy_parameters(*momentum_projector, *projector);

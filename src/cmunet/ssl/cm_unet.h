@@ -20,11 +20,11 @@ class CmUnetModuleImpl : public torch::nn::Module {
  public:
   CmUnetModuleImpl(const nn::UNetOptions& unet_options, const CmUnetOptions& options);
 
-  nn::UNet unet;                         ///< online encoder and pixel decoder
+  nn::UNet unet;  ///< online encoder and pixel decoder
   nn::UNetDecoder feature_decoder;
   nn::ProjectionHead projector, predictor;
-  torch::nn::Conv2d adapter;             ///< 1×1, 16·base -> 256; drawn once, frozen unless train_adapter
-  nn::UNetEncoder momentum_encoder;      ///< no gradient; follows the online encoder
+  torch::nn::Conv2d adapter;         ///< 1×1, 16·base -> 256; drawn once, frozen unless train_adapter
+  nn::UNetEncoder momentum_encoder;  ///< no gradient; follows the online encoder
   nn::ProjectionHead momentum_projector;
 };
 TORCH_MODULE(CmUnetModule);

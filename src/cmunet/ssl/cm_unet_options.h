@@ -18,12 +18,12 @@ struct CmUnetOptions {
   /// Weight of InfoNCE; 0 leaves reconstruction alone and skips the momentum branch. 0.14 equals the reference code's
   /// 2 · temperature · 1.0.
   double lambda_c = 0.14;
-  double temperature = 0.07;       ///< lower sharpens the contrast
-  double momentum = 0.996;         ///< of the target encoder and projector; nearer 1 is slower
-  int projector_hidden = 1536;     ///< the projector's first layer holds view² · hidden weights: 77 M at 224²
-  int embedding = 256;             ///< dimension in which images are compared
-  int adapter_channels = 256;      ///< 16² makes the key vector as long as the view has pixels
-  bool train_adapter = false;      ///< learn the 1×1 adapter of the key branch instead of keeping it fixed and random
+  double temperature = 0.07;    ///< lower sharpens the contrast
+  double momentum = 0.996;      ///< of the target encoder and projector; nearer 1 is slower
+  int projector_hidden = 1536;  ///< the projector's first layer holds view² · hidden weights: 77 M at 224²
+  int embedding = 256;          ///< dimension in which images are compared
+  int adapter_channels = 256;   ///< 16² makes the key vector as long as the view has pixels
+  bool train_adapter = false;   ///< learn the 1×1 adapter of the key branch instead of keeping it fixed and random
   nn::TargetNorm target_norm = nn::TargetNorm::kNone;  ///< what the reconstruction is compared with
 
   /// @throws Error kInvalidArgument naming the key.

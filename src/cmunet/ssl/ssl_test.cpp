@@ -88,8 +88,8 @@ TEST_F(CmUnetTest, InputsAreMaskedPerSampleWithZeros) {
   const auto inputs = method->make_inputs(images, rng);
   ASSERT_EQ(inputs.size(), 4U);
   for (const auto& tensor : inputs) EXPECT_EQ(tensor.sizes(), (std::vector<std::int64_t>{4, 1, 48, 48}));
-  EXPECT_EQ((inputs[0] * inputs[2]).abs().max().item<double>(), 0);               // hidden pixels are 0
-  EXPECT_TRUE((inputs[0] + inputs[1] * inputs[2]).allclose(inputs[1]));           // visible ones are the view's
+  EXPECT_EQ((inputs[0] * inputs[2]).abs().max().item<double>(), 0);      // hidden pixels are 0
+  EXPECT_TRUE((inputs[0] + inputs[1] * inputs[2]).allclose(inputs[1]));  // visible ones are the view's
   EXPECT_FALSE(inputs[2][0].equal(inputs[2][1]) && inputs[2][1].equal(inputs[2][2]));
 }
 

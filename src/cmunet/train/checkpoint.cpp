@@ -44,7 +44,8 @@ std::string hash_of(const SafetensorsFile& file) {
 const std::string& metadata_of(const SafetensorsFile& file, const char* key, const char* hint) {
   const auto found = file.metadata().find(key);
   if (found == file.metadata().end()) {
-    throw Error(ErrorCode::kCorrupt, concat("[checkpoint] ", file.path().string(), " has no '", key, "' metadata"), hint);
+    throw Error(ErrorCode::kCorrupt, concat("[checkpoint] ", file.path().string(), " has no '", key, "' metadata"),
+                hint);
   }
   return found->second;
 }

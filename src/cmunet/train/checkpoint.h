@@ -14,13 +14,13 @@ namespace cmunet::train {
 
 /// What a model file says of itself besides its weights.
 struct ModelInfo {
-  std::string kind;       ///< "segmentation" or "pretrained"
-  std::string method;     ///< "supervised", "cm_unet", …
+  std::string kind;    ///< "segmentation" or "pretrained"
+  std::string method;  ///< "supervised", "cm_unet", …
   nn::UNetOptions unet;
-  Json preprocessing;     ///< the store's preprocessing options: what an image must go through before this network
-  int height = 0;         ///< size the network was trained at, px
+  Json preprocessing;  ///< the store's preprocessing options: what an image must go through before this network
+  int height = 0;      ///< size the network was trained at, px
   int width = 0;
-  Json details;           ///< config, data hashes, step, epoch, validation results, modules: for people and `info`
+  Json details;  ///< config, data hashes, step, epoch, validation results, modules: for people and `info`
 };
 
 /// Writes `unet` and its description as one safetensors file, atomically.

@@ -35,7 +35,8 @@ struct Observer {
   std::function<void(const std::string& name, const image::ImageF& strip)> on_picture;
 };
 
-/// Asks a loop to stop after the step it is in: a signal's flag, a time limit, or a file named "stop" in the run folder.
+/// Asks a loop to stop after the step it is in: a signal's flag, a time limit, or a file named "stop" in the run
+/// folder.
 class StopRequest {
  public:
   /// @param flag         set by a signal handler; may be null

@@ -79,17 +79,25 @@ LabelledData load_labelled(const FinetuneRequest& request, std::uint64_t seed, a
   }
   return {augment::to_device(store, train, device),
           augment::to_device(store, labelled_indices(store, dataset::Split::kVal), device),
-          store.manifest().value("preprocessing", Json()), store.height(), store.width(), store.content_hash()};
+          store.manifest().value("preprocessing", Json()),
+          store.height(),
+          store.width(),
+          store.content_hash()};
 }
 
 class Run {
  public:
   Run(const FinetuneOptions& options, const FinetuneRequest& request, const Observer& observer)
-      : options_(options), request_(request), observer_(observer), device_(parse_device(request.device)),
+      : options_(options),
+        request_(request),
+        observer_(observer),
+        device_(parse_device(request.device)),
         data_(load_labelled(request, options.seed, device_)),
-        plan_(make_plan(options, static_cast<std::int64_t>(data_.train.ids.size()))), unet_(make_unet()),
+        plan_(make_plan(options, static_cast<std::int64_t>(data_.train.ids.size()))),
+        unet_(make_unet()),
         rng_(Rng(options.seed).fork(1)),
-        optimizer_(*unet_, {.weight_decay = options.weight_decay}), scale_(options.precision) {}
+        optimizer_(*unet_, {.weight_decay = options.weight_decay}),
+        scale_(options.precision) {}
 
   Json execute() {
     FinetuneOptions described = options_;
@@ -98,9 +106,8 @@ class Run {
     folder_.emplace(request_.out, fields, request_.resume, request_.force);
     if (request_.resume) restore_state();
     const StopRequest stop(request_.stop_flag, options_.max_minutes, request_.out);
-    log_info("fine-tuning on ", plan_.images, " labelled images of ", data_.height, "x", data_.width, ": ",
-             plan_.steps, " steps, validation on ", data_.val.ids.size(), " images every ", plan_.validate_every,
-             " steps");
+    log_info("fine-tuning on ", plan_.images, " labelled images of ", data_.height, "x", data_.width, ": ", plan_.steps,
+             " steps, validation on ", data_.val.ids.size(), " images every ", plan_.validate_every, " steps");
     if (data_.val.ids.empty()) log_warning("[finetune] the store has no val split: the last step will be the model");
     while (position_.step < plan_.steps) {
       run_epoch(stop);
@@ -167,12 +174,8 @@ class Run {
       throw Error(ErrorCode::kInvalidArgument, concat("[finetune] no tensor of ", origin, " fits this UNet"),
                   "expected names such as down_conv1.double_conv.double_conv.0.weight");
     }
-    init_report_ = {{"file", origin},
-                    {"method", method},
-                    {"loaded", report.loaded},
-                    {"new", report.missing},
-                    {"unused", report.unused},
-                    {"other_shape", report.mismatched}};
+    init_report_ = {{"file", origin},        {"method", method},        {"loaded", report.loaded},
+                    {"new", report.missing}, {"unused", report.unused}, {"other_shape", report.mismatched}};
   }
 
   void run_epoch(const StopRequest& stop) {

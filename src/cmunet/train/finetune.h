@@ -17,14 +17,14 @@ namespace cmunet::train {
 struct FinetuneOptions {
   nn::UNetOptions unet;
   augment::AugmentOptions augment;
-  int epochs = 256;            ///< passes over the labelled images (the paper's; its logs show 128)
-  std::int64_t steps = 0;      ///< optimiser steps; when positive it replaces `epochs`: equal budgets for comparisons
+  int epochs = 256;        ///< passes over the labelled images (the paper's; its logs show 128)
+  std::int64_t steps = 0;  ///< optimiser steps; when positive it replaces `epochs`: equal budgets for comparisons
   int batch_size = 32;
-  double lr = 1e-3;            ///< of Adam
+  double lr = 1e-3;                         ///< of Adam
   Schedule schedule = Schedule::kConstant;  ///< constant in the paper
   std::int64_t warmup_steps = 0;
   double weight_decay = 0;
-  double lambda_ce = 1;        ///< weight of cross-entropy beside soft Dice (Eq. 4)
+  double lambda_ce = 1;  ///< weight of cross-entropy beside soft Dice (Eq. 4)
   Precision precision = Precision::kFp32;
   std::int64_t validate_every_steps = 0;  ///< 0: after every epoch
   std::uint64_t seed = 42;

@@ -20,7 +20,8 @@ namespace {
 
 constexpr std::int64_t kPictureCount = 4;
 
-// Of activations kept for the backward pass: the UNet once, the second decoder, and the momentum encoder's while it runs.
+// Of activations kept for the backward pass: the UNet once, the second decoder, and the momentum encoder's while it
+// runs.
 constexpr double kForwardPasses = 2.0;
 
 // The time axis of a run, from options and data.
@@ -59,10 +60,16 @@ Json options_json(PretrainOptions options) {
 class Run {
  public:
   Run(const PretrainOptions& options, const PretrainRequest& request, const Observer& observer)
-      : options_(options), request_(request), observer_(observer), device_(parse_device(request.device)),
+      : options_(options),
+        request_(request),
+        observer_(observer),
+        device_(parse_device(request.device)),
         data_(load_training_data(request.stores, options.splits, device_)),
-        plan_(make_plan(options, data_.data.images.size(0))), method_(ssl::make_method(options.method, options.seed)),
-        rng_(Rng(options.seed).fork(1)), optimizer_(prepare_optimizer()), scale_(options.precision) {
+        plan_(make_plan(options, data_.data.images.size(0))),
+        method_(ssl::make_method(options.method, options.seed)),
+        rng_(Rng(options.seed).fork(1)),
+        optimizer_(prepare_optimizer()),
+        scale_(options.precision) {
     CMUNET_CHECK(plan_.images >= 2, ErrorCode::kInvalidArgument, "[pretrain] there is ", plan_.images,
                  " image; contrast needs at least 2");
   }
@@ -91,7 +98,8 @@ class Run {
     const std::int64_t view = options_.method.cm_unet.views.view_size;
     const double activations = nn::activation_bytes(options_.method.unet, view, view) * kForwardPasses *
                                static_cast<double>(std::min<std::int64_t>(options_.batch_size, plan_.images));
-    const double weights = 16.0 * static_cast<double>(parameters.trainable) + 4.0 * static_cast<double>(parameters.frozen);
+    const double weights =
+        16.0 * static_cast<double>(parameters.trainable) + 4.0 * static_cast<double>(parameters.frozen);
     const double data = static_cast<double>(data_.data.images.nbytes());
     const double seconds = measure_step() * static_cast<double>(plan_.steps);
     return {{"images", plan_.images},
@@ -207,8 +215,7 @@ class Run {
     if (!pictures.reconstruction.defined()) return;
     std::string number = std::to_string(epoch);
     number.insert(0, number.size() < 4 ? 4 - number.size() : 0, '0');
-    observer_.on_picture("epoch-" + number,
-                         picture_strip({pictures.input, pictures.reconstruction, pictures.target}));
+    observer_.on_picture("epoch-" + number, picture_strip({pictures.input, pictures.reconstruction, pictures.target}));
   }
 
   void save() {

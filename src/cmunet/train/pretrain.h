@@ -34,11 +34,11 @@ struct PretrainOptions {
   double weight_decay = 0.05;
   double beta1 = 0.9;
   double beta2 = 0.95;
-  bool decay_norms = false;   ///< decay batch-norm weights as the reference code does
+  bool decay_norms = false;  ///< decay batch-norm weights as the reference code does
   Precision precision = Precision::kFp32;
   std::string splits = "pretrain,train";  ///< which splits of the stores are learnt from; never val or test
   std::uint64_t seed = 42;
-  double max_minutes = 0;     ///< save and stop after this long; 0 for no limit
+  double max_minutes = 0;  ///< save and stop after this long; 0 for no limit
   int save_every_epochs = 1;
   int picture_every_epochs = 10;
 
@@ -62,8 +62,8 @@ Json plan_pretrain(const PretrainOptions& options, const PretrainRequest& reques
 
 /// Runs to the end and returns the content of run.json.
 /// Leaves checkpoints/last.safetensors (the UNet, for fine-tuning) and last.state.safetensors (to resume).
-/// @throws Error kCancelled after saving when asked to stop; kNumeric on a non-finite loss, naming epoch, step, learning
-/// rate and image ids; kInvalidArgument, kNotFound, kCorrupt for its inputs.
+/// @throws Error kCancelled after saving when asked to stop; kNumeric on a non-finite loss, naming epoch, step,
+/// learning rate and image ids; kInvalidArgument, kNotFound, kCorrupt for its inputs.
 Json pretrain(const PretrainOptions& options, const PretrainRequest& request, const Observer& observer);
 
 }  // namespace cmunet::train

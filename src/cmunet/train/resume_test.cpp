@@ -141,7 +141,8 @@ TEST_F(Loops, PretrainingResumesBitForBitInTheMiddleOfAnEpoch) {
   request.stop_flag = nullptr;
   request.resume = true;
   pretrain(options, request, {});
-  expect_same_tensors(dir / "whole/checkpoints/last.state.safetensors", dir / "parts/checkpoints/last.state.safetensors");
+  expect_same_tensors(dir / "whole/checkpoints/last.state.safetensors",
+                      dir / "parts/checkpoints/last.state.safetensors");
   expect_same_tensors(dir / "whole/checkpoints/last.safetensors", dir / "parts/checkpoints/last.safetensors");
   const auto losses = [](const fs::path& file) {
     std::vector<double> values;
@@ -163,7 +164,8 @@ TEST_F(Loops, FineTuningResumesBitForBit) {
   request.stop_flag = nullptr;
   request.resume = true;
   const Json parts = finetune(options, request, {});
-  expect_same_tensors(dir / "whole/checkpoints/last.state.safetensors", dir / "parts/checkpoints/last.state.safetensors");
+  expect_same_tensors(dir / "whole/checkpoints/last.state.safetensors",
+                      dir / "parts/checkpoints/last.state.safetensors");
   expect_same_tensors(dir / "whole/checkpoints/best.safetensors", dir / "parts/checkpoints/best.safetensors");
   EXPECT_EQ(whole["best_step"], parts["best_step"]);
   EXPECT_EQ(whole["best_val_dice"], parts["best_val_dice"]);

@@ -81,12 +81,9 @@ void Means::set_state(const Json& state) {
 }
 
 Json state_json(const Position& position, const Rng& rng, const Means& means, std::int64_t optimizer_steps) {
-  return {{"epoch", position.epoch},
-          {"step_in_epoch", position.step_in_epoch},
-          {"step", position.step},
-          {"optimizer_steps", optimizer_steps},
-          {"rng", rng.state()},
-          {"means", means.state()}};
+  return {{"epoch", position.epoch}, {"step_in_epoch", position.step_in_epoch},
+          {"step", position.step},   {"optimizer_steps", optimizer_steps},
+          {"rng", rng.state()},      {"means", means.state()}};
 }
 
 void restore(const TrainingState& saved, Position& position, Rng& rng, Means& means) {

@@ -19,7 +19,7 @@ namespace cmunet::train {
 /// Images of some splits of one or more stores, on the training device.
 struct TrainingData {
   augment::DeviceStore data;
-  Json preprocessing;                     ///< of the first store
+  Json preprocessing;  ///< of the first store
   int height = 0, width = 0;
   std::vector<std::string> content_hashes;  ///< of the stores, for the record
 };

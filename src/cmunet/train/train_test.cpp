@@ -195,8 +195,8 @@ TEST_F(TrainFiles, LoadIntoReportsEveryTensor) {
   EXPECT_TRUE(all.missing.empty());
   const LoadReport skipped = load_into(*small, file, {"conv_last."});
   EXPECT_EQ(skipped.missing, (std::vector<std::string>{"conv_last.weight", "conv_last.bias"}));
-  EXPECT_TRUE(small->named_parameters()["up_conv1.up_sample.bias"].equal(
-      other->named_parameters()["up_conv1.up_sample.bias"]));
+  EXPECT_TRUE(
+      small->named_parameters()["up_conv1.up_sample.bias"].equal(other->named_parameters()["up_conv1.up_sample.bias"]));
   torch::nn::Linear stranger(2, 2);
   EXPECT_TRUE(load_into(*stranger, file).loaded.empty());
   EXPECT_EQ(load_into(*stranger, file).unused.size(), file.tensors().size());
