@@ -174,7 +174,8 @@ at::Tensor textured(std::int64_t n) {
 
 AugmentOptions nothing() {
   AugmentOptions o;
-  o.noise_probability = o.blur_probability = o.contrast_probability = o.downscale_probability = o.one_of_probability = 0;
+  o.noise_probability = o.blur_probability = o.contrast_probability = o.downscale_probability = o.one_of_probability =
+      0;
   return o;
 }
 

@@ -16,8 +16,8 @@ namespace cmunet::augment {
 
 /// Some images of a store on one device, in the order of `ids`.
 struct DeviceStore {
-  at::Tensor images;             ///< [N, 1, H, W] float, as prepared
-  at::Tensor masks;              ///< [N, H, W] uint8, 0 or 1; undefined when any image has no mask
+  at::Tensor images;  ///< [N, 1, H, W] float, as prepared
+  at::Tensor masks;   ///< [N, H, W] uint8, 0 or 1; undefined when any image has no mask
   std::vector<std::string> ids;
 };
 

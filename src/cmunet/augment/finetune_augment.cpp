@@ -108,9 +108,9 @@ Augmented crop(const Augmented& batch, const AugmentOptions& options, Rng& rng) 
     at::Tensor picture = batch.images.narrow(0, i, 1), mask = batch.masks.narrow(0, i, 1);
     if (chosen) {
       namespace F = torch::nn::functional;
-      picture = F::interpolate(picture.narrow(2, top, ch).narrow(3, left, cw),
-                               F::InterpolateFuncOptions().size(std::vector<std::int64_t>{h, w}).mode(torch::kBicubic)
-                                   .align_corners(false));
+      picture = F::interpolate(
+          picture.narrow(2, top, ch).narrow(3, left, cw),
+          F::InterpolateFuncOptions().size(std::vector<std::int64_t>{h, w}).mode(torch::kBicubic).align_corners(false));
       mask = F::interpolate(mask.narrow(1, top, ch).narrow(2, left, cw).unsqueeze(1),
                             F::InterpolateFuncOptions().size(std::vector<std::int64_t>{h, w}).mode(torch::kNearest))
                  .squeeze(1);

@@ -22,10 +22,10 @@ struct AugmentOptions {
   double brightness = 0.25;  ///< added: U(−b, b) in z-units
   double contrast = 0.20;    ///< factor: 1 + U(−c, c)
   double downscale_probability = 0.25;
-  double downscale_min = 0.5;  ///< to U(min, 1) of the size and back, nearest neighbour
+  double downscale_min = 0.5;        ///< to U(min, 1) of the size and back, nearest neighbour
   double one_of_probability = 0.75;  ///< one of horizontal flip, vertical flip, quarter turns, noise, equally likely
-  double crop_probability = 0;  ///< random resized crop (off in the paper, whose crop keeps the whole image)
-  double crop_scale_min = 0.8;  ///< side of that crop as a share of the image's
+  double crop_probability = 0;       ///< random resized crop (off in the paper, whose crop keeps the whole image)
+  double crop_scale_min = 0.8;       ///< side of that crop as a share of the image's
 
   /// @throws Error kInvalidArgument naming the key.
   void check() const;

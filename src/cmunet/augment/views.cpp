@@ -49,7 +49,8 @@ at::Tensor add_noise(const at::Tensor& views, const ViewOptions& options, Rng& r
 
 void ViewOptions::check() const {
   const auto require = [](bool ok, const char* key, const auto& value, const char* expected) {
-    CMUNET_CHECK(ok, ErrorCode::kInvalidArgument, "[config] pretrain.views.", key, " is ", value, "; must be ", expected);
+    CMUNET_CHECK(ok, ErrorCode::kInvalidArgument, "[config] pretrain.views.", key, " is ", value, "; must be ",
+                 expected);
   };
   require(view_size > 0, "view_size", view_size, "positive");
   require(crop_size >= view_size, "crop_size", crop_size, "at least view_size");
@@ -112,8 +113,7 @@ at::Tensor resized_crops(const at::Tensor& images, const std::vector<Box>& boxes
   }
   // [N, s, H] · [N, H, W] · [N, W, s] -> [N, s, s]
   const at::Tensor squeezed = images.squeeze(1).to(at::kFloat);
-  const at::Tensor result =
-      rows.to(images.device()).bmm(squeezed).bmm(columns.to(images.device()).transpose(1, 2));
+  const at::Tensor result = rows.to(images.device()).bmm(squeezed).bmm(columns.to(images.device()).transpose(1, 2));
   return result.unsqueeze(1);
 }
 

@@ -13,16 +13,16 @@ namespace cmunet::augment {
 
 /// Defaults are the paper's full-size setting.
 struct ViewOptions {
-  int crop_size = 256;  ///< the random resized crop that both views share, px
-  int view_size = 224;  ///< side of a view, px
+  int crop_size = 256;    ///< the random resized crop that both views share, px
+  int view_size = 224;    ///< side of a view, px
   double area_min = 0.2;  ///< crop area as a share of the image; smaller zooms in more
   double area_max = 1.0;
-  double aspect_max = 4.0 / 3;        ///< aspect ratio log-uniform in [1/aspect_max, aspect_max]
-  double flip_probability = 0.5;      ///< horizontal, shared by both views
-  int max_shift = 31;                 ///< momentum view's window starts at 0…max_shift in y and x
-  bool shift_both = false;            ///< shift the online view too
-  double noise_probability = 1.0;     ///< of Gaussian noise on the momentum view, per image
-  double noise_fraction = 0.1;        ///< its standard deviation as a share of the view's maximum
+  double aspect_max = 4.0 / 3;     ///< aspect ratio log-uniform in [1/aspect_max, aspect_max]
+  double flip_probability = 0.5;   ///< horizontal, shared by both views
+  int max_shift = 31;              ///< momentum view's window starts at 0…max_shift in y and x
+  bool shift_both = false;         ///< shift the online view too
+  double noise_probability = 1.0;  ///< of Gaussian noise on the momentum view, per image
+  double noise_fraction = 0.1;     ///< its standard deviation as a share of the view's maximum
 
   /// @throws Error kInvalidArgument naming the key.
   void check() const;
