@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "cmunet/augment/batch.h"
 #include "cmunet/base/error.h"
 #include "cmunet/base/file.h"
 #include "cmunet/dataset/store.h"
