@@ -18,9 +18,16 @@ page=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/docs/reference/cli.md
 written=$(mktemp)
 trap 'rm -f "$written"' EXIT
 
-# Prints one help text, without spaces at line ends.
+# Prints one help text, without spaces at line ends and empty lines at its end.
 help_of() {
-  "$program" "$@" --help | sed 's/[[:space:]]*$//'
+  printf '%s\n' "$("$program" "$@" --help | sed 's/[[:space:]]*$//')"
+}
+
+# Prints the section of one command.
+section() {
+  printf '\n## cmunet %s\n\n```text\n' "$*"
+  help_of "$@"
+  echo '```'
 }
 
 # The names under "Subcommands:" in the program's own help.
@@ -40,9 +47,8 @@ HEAD
   help_of
   echo '```'
   for command in $(commands); do
-    printf '\n## cmunet %s\n\n```text\n' "$command"
-    help_of "$command"
-    echo '```'
+    section "$command"
+    if [ "$command" = evaluate ]; then section evaluate --model MODEL; fi
   done
 } >"$written"
 
