@@ -63,7 +63,7 @@ holds "info says 16 images" json out.txt "d['images'] == 16 and d['splits']['tes
 
 expect 0 "pretrain --dry-run" \
   "$cmunet" pretrain --store store --method cm_unet --config tiny.toml --out pre --dry-run --json
-holds "the plan has steps and memory" json out.txt "d['steps'] == 6 and d['memory_estimate_gib'] > 0"
+holds "the plan has steps and memory" json out.txt "d['steps'] == 4 and d['memory_estimate_gib'] > 0"
 expect 0 "pretrain" "$cmunet" pretrain --store store --method cm_unet --config tiny.toml --out pre
 for file in config.toml metrics.jsonl run.json checkpoints/last.safetensors checkpoints/last.state.safetensors; do
   holds "pre/$file" test -s "pre/$file"

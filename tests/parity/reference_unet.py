@@ -32,7 +32,7 @@ def save_safetensors(path, tensors, metadata=None):
     names = {np.dtype(t): n for n, t in DTYPES.items()}
     header, body = {"__metadata__": metadata or {}}, b""
     for name, array in tensors.items():
-        array = np.ascontiguousarray(array)
+        array = np.asarray(array, order="C")  # ascontiguousarray would give a scalar one dimension
         raw = array.tobytes()
         offsets = [len(body), len(body) + len(raw)]
         header[name] = {"dtype": names[array.dtype], "shape": list(array.shape), "data_offsets": offsets}

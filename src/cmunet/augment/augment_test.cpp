@@ -67,7 +67,7 @@ TEST(RandomBox, KeepsAreaAspectAndImage) {
     EXPECT_LT(std::max(b.height / b.width, b.width / b.height), 4.0 / 3 + 0.03);
     area += b.height * b.width / 65536 / 2000;
   }
-  EXPECT_NEAR(area, 0.58, 0.04);  // a little under 0.6: large wide boxes are drawn again
+  EXPECT_NEAR(area, 0.53, 0.03);  // below the mean of the draw, 0.6: boxes that do not fit are drawn again
 }
 
 TEST(MakeViews, ViewsShareTheCropAndDifferByShiftAndNoise) {
