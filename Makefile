@@ -10,7 +10,7 @@ SHELL := /bin/bash
 .PHONY: demo build test check lint format docs install-deps clean
 
 demo: build
-	build/release/bin/cmunet demo --out runs/demo
+	build/release/bin/cmunet demo --out runs/demo --force
 
 build: install-deps
 	cmake --preset release -DCMUNET_TESTS=OFF
