@@ -3,6 +3,9 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
+
+#include <cstdint>
 
 #include "cmunet/base/random.h"
 
@@ -10,13 +13,16 @@ namespace cmunet::augment {
 
 /// How many of the patches are masked: as many whole patches as fit into ratio · height · width pixels.
 /// 127 of 196 at 224² with 16-px patches and 0.65; 166 of 256 at 256².
+/// @throws Error kInvalidArgument unless patch divides both sides, which are positive, and 0 ≤ ratio < 1.
 std::int64_t masked_patch_count(int height, int width, int patch, double ratio);
 
-/// `masked` [n, 1, height, width] float on the CPU: 1 = hidden, 0 = visible; every sample hides another random set of
-/// `masked_patch_count` patches. @throws Error kInvalidArgument unless patch divides both sides and 0 ≤ ratio < 1.
-at::Tensor random_patch_mask(std::int64_t n, int height, int width, int patch, double ratio, Rng& rng);
+/// `masked` [n, 1, height, width] float on `device`: 1 = hidden, 0 = visible; every sample hides another random set of
+/// `masked_patch_count` patches, the same on every device.
+/// @throws Error kInvalidArgument as `masked_patch_count`, and for a negative n.
+at::Tensor random_patch_mask(std::int64_t n, int height, int width, int patch, double ratio, Rng& rng,
+                             at::Device device = at::Device(at::kCPU));
 
-/// Hidden pixels become 0: the mean grey of a z-scored image. There is no mask token.
+/// Hidden pixels become 0: the mean grey of a z-scored image. There is no mask token. The type of `images` is kept.
 at::Tensor apply_mask(const at::Tensor& images, const at::Tensor& masked);
 
 }  // namespace cmunet::augment

@@ -3,9 +3,9 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
 
-#include <vector>
-
+#include "cmunet/augment/resample.h"
 #include "cmunet/base/config.h"
 #include "cmunet/base/random.h"
 
@@ -20,7 +20,7 @@ struct ViewOptions {
   double aspect_max = 4.0 / 3;     ///< aspect ratio log-uniform in [1/aspect_max, aspect_max]
   double flip_probability = 0.5;   ///< horizontal, shared by both views
   int max_shift = 31;              ///< momentum view's window starts at 0…max_shift in y and x
-  bool shift_both = false;         ///< shift the online view too
+  bool shift_both = false;         ///< shift the online view too, as the paper's text has it; its code does not
   double noise_probability = 1.0;  ///< of Gaussian noise on the momentum view, per image
   double noise_fraction = 0.1;     ///< its standard deviation as a share of the view's maximum
 
@@ -37,23 +37,16 @@ struct Views {
   at::Tensor momentum;  ///< shifted window of the same crop, with noise
 };
 
-/// Shared random resized crop (antialiased bicubic) and flip, then a window each. Facts §2.1.
-/// @param images  [N, 1, H, W] float
+/// Shared random resized crop (antialiased bicubic) and flip, then a window each. An image without a positive pixel in
+/// its view gets no noise. The same state of `rng` gives the same views, on every device up to rounding.
+/// @param images  [N, 1, H, W] float or half, N positive
+/// @throws Error kInvalidArgument for another shape. Options must have passed `check`.
 Views make_views(const at::Tensor& images, const ViewOptions& options, Rng& rng);
-
-/// Part of an image, in pixels; may be fractional.
-struct Box {
-  double top = 0, left = 0, height = 0, width = 0;
-};
 
 /// A random box as torchvision's RandomResizedCrop: ten attempts, then the largest centred box of allowed aspect.
 Box random_box(int height, int width, double area_min, double area_max, double aspect_max, Rng& rng);
 
-/// Crops a box out of each image and resizes it to size × size with Pillow's antialiased bicubic filter (a = −0.5),
-/// as two matrix products per image. @param images [N, 1, H, W]; @param boxes one per image.
-at::Tensor resized_crops(const at::Tensor& images, const std::vector<Box>& boxes, int size);
-
-/// Standard normal noise whose values follow `rng`, on the CPU generator's stream for every device.
+/// Standard normal noise that follows `rng` (one draw), with the same values on every device: it is made on the host.
 at::Tensor normal_noise(at::IntArrayRef shape, Rng& rng, const at::Device& device);
 
 }  // namespace cmunet::augment

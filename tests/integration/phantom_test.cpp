@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+// The built program: `cmunet phantom` writes what it says, the same on any number of threads, and refuses what it
+// should.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cmunet/base/file.h"
+#include "cmunet/base/json.h"
+#include "cmunet/base/version.h"
+#include "cmunet/codec/codec.h"
+
+namespace cmunet {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+struct Outcome {
+  int status = -1;
+  std::string out;
+  std::string err;
+};
+
+class PhantomCommand : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const ::testing::TestInfo* test = ::testing::UnitTest::GetInstance()->current_test_info();
+    root = fs::path(::testing::TempDir()) / concat("cmunet_phantom_", test->name());
+    fs::remove_all(root);
+    fs::create_directories(root);
+  }
+  void TearDown() override { fs::remove_all(root); }
+
+  Outcome phantom(const std::string& folder, const std::string& flags) const {
+    const fs::path err = root / "stderr.txt";
+    const std::string command = concat(CMUNET_PROGRAM, " phantom --out ", root / folder, " ", flags, " 2> ", err);
+    const std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(command.c_str(), "r"), [](FILE*) { return 0; });
+    Outcome outcome;
+    std::array<char, 4096> buffer;
+    while (const std::size_t n = fread(buffer.data(), 1, buffer.size(), pipe.get())) {
+      outcome.out.append(buffer.data(), n);
+    }
+    const int status = pclose(pipe.get());
+    outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    outcome.err = read_file(err);
+    return outcome;
+  }
+
+  // Every file below `folder` with its bytes, in the order of their names.
+  std::vector<std::pair<std::string, std::string>> files_of(const std::string& folder) const {
+    std::vector<std::pair<std::string, std::string>> files;
+    for (const auto& entry : fs::recursive_directory_iterator(root / folder)) {
+      if (!entry.is_regular_file()) continue;
+      files.emplace_back(fs::relative(entry.path(), root / folder).string(), read_file(entry.path()));
+    }
+    std::sort(files.begin(), files.end());
+    return files;
+  }
+
+  fs::path root;
+};
+
+TEST_F(PhantomCommand, WritesPictureMaskTruthAndManifest) {
+  const Outcome outcome = phantom("set", "--count 2 --size 96 --field-mm 96 --seed 3 --stenosis-percent 60 --json");
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const Json summary = parse_json(outcome.out, "stdout");
+  EXPECT_EQ(summary, load_json(root / "set/phantoms.json"));
+  EXPECT_EQ(summary["disclaimer"], kDisclaimer);
+  EXPECT_EQ(summary["spacing_mm"], 1.0);
+  EXPECT_EQ(summary["seed"], 3);
+  EXPECT_EQ(summary["stenosis"], true);  // asking for a depth asks for stenoses
+  EXPECT_EQ(files_of("set").size(), 7U);
+  for (const char* id : {"0000", "0001"}) {
+    const codec::DecodedImage picture = codec::read_image(root / "set/images" / concat(id, ".png"));
+    EXPECT_EQ(picture.bit_depth, 8);
+    EXPECT_EQ(picture.grey.height(), 96);
+    const auto mask = codec::read_labels(root / "set/masks" / concat(id, ".png"));
+    const auto vessel = std::count(mask.begin(), mask.end(), std::uint16_t{255});
+    EXPECT_GT(vessel, 0);
+    EXPECT_EQ(vessel + std::count(mask.begin(), mask.end(), std::uint16_t{0}), 96 * 96);
+    const Json truth = load_json(root / "set/truth" / concat(id, ".json"));
+    EXPECT_EQ(truth["disclaimer"], kDisclaimer);
+    EXPECT_EQ(truth["spacing_mm"], Json({1.0, 1.0}));
+    for (const Json& stenosis : truth["stenoses"]) EXPECT_EQ(stenosis["percent"], 60.0);
+  }
+}
+
+TEST_F(PhantomCommand, TheSameFilesWhateverTheThreadsAndALongerSetBeginsWithTheShorter) {
+  ASSERT_EQ(phantom("one", "--count 4 --size 64 --threads 1").status, 0);
+  ASSERT_EQ(phantom("two", "--count 4 --size 64 --threads 2").status, 0);
+  ASSERT_EQ(phantom("more", "--count 5 --size 64 --threads 2").status, 0);
+  ASSERT_EQ(phantom("other", "--count 4 --size 64 --seed 43").status, 0);
+  const auto one = files_of("one");
+  EXPECT_TRUE(one == files_of("two"));
+  EXPECT_EQ(read_file(root / "more/images/0003.png"), read_file(root / "one/images/0003.png"));
+  EXPECT_EQ(read_file(root / "more/truth/0003.json"), read_file(root / "one/truth/0003.json"));
+  EXPECT_NE(read_file(root / "other/images/0000.png"), read_file(root / "one/images/0000.png"));
+}
+
+TEST_F(PhantomCommand, RefusesAFullFolderUnlessForced) {
+  ASSERT_EQ(phantom("set", "--count 1 --size 64").status, 0);
+  const auto first = files_of("set");
+  const Outcome again = phantom("set", "--count 1 --size 64 --seed 9");
+  EXPECT_EQ(again.status, 2);
+  EXPECT_THAT(again.err, HasSubstr("--force"));
+  EXPECT_TRUE(files_of("set") == first);
+  EXPECT_EQ(phantom("set", "--count 1 --size 64 --seed 9 --force").status, 0);
+  EXPECT_FALSE(files_of("set") == first);
+}
+
+TEST_F(PhantomCommand, ADryRunWritesNothing) {
+  const Outcome outcome = phantom("set", "--count 7 --size 64 --dry-run");
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_THAT(outcome.out, HasSubstr("would write 7"));
+  EXPECT_THAT(outcome.out, HasSubstr(kDisclaimer));
+  EXPECT_FALSE(fs::exists(root / "set"));
+}
+
+TEST_F(PhantomCommand, WrongFlagsAreUsageErrorsAndLeaveNoFolder) {
+  for (const char* flags : {"", "--count 0", "--count 1 --size 63", "--count 1 --size 4096", "--count 1 --photons 0",
+                            "--count 1 --field-mm nan", "--count 1 --stenosis-percent 100", "--count 1 --sizes 64"}) {
+    const Outcome outcome = phantom("set", flags);
+    EXPECT_EQ(outcome.status, 2) << flags;
+    EXPECT_THAT(outcome.err, HasSubstr("cmunet: error:")) << flags;
+    EXPECT_FALSE(fs::exists(root / "set")) << flags;
+  }
+}
+
+}  // namespace
+}  // namespace cmunet
