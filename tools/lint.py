@@ -36,6 +36,7 @@ THIRD_PARTY = {
     "tiffio.h": r"codec/[^/]+\.cpp",
     "toml++/": r"base/[^/]+\.cpp",
     "xxhash.h": r"base/[^/]+\.cpp",
+    "hwy/": r"engine/[^/]+\.(h|cpp)",
     "nlohmann/": r"base/json\.h",
     "boost/": r"stats/[^/]+\.cpp",
     "CLI/": r"cli/[^/]+\.(h|cpp)",

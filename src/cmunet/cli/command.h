@@ -52,12 +52,13 @@ void add_doctor(CLI::App& app, const CommonOptions& common);
 void add_evaluate(CLI::App& app, const CommonOptions& common);
 void add_info(CLI::App& app, const CommonOptions& common);
 void add_demo(CLI::App& app, const CommonOptions& common);
+/// In both programs: with the native engine in `cmunet`, with LibTorch in `cmunet-train`.
+void add_predict(CLI::App& app, const CommonOptions& common);
 
 // The commands of `cmunet-train`.
 void add_pretrain(CLI::App& app, const CommonOptions& common);
 void add_finetune(CLI::App& app, const CommonOptions& common);
 void add_evaluate_model(CLI::App& app, const CommonOptions& common);
-void add_predict(CLI::App& app, const CommonOptions& common);
 void add_info_model(CLI::App& app, const CommonOptions& common);
 
 }  // namespace cmunet::cli

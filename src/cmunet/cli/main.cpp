@@ -11,13 +11,13 @@ int main(int argc, char** argv) {
       {"phantom", "make synthetic angiograms with exactly known vessels", add_phantom},
       {"prepare", "turn images into a store that training reads", add_prepare},
       {"evaluate", "measure segmentations against the truth", add_evaluate, "--model"},
+      {"predict", "segment angiograms with a model", add_predict, "--device"},
       {"info", "say what a model, run, store or weight file is", add_info},
       {"doctor", "find what is wrong with a data set", add_doctor},
   });
   static constexpr auto kTrainCommands = std::to_array<std::pair<const char*, const char*>>({
       {"pretrain", "learn from unlabelled angiograms"},
       {"finetune", "learn to segment from labelled angiograms"},
-      {"predict", "segment angiograms with a model"},
   });
   return run_program(argc, argv, "Segments coronary arteries in X-ray angiograms.", kCommands, kTrainCommands,
                      "cmunet-train");

@@ -9,11 +9,11 @@
 #include "cmunet/base/file.h"
 #include "cmunet/base/log.h"
 #include "cmunet/base/version.h"
-#include "cmunet/cli/train_support.h"
+#include "cmunet/cli/command.h"
+#include "cmunet/cli/model.h"
 #include "cmunet/codec/codec.h"
 #include "cmunet/engine/segmenter.h"
 #include "cmunet/report/overlay.h"
-#include "cmunet/train/torch_engine.h"
 
 namespace cmunet::cli {
 namespace {
@@ -96,21 +96,19 @@ Json predict_file(const fs::path& file, const engine::Segmenter& segmenter, cons
 }
 
 void run(const Flags& flags, const CommonOptions& common) {
-  train::set_up_process(common.threads);
   const std::vector<fs::path> files = find_images(flags.inputs);
   check_distinct_stems(files);
-  train::Model model = train::load_model(flags.model);
-  CMUNET_CHECK(model.info.kind == "segmentation", ErrorCode::kInvalidArgument, "[predict] ", flags.model, " is a ",
-               model.info.kind, " network; expected one from cmunet finetune");
-  const preprocess::Options preprocessing = preprocess::options_from_json(model.info.preprocessing, flags.model);
+  const Model model = open_model(flags.model, common);
+  CMUNET_CHECK(model.description.kind == "segmentation", ErrorCode::kInvalidArgument, "[predict] ", flags.model,
+               " is a ", model.description.kind, " network; expected one from cmunet finetune");
+  const preprocess::Options preprocessing = preprocess::options_from_json(model.description.preprocessing, flags.model);
   if (common.dry_run) {
     const Json plan = {{"images", files.size()}, {"model", flags.model}, {"out", flags.out}};
     print_result(common, plan, concat("would segment ", files.size(), " images into ", flags.out));
     return;
   }
   prepare_output_folder(flags.out, common.force);
-  const auto engine = train::make_torch_engine(std::move(model), common.device);
-  const engine::Segmenter segmenter(engine, preprocessing, flags.threshold);
+  const engine::Segmenter segmenter(model.engine, preprocessing, flags.threshold);
   Json images = Json::array(), failed = Json::array();
   for (const fs::path& file : files) {
     try {
@@ -122,7 +120,7 @@ void run(const Flags& flags, const CommonOptions& common) {
       failed.push_back({{"image", file.string()}, {"error", e.what()}});
     }
   }
-  const Json document = {{"disclaimer", kDisclaimer},    {"model", flags.model}, {"engine", engine->name()},
+  const Json document = {{"disclaimer", kDisclaimer},    {"model", flags.model}, {"engine", model.engine->name()},
                          {"threshold", flags.threshold}, {"images", images},     {"failed", failed}};
   save_json(fs::path(flags.out) / "predictions.json", document);
   print_result(

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// A trained model with what runs it: the native engine in `cmunet`, LibTorch in `cmunet-train`.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "cmunet/cli/command.h"
+#include "cmunet/engine/engine.h"
+#include "cmunet/engine/unet_weights.h"
+
+namespace cmunet::cli {
+
+struct Model {
+  engine::ModelDescription description;
+  std::shared_ptr<engine::Engine> engine;
+};
+
+/// @param path  a model file or a run folder. Uses --threads and --device of `common`.
+/// @throws Error kNotFound, kCorrupt, kUnsupported.
+Model open_model(const std::string& path, const CommonOptions& common);
+
+}  // namespace cmunet::cli

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// A few threads that run short tasks of one caller: a network's layers follow each other within microseconds.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <thread>
+#include <vector>
+
+namespace cmunet::engine {
+
+/// Threads that wait for work: spinning a moment, then asleep, so that an idle engine costs nothing.
+class ThreadPool {
+ public:
+  /// @param threads  that work together, the caller's included: at least 1; 0 for one per processor
+  explicit ThreadPool(int threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  std::size_t size() const { return workers_.size() + 1; }
+
+  /// Calls task(index, thread) for every index in [0, count), each once, in any order, on thread 0 … size() − 1;
+  /// returns when all are done. One caller at a time; tasks must not throw.
+  void run(std::size_t count, const std::function<void(std::size_t, std::size_t)>& task);
+
+ private:
+  void serve(std::size_t thread);
+  void work(std::size_t thread);
+
+  const std::function<void(std::size_t, std::size_t)>* task_ = nullptr;
+  std::size_t count_ = 0;
+  std::atomic<std::size_t> next_{0};
+  std::atomic<std::size_t> busy_{0};     // workers that have not finished the current round
+  std::atomic<std::uint32_t> round_{0};  // changes when there is work
+  std::atomic<bool> stopping_{false};
+  std::vector<std::thread> workers_;
+};
+
+}  // namespace cmunet::engine

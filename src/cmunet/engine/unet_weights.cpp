@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmunet/engine/unet_weights.h"
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+
+#include "cmunet/base/error.h"
+
+namespace cmunet::engine {
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr double kBatchNormEpsilon = 1e-5;
+
+float half_to_float(std::uint16_t half) {
+  const int exponent = (half >> 10) & 31, mantissa = half & 1023;
+  const float sign = (half >> 15) != 0 ? -1.0F : 1.0F;
+  if (exponent == 31) return mantissa == 0 ? sign * INFINITY : NAN;
+  if (exponent == 0) return sign * std::ldexp(static_cast<float>(mantissa), -24);
+  return sign * std::ldexp(static_cast<float>(mantissa + 1024), exponent - 25);
+}
+
+class Reader {
+ public:
+  explicit Reader(const SafetensorsFile& file) : file_(file) {}
+
+  std::vector<float> read(const std::string& name, const std::vector<std::size_t>& shape) const {
+    const TensorRef& tensor = file_.at(name);
+    bool same = tensor.shape.size() == shape.size();
+    for (std::size_t i = 0; same && i < shape.size(); ++i)
+      same = tensor.shape[i] == static_cast<std::int64_t>(shape[i]);
+    CMUNET_CHECK(same, ErrorCode::kCorrupt, "[engine] tensor '", name, "' of ", file_.path().string(),
+                 " has another shape than a UNet of this width");
+    std::vector<float> values;
+    if (tensor.dtype == DType::kF16) {
+      for (const std::uint16_t half : tensor.as<std::uint16_t>()) values.push_back(half_to_float(half));
+      return values;
+    }
+    CMUNET_CHECK(tensor.dtype == DType::kF32, ErrorCode::kUnsupported, "[engine] tensor '", name, "' is ",
+                 to_string(tensor.dtype), "; expected F32 or F16");
+    const auto floats = tensor.as<float>();
+    values.assign(floats.begin(), floats.end());
+    return values;
+  }
+
+  Convolution plain(const std::string& prefix, std::size_t in, std::size_t out, std::size_t side,
+                    bool transposed) const {
+    Convolution c{in, out, side, {}, read(prefix + ".bias", {out})};
+    c.weights =
+        transposed ? read(prefix + ".weight", {in, out, side, side}) : read(prefix + ".weight", {out, in, side, side});
+    return c;
+  }
+
+  // `prefix`.N is the convolution, `prefix`.N+1 its batch norm.
+  Convolution folded(const std::string& prefix, int index, std::size_t in, std::size_t out) const {
+    Convolution c = plain(prefix + std::to_string(index), in, out, 3, false);
+    const std::string norm = prefix + std::to_string(index + 1);
+    const std::vector<float> gamma = read(norm + ".weight", {out}), beta = read(norm + ".bias", {out});
+    const std::vector<float> mean = read(norm + ".running_mean", {out}), variance = read(norm + ".running_var", {out});
+    for (std::size_t o = 0; o < out; ++o) {
+      const double scale = double{gamma[o]} / std::sqrt(double{variance[o]} + kBatchNormEpsilon);
+      for (std::size_t i = o * in * 9; i < (o + 1) * in * 9; ++i) {
+        c.weights[i] = static_cast<float>(scale * double{c.weights[i]});
+      }
+      c.bias[o] = static_cast<float>(scale * (double{c.bias[o]} - double{mean[o]}) + double{beta[o]});
+    }
+    return c;
+  }
+
+  // Two convolutions with their batch norms; their names end in 0, 1, 3 and 4 after `prefix`.
+  std::array<Convolution, 2> block(const std::string& prefix, std::size_t in, std::size_t out) const {
+    return {folded(prefix, 0, in, out), folded(prefix, 3, out, out)};
+  }
+
+ private:
+  const SafetensorsFile& file_;
+};
+
+}  // namespace
+
+UNetWeights read_unet_weights(const SafetensorsFile& file) {
+  const std::vector<std::int64_t>& first = file.at("down_conv1.double_conv.double_conv.0.weight").shape;
+  const std::vector<std::int64_t>& last = file.at("conv_last.weight").shape;
+  CMUNET_CHECK(first.size() == 4 && first[0] > 0 && first[0] <= 4096, ErrorCode::kCorrupt, "[engine] ",
+               file.path().string(), " has no UNet's first convolution");
+  CMUNET_CHECK(first[1] == 1 && last.size() == 4 && last[0] == 2, ErrorCode::kUnsupported, "[engine] ",
+               file.path().string(), " has ", first[1], " input channels and ", last.empty() ? 0 : last[0],
+               " classes; expected 1 and 2");
+  UNetWeights unet;
+  unet.base_width = static_cast<std::size_t>(first[0]);
+  const Reader reader(file);
+  const auto width = [&](std::size_t level) { return unet.base_width << level; };
+  for (std::size_t l = 0; l <= kLevels; ++l) {
+    const std::string prefix =
+        l < kLevels ? concat("down_conv", l + 1, ".double_conv.double_conv.") : "double_conv.double_conv.";
+    unet.encoder[l] = reader.block(prefix, l == 0 ? 1 : width(l - 1), width(l));
+  }
+  for (std::size_t l = 0; l < kLevels; ++l) {
+    const std::string prefix = concat("up_conv", l + 1, ".");
+    unet.up[l] = reader.plain(prefix + "up_sample", width(l + 1), width(l), 2, true);
+    unet.decoder[l] = reader.block(prefix + "double_conv.double_conv.", width(l + 1), width(l));
+  }
+  unet.last = reader.plain("conv_last", width(0), 2, 1, false);
+  return unet;
+}
+
+ModelDescription read_model_description(const SafetensorsFile& file) {
+  const std::string origin = file.path().string();
+  const auto found = file.metadata().find("cmunet");
+  if (found == file.metadata().end()) {
+    throw Error(ErrorCode::kCorrupt, concat("[engine] ", origin, " has no 'cmunet' metadata"),
+                "a model is written by cmunet finetune");
+  }
+  const Json document = parse_json(found->second, origin);
+  return {json_get<std::string>(document, "kind", origin), json_get<std::string>(document, "method", origin),
+          json_get<Json>(document, "preprocessing", origin), json_get<int>(document, "height", origin),
+          json_get<int>(document, "width", origin)};
+}
+
+fs::path find_model(const fs::path& path) {
+  if (fs::is_directory(path)) {
+    for (const char* name : {"best.safetensors", "last.safetensors"}) {
+      const fs::path candidate = path / "checkpoints" / name;
+      if (fs::exists(candidate)) return candidate;
+    }
+    throw Error(ErrorCode::kNotFound, concat("[engine] folder ", path.string(), " holds no model"),
+                "expected checkpoints/best.safetensors or checkpoints/last.safetensors in it");
+  }
+  if (!fs::exists(path)) throw Error(ErrorCode::kNotFound, concat("[engine] ", path.string(), " does not exist"));
+  return path;
+}
+
+}  // namespace cmunet::engine
