@@ -10,7 +10,7 @@ packages=(
   libtorch-dev libopenblas0-openmp
   libopencv-core-dev libopencv-imgproc-dev libopencv-photo-dev
   libpng-dev libjpeg62-turbo-dev libtiff-dev
-  libhwy-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev libboost-math-dev libxxhash-dev
+  libhwy-dev libonnx-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev libboost-math-dev libxxhash-dev
 )
 test_packages=(
   libgtest-dev libgmock-dev clang-format-14 clang-tidy-14

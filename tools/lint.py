@@ -37,6 +37,7 @@ THIRD_PARTY = {
     "toml++/": r"base/[^/]+\.cpp",
     "xxhash.h": r"base/[^/]+\.cpp",
     "hwy/": r"engine/[^/]+\.(h|cpp)",
+    "onnx/": r"engine/onnx_export\.cpp",
     "nlohmann/": r"base/json\.h",
     "boost/": r"stats/[^/]+\.cpp",
     "CLI/": r"cli/[^/]+\.(h|cpp)",

@@ -23,24 +23,6 @@ Convolution random_convolution(std::size_t in, std::size_t out, std::size_t side
   return c;
 }
 
-UNetWeights random_unet(std::size_t base_width, std::uint64_t seed) {
-  Rng rng(seed);
-  UNetWeights unet;
-  unet.base_width = base_width;
-  const auto width = [&](std::size_t level) { return base_width << level; };
-  for (std::size_t l = 0; l <= kLevels; ++l) {
-    unet.encoder[l] = {random_convolution(l == 0 ? 1 : width(l - 1), width(l), 3, rng),
-                       random_convolution(width(l), width(l), 3, rng)};
-  }
-  for (std::size_t l = 0; l < kLevels; ++l) {
-    unet.up[l] = random_convolution(width(l + 1), width(l), 2, rng);
-    unet.decoder[l] = {random_convolution(width(l + 1), width(l), 3, rng),
-                       random_convolution(width(l), width(l), 3, rng)};
-  }
-  unet.last = random_convolution(base_width, 2, 1, rng);
-  return unet;
-}
-
 image::ImageF random_image(int height, int width, std::uint64_t seed) {
   Rng rng(seed);
   image::ImageF picture(height, width);
@@ -132,7 +114,7 @@ TEST(WinogradConvolution, EqualsDirectConvolutionForEveryShape) {
 
 TEST(NativeEngine, EqualsTheReferenceAtEveryWidthAndSize) {
   for (const std::size_t base : {1, 3, 8, 16, 20}) {
-    const UNetWeights unet = random_unet(base, base);
+    const UNetWeights unet = random_unet_weights(base, base);
     const auto native = make_native_engine(unet, 2), reference = make_reference_engine(unet);
     const std::vector<image::ImageF> images = {random_image(16, 16, 1), random_image(33, 20, 2), random_image(1, 1, 3),
                                                random_image(48, 64, 4)};
@@ -147,7 +129,7 @@ TEST(NativeEngine, EqualsTheReferenceAtEveryWidthAndSize) {
 }
 
 TEST(NativeEngine, IsTheSameForEveryThreadCountAndInBatches) {
-  const UNetWeights unet = random_unet(8, 1);
+  const UNetWeights unet = random_unet_weights(8, 1);
   const std::vector<image::ImageF> images = {random_image(40, 40, 1), random_image(64, 32, 2)};
   const auto one = make_native_engine(unet, 1)->vessel_probability(images);
   const auto engine = make_native_engine(unet, 3);
@@ -156,7 +138,7 @@ TEST(NativeEngine, IsTheSameForEveryThreadCountAndInBatches) {
 }
 
 TEST(NativeEngine, MayBeCalledFromSeveralThreads) {
-  const auto engine = make_native_engine(random_unet(4, 1), 2);
+  const auto engine = make_native_engine(random_unet_weights(4, 1), 2);
   const std::vector<image::ImageF> images = {random_image(32, 32, 1)};
   const image::ImageF expected = engine->vessel_probability(images).front();
   std::atomic<int> right{0};
@@ -171,7 +153,7 @@ TEST(NativeEngine, MayBeCalledFromSeveralThreads) {
 }
 
 TEST(NativeEngine, KeepsSpacingAndRefusesAnEmptyImage) {
-  const auto engine = make_native_engine(random_unet(2, 1), 1);
+  const auto engine = make_native_engine(random_unet_weights(2, 1), 1);
   std::vector<image::ImageF> images = {random_image(20, 20, 1)};
   images[0].spacing_mm = image::Spacing{0.2, 0.3};
   EXPECT_EQ(engine->vessel_probability(images).front().spacing_mm, images[0].spacing_mm);

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "cmunet/base/error.h"
+#include "cmunet/base/random.h"
 
 namespace cmunet::engine {
 namespace fs = std::filesystem;
@@ -78,6 +79,14 @@ class Reader {
   const SafetensorsFile& file_;
 };
 
+Convolution random_convolution(std::size_t in, std::size_t out, std::size_t side, Rng& rng) {
+  Convolution c{in, out, side, std::vector<float>(in * out * side * side), std::vector<float>(out)};
+  const double scale = std::sqrt(2.0 / static_cast<double>(in * side * side));
+  for (float& w : c.weights) w = static_cast<float>(scale * rng.normal());
+  for (float& b : c.bias) b = static_cast<float>(0.1 * rng.normal());
+  return c;
+}
+
 }  // namespace
 
 UNetWeights read_unet_weights(const SafetensorsFile& file) {
@@ -103,6 +112,24 @@ UNetWeights read_unet_weights(const SafetensorsFile& file) {
     unet.decoder[l] = reader.block(prefix + "double_conv.double_conv.", width(l + 1), width(l));
   }
   unet.last = reader.plain("conv_last", width(0), 2, 1, false);
+  return unet;
+}
+
+UNetWeights random_unet_weights(std::size_t base_width, std::uint64_t seed) {
+  Rng rng(seed);
+  UNetWeights unet;
+  unet.base_width = base_width;
+  const auto width = [&](std::size_t level) { return base_width << level; };
+  for (std::size_t l = 0; l <= kLevels; ++l) {
+    unet.encoder[l] = {random_convolution(l == 0 ? 1 : width(l - 1), width(l), 3, rng),
+                       random_convolution(width(l), width(l), 3, rng)};
+  }
+  for (std::size_t l = 0; l < kLevels; ++l) {
+    unet.up[l] = random_convolution(width(l + 1), width(l), 2, rng);
+    unet.decoder[l] = {random_convolution(width(l + 1), width(l), 3, rng),
+                       random_convolution(width(l), width(l), 3, rng)};
+  }
+  unet.last = random_convolution(base_width, 2, 1, rng);
   return unet;
 }
 

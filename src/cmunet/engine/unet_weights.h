@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -39,6 +40,9 @@ struct UNetWeights {
 /// @throws Error kCorrupt when a tensor is missing or has another shape; kUnsupported unless the network has one
 ///         input channel and two classes.
 UNetWeights read_unet_weights(const SafetensorsFile& file);
+
+/// Random weights for tests and benchmarks: normal with variance 2 / fan-in, small biases; the same for the same seed.
+UNetWeights random_unet_weights(std::size_t base_width, std::uint64_t seed);
 
 /// What a model file says of itself (docs/reference/checkpoint-format.md).
 struct ModelDescription {

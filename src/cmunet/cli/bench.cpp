@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// `cmunet bench`: how fast the native engine is on this machine, and a signature of what it computes.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <vector>
+
+#include "cmunet/base/hash.h"
+#include "cmunet/base/random.h"
+#include "cmunet/base/version.h"
+#include "cmunet/cli/command.h"
+#include "cmunet/engine/native_engine.h"
+#include "cmunet/engine/onnx_export.h"
+
+namespace cmunet::cli {
+namespace {
+
+struct Flags {
+  std::string model;
+  std::size_t base_width = 16;
+  std::vector<int> sizes = {256, 512};
+  int repeat = 15;
+  std::string onnx;
+};
+
+constexpr std::uint64_t kSeed = 42;
+
+double milliseconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
+
+image::ImageF random_image(int size) {
+  Rng rng(kSeed);
+  image::ImageF picture(size, size);
+  for (float& value : picture) value = static_cast<float>(rng.normal());
+  return picture;
+}
+
+// A hash of the probabilities in steps of 1/16: the same wherever rounding differs only in the last digits, but for a
+// value on the edge of a step.
+std::string signature(const image::ImageF& probability) {
+  std::vector<std::byte> steps;
+  for (const float p : probability) steps.push_back(static_cast<std::byte>(p * 16));
+  Hasher hasher;
+  hasher.update(std::span<const std::byte>(steps));
+  return hasher.hex();
+}
+
+Json measure(engine::Engine& engine, int size, int repeat) {
+  const image::ImageF picture = random_image(size);
+  image::ImageF probability = engine.vessel_probability(std::span(&picture, 1)).front();  // warms up
+  std::vector<double> times;
+  for (int i = 0; i < repeat; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    probability = engine.vessel_probability(std::span(&picture, 1)).front();
+    times.push_back(milliseconds_since(start));
+  }
+  std::sort(times.begin(), times.end());
+  return {{"size", size},
+          {"median_ms", times[times.size() / 2]},
+          {"min_ms", times.front()},
+          {"signature", signature(probability)}};
+}
+
+void run(const Flags& flags, const CommonOptions& common) {
+  const auto start = std::chrono::steady_clock::now();
+  const engine::UNetWeights weights =
+      flags.model.empty() ? engine::random_unet_weights(flags.base_width, kSeed)
+                          : engine::read_unet_weights(SafetensorsFile::open(engine::find_model(flags.model)));
+  const double read_ms = milliseconds_since(start);
+  if (!flags.onnx.empty()) {
+    preprocess::Options preprocessing;
+    preprocessing.normalise = preprocess::Normalise::kNone;
+    engine::export_onnx(flags.onnx, weights, preprocessing);
+  }
+  const auto loading = std::chrono::steady_clock::now();
+  const auto engine = engine::make_native_engine(weights, common.threads);
+  Json document = {{"disclaimer", kDisclaimer},
+                   {"engine", engine->name()},
+                   {"base_width", weights.base_width},
+                   {"read_ms", read_ms},
+                   {"load_ms", milliseconds_since(loading)},
+                   {"results", Json::array()}};
+  std::string text = concat(engine->name(), ", base width ", weights.base_width, ", batch 1\n",
+                            "   size   median ms      min ms   images/s  signature\n");
+  for (const int size : flags.sizes) {
+    const Json row = measure(*engine, size, flags.repeat);
+    const double median = row["median_ms"];
+    char line[128];
+    std::snprintf(line, sizeof line, "%4dx%-4d %9.2f %11.2f %10.1f  %s\n", size, size, median,
+                  row["min_ms"].get<double>(), 1000 / median, row["signature"].get<std::string>().c_str());
+    text += line;
+    document["results"].push_back(row);
+  }
+  print_result(common, document, text + std::string(kDisclaimer));
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, const CommonOptions& common) {
+  const auto flags = std::make_shared<Flags>();
+  app.add_option("--model", flags->model, "model file or run folder; without it random weights");
+  app.add_option("--base-width", flags->base_width, "of the random network")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  app.add_option("--size", flags->sizes, "image sides, px")->check(CLI::Range(1, 8192))->capture_default_str();
+  app.add_option("--repeat", flags->repeat, "timed runs per size")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--onnx", flags->onnx, "also write the network, without normalisation, for another engine to run");
+  app.callback([flags, &common] { run(*flags, common); });
+}
+
+}  // namespace cmunet::cli
