@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// The native engine beside ONNX Runtime (fp32, CPU provider, batch 1), the same network on the same machine in one run.
+//   node bench/onnxruntime.mjs speed CMUNET [threads] [rounds]          random networks of base width 16 and 64
+//   node bench/onnxruntime.mjs agree CMUNET MODEL IMAGE_FOLDER [count]   a trained model on real 8-bit PNG images whose
+//                                                                         size is the model's, so nothing is resampled
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import ort from 'onnxruntime-node';
+import png from 'pngjs';
+
+const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
+const openSession = (path, threads) =>
+  ort.InferenceSession.create(path, {
+    executionProviders: ['cpu'], intraOpNumThreads: threads, interOpNumThreads: 1, graphOptimizationLevel: 'all' });
+
+async function timeOnnxRuntime(session, size, repeat) {
+  const data = Float32Array.from({ length: size * size }, (_, i) => Math.sin(i * 12.9898) * 2);
+  const feeds = { grey: new ort.Tensor('float32', data, [1, 1, size, size]) };
+  await session.run(feeds);
+  const times = [];
+  for (let i = 0; i < repeat; ++i) {
+    const start = process.hrtime.bigint();
+    await session.run(feeds);
+    times.push(Number(process.hrtime.bigint() - start) / 1e6);
+  }
+  return median(times);
+}
+
+async function speed(cmunet, threads, rounds, folder) {
+  console.log(`ONNX Runtime ${ort.env?.versions?.node ?? '1.30.0'}, fp32, ${threads} threads, medians of ${rounds} rounds`);
+  console.log('base  size   native ms  onnxruntime ms  native/onnxruntime');
+  for (const base of [16, 64]) {
+    const onnx = join(folder, `base${base}.onnx`);
+    execFileSync(cmunet, ['bench', '--base-width', `${base}`, '--size', '64', '--repeat', '1', '--onnx', onnx]);
+    const session = await openSession(onnx, threads);
+    for (const size of [256, 512]) {
+      const repeat = base === 16 ? 15 : 5;
+      const native = [], peer = [];
+      for (let round = 0; round < rounds; ++round) {
+        const printed = execFileSync(cmunet, ['bench', '--json', '--base-width', `${base}`, '--size', `${size}`,
+          '--repeat', `${repeat}`, '--threads', `${threads}`]);
+        native.push(JSON.parse(printed).results[0].median_ms);
+        peer.push(await timeOnnxRuntime(session, size, repeat));
+      }
+      const ratios = native.map((value, i) => value / peer[i]);
+      console.log(`${base}`.padStart(4), `${size}`.padStart(5), median(native).toFixed(1).padStart(11),
+        median(peer).toFixed(1).padStart(15), median(ratios).toFixed(3).padStart(19));
+    }
+    await session.release();
+  }
+}
+
+async function agree(cmunet, model, images, count, folder) {
+  const onnx = join(folder, 'model.onnx'), out = join(folder, 'masks');
+  execFileSync(cmunet, ['export', '--model', model, '--onnx', onnx]);
+  const names = readdirSync(images).filter((name) => name.endsWith('.png')).sort().slice(0, count);
+  const predicted = spawnSync(cmunet, ['predict', '--model', model, '--out', out, '-q', ...names.map((n) => join(images, n))]);
+  if (predicted.status !== 0) throw new Error(`${predicted.stderr}`);
+  const session = await openSession(onnx, 2);
+  let pixels = 0, different = 0;
+  for (const name of names) {
+    const image = png.PNG.sync.read(readFileSync(join(images, name)));
+    const mask = png.PNG.sync.read(readFileSync(join(out, name)));
+    const grey = Float32Array.from({ length: image.width * image.height }, (_, i) => image.data[4 * i]);
+    const feeds = { grey: new ort.Tensor('float32', grey, [1, 1, image.height, image.width]) };
+    const { data } = (await session.run(feeds)).vessel_probability;
+    for (let i = 0; i < data.length; ++i) {
+      ++pixels;
+      if ((data[i] > 0.5) !== (mask.data[4 * i] > 127)) ++different;
+    }
+  }
+  console.log(`${names.length} images, ${pixels} pixels, ${different} masks' pixels differ: ${(100 * different / pixels).toFixed(5)} %`);
+}
+
+const [command, cmunet, ...rest] = process.argv.slice(2);
+const folder = mkdtempSync(join(tmpdir(), 'cmunet-bench-'));
+try {
+  if (command === 'speed') await speed(cmunet, Number(rest[0] ?? 2), Number(rest[1] ?? 3), folder);
+  else if (command === 'agree') await agree(cmunet, rest[0], rest[1], Number(rest[2] ?? 300), folder);
+  else console.error('see the head of this file');
+} finally {
+  rmSync(folder, { recursive: true });
+}
