@@ -129,14 +129,23 @@ void NativeUNet::first_convolution(const float* grey, const Map& output) {
 }
 
 void NativeUNet::upsample(const UpConvolution& up, const kernels::Map<const float>& input, const Map& output) {
-  const std::size_t panels = up.out / kPanel;
-  pool_.run(input.height, [&](std::size_t y, std::size_t) {
-    const float* row = input.data + y * input.width * input.pixel_stride;
-    for (std::size_t pixel = 0; pixel < 4; ++pixel) {
+  // A task keeps its weights in the second-level cache: all of them and some rows, or few of them and every row.
+  constexpr std::size_t kWeightBytes = 256 << 10;
+  const std::size_t panels = up.out / kPanel, panel_floats = up.in * kPanel;
+  const bool few_weights = 4 * panels * panel_floats * sizeof(float) <= kWeightBytes;
+  const std::size_t panels_at_once = few_weights ? panels : std::min<std::size_t>(2, panels);
+  const std::size_t rows_at_once = few_weights ? 4 : input.height;
+  const std::size_t panel_groups = (panels + panels_at_once - 1) / panels_at_once;
+  const std::size_t row_groups = (input.height + rows_at_once - 1) / rows_at_once;
+  pool_.run(row_groups * 4 * panel_groups, [&](std::size_t task, std::size_t) {
+    const std::size_t rows = task / (4 * panel_groups), pixel = task / panel_groups % 4;
+    const std::size_t panel = task % panel_groups * panels_at_once, count = std::min(panels_at_once, panels - panel);
+    const float* weights = up.weights.get() + (pixel * panels + panel) * panel_floats;
+    for (std::size_t y = rows * rows_at_once; y < std::min(input.height, (rows + 1) * rows_at_once); ++y) {
       const std::size_t first = (2 * y + pixel / 2) * output.width + pixel % 2;
-      kernels::multiply(row, input.pixel_stride, input.width, up.weights.get() + pixel * panels * up.in * kPanel,
-                        panels, up.in, up.bias.get(), output.data + first * output.pixel_stride,
-                        2 * output.pixel_stride);
+      kernels::multiply(input.data + y * input.width * input.pixel_stride, input.pixel_stride, input.width, weights,
+                        count, up.in, up.bias.get() + panel * kPanel,
+                        output.data + first * output.pixel_stride + panel * kPanel, 2 * output.pixel_stride);
     }
   });
 }

@@ -12,10 +12,11 @@ using kernels::kWindow;
 
 namespace {
 
-// What a thread's transformed tiles may take of its second-level cache, and what weights may take before it pays that
-// the threads share one large block of tiles instead of each reading all weights for its own.
-constexpr std::size_t kTileBytes = 512 << 10;
-constexpr std::size_t kWeightBytes = 1 << 20;
+// Measured on AVX-512 cores with 1 MB of second-level cache each and 32 MB of third. What a thread's transformed tiles
+// may take of its second-level cache, and what weights may take before it pays that the threads share one large block
+// of tiles instead of each reading all weights for its own.
+constexpr std::size_t kTileBytes = 384 << 10;
+constexpr std::size_t kWeightBytes = 6 << 20;
 // Scratch memory of a shared block.
 constexpr std::size_t kSharedBytes = 24 << 20;
 // A multiple of the rows that the multiplication takes at once.
