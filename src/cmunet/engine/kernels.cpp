@@ -11,6 +11,7 @@
 #define HWY_TARGET_INCLUDE "cmunet/engine/kernels.cpp"
 #include <hwy/foreach_target.h>
 // After foreach_target.h, once per instruction set.
+#include <hwy/cache_control.h>
 #include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 
@@ -84,6 +85,8 @@ void winograd_input(const Map<const float>& input, Tiles tiles, Transformed<floa
           const bool readable = inside || (py >= 0 && px >= 0 && py < height && px < width);
           const std::size_t offset = static_cast<std::size_t>(py * width + px) * input.pixel_stride + c;
           window[x][y] = readable ? hn::Load(D(), input.data + offset) : hn::Zero(D());
+          // What the next tile reads and this one did not: six rows are more streams than processors foresee.
+          if (readable && x >= 2) hwy::Prefetch(input.data + offset + kTile * input.pixel_stride);
         }
       }
       transform_and_store(window, out.data + t * input.channels + c, out.position_stride);
@@ -141,14 +144,19 @@ constexpr std::size_t kPanelsAtOnce = kLanes == 16 ? 2 : 1;
 // `Rows` rows times `Panels` panels, kept in registers over the whole depth.
 template <std::size_t Rows, std::size_t Panels>
 HWY_INLINE void multiply_block(const float* HWY_RESTRICT a, std::size_t a_stride, const float* HWY_RESTRICT weights,
-                               std::size_t depth, const float* bias, float* HWY_RESTRICT c, std::size_t c_stride) {
+                               std::size_t depth, Start start, float* HWY_RESTRICT c, std::size_t c_stride) {
   constexpr std::size_t kVectors = Panels * kVectorsPerPanel;
   V sum[Rows][kVectors];
-#pragma GCC unroll 8
-  for (std::size_t v = 0; v < kVectors; ++v) {
-    const V start = bias != nullptr ? hn::Load(D(), bias + v * kLanes) : hn::Zero(D());
 #pragma GCC unroll 12
-    for (std::size_t r = 0; r < Rows; ++r) sum[r][v] = start;
+  for (std::size_t r = 0; r < Rows; ++r) {
+#pragma GCC unroll 8
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      if (start.add) {
+        sum[r][v] = hn::Load(D(), c + r * c_stride + v * kLanes);
+      } else {
+        sum[r][v] = start.bias != nullptr ? hn::Load(D(), start.bias + v * kLanes) : hn::Zero(D());
+      }
+    }
   }
   for (std::size_t k = 0; k < depth; ++k) {
     V w[kVectors];
@@ -171,7 +179,7 @@ HWY_INLINE void multiply_block(const float* HWY_RESTRICT a, std::size_t a_stride
   }
 }
 
-using Block = void (*)(const float*, std::size_t, const float*, std::size_t, const float*, float*, std::size_t);
+using Block = void (*)(const float*, std::size_t, const float*, std::size_t, Start, float*, std::size_t);
 
 template <std::size_t Panels, std::size_t... I>
 constexpr std::array<Block, sizeof...(I)> blocks_for(std::index_sequence<I...>) {
@@ -180,24 +188,60 @@ constexpr std::array<Block, sizeof...(I)> blocks_for(std::index_sequence<I...>) 
 
 template <std::size_t Panels>
 void multiply_panels(const float* a, std::size_t a_stride, std::size_t rows, const float* weights, std::size_t depth,
-                     const float* bias, float* c, std::size_t c_stride) {
+                     Start start, float* c, std::size_t c_stride) {
   static constexpr auto kBlocks = blocks_for<Panels>(std::make_index_sequence<kRows>());
   for (std::size_t row = 0; row < rows; row += kRows) {
     const std::size_t count = std::min(kRows, rows - row);
-    kBlocks[count - 1](a + row * a_stride, a_stride, weights, depth, bias, c + row * c_stride, c_stride);
+    kBlocks[count - 1](a + row * a_stride, a_stride, weights, depth, start, c + row * c_stride, c_stride);
   }
 }
 
 void multiply(const float* a, std::size_t a_stride, std::size_t rows, const float* weights, std::size_t panels,
-              std::size_t depth, const float* bias, float* c, std::size_t c_stride) {
+              std::size_t depth, Start start, float* c, std::size_t c_stride) {
+  const auto part = [&](std::size_t panel) {
+    return Start{start.bias != nullptr ? start.bias + panel * kPanel : nullptr, start.add};
+  };
   std::size_t panel = 0;
   for (; panel + kPanelsAtOnce <= panels; panel += kPanelsAtOnce) {
-    multiply_panels<kPanelsAtOnce>(a, a_stride, rows, weights + panel * depth * kPanel, depth,
-                                   bias != nullptr ? bias + panel * kPanel : nullptr, c + panel * kPanel, c_stride);
+    multiply_panels<kPanelsAtOnce>(a, a_stride, rows, weights + panel * depth * kPanel, depth, part(panel),
+                                   c + panel * kPanel, c_stride);
   }
   for (; panel < panels; ++panel) {
-    multiply_panels<1>(a, a_stride, rows, weights + panel * depth * kPanel, depth,
-                       bias != nullptr ? bias + panel * kPanel : nullptr, c + panel * kPanel, c_stride);
+    multiply_panels<1>(a, a_stride, rows, weights + panel * depth * kPanel, depth, part(panel), c + panel * kPanel,
+                       c_stride);
+  }
+}
+
+// G applied to three vectors.
+HWY_INLINE void transform_taps(V g0, V g1, V g2, V* out) {
+  const V quarter = constant(1.0F / 4), sixth = constant(-1.0F / 6);
+  const V outer = hn::Add(g0, g2);
+  out[0] = hn::Mul(quarter, g0);
+  out[1] = hn::Mul(sixth, hn::Add(outer, g1));
+  out[2] = hn::Mul(sixth, hn::Sub(outer, g1));
+  const V even = hn::MulAdd(constant(1.0F / 24), g0, hn::Mul(constant(1.0F / 6), g2));
+  const V odd = hn::Mul(constant(1.0F / 12), g1);
+  out[3] = hn::Add(even, odd);
+  out[4] = hn::Sub(even, odd);
+  out[5] = g2;
+}
+
+void winograd_filters(const float* filters, std::size_t count, std::size_t position_stride, float* out) {
+  for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t lane = 0; lane < kPanel; lane += kLanes) {
+      const float* g = filters + i * 9 * kPanel + lane;
+      V half[3][kWindow];
+      for (std::size_t x = 0; x < 3; ++x) {
+        transform_taps(hn::Load(D(), g + x * kPanel), hn::Load(D(), g + (3 + x) * kPanel),
+                       hn::Load(D(), g + (6 + x) * kPanel), half[x]);
+      }
+      for (std::size_t a = 0; a < kWindow; ++a) {
+        V row[kWindow];
+        transform_taps(half[0][a], half[1][a], half[2][a], row);
+        float* target = out + a * kWindow * position_stride + i * kPanel + lane;
+        for (std::size_t b = 0; b < kWindow; ++b) hn::Store(row[b], D(), target + b * position_stride);
+      }
+    }
   }
 }
 
@@ -274,6 +318,7 @@ namespace cmunet::engine::kernels {
 
 HWY_EXPORT(winograd_input);
 HWY_EXPORT(winograd_output);
+HWY_EXPORT(winograd_filters);
 HWY_EXPORT(multiply);
 HWY_EXPORT(first_convolution);
 HWY_EXPORT(logit_difference);
@@ -290,8 +335,12 @@ void winograd_output(Transformed<const float> in, Tiles tiles, const float* bias
 }
 
 void multiply(const float* a, std::size_t a_stride, std::size_t rows, const float* weights, std::size_t panels,
-              std::size_t depth, const float* bias, float* c, std::size_t c_stride) {
-  HWY_DYNAMIC_DISPATCH(multiply)(a, a_stride, rows, weights, panels, depth, bias, c, c_stride);
+              std::size_t depth, Start start, float* c, std::size_t c_stride) {
+  HWY_DYNAMIC_DISPATCH(multiply)(a, a_stride, rows, weights, panels, depth, start, c, c_stride);
+}
+
+void winograd_filters(const float* filters, std::size_t count, std::size_t position_stride, float* out) {
+  HWY_DYNAMIC_DISPATCH(winograd_filters)(filters, count, position_stride, out);
 }
 
 void first_convolution(const float* grey, const float* weights, const float* bias, std::size_t row_begin,

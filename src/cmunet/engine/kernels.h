@@ -48,13 +48,23 @@ void winograd_input(const Map<const float>& input, Tiles tiles, Transformed<floa
 void winograd_output(Transformed<const float> in, Tiles tiles, const float* bias, const Map<float>& output,
                      const Map<float>& pooled);
 
-/// c[r][j] = bias[j] + Σ_k a[r][k] · weights[k][j].
+/// G·g·Gᵀ of `count` filters in each of kPanel lanes.
+/// @param filters  [count][9][kPanel], taps row-major
+/// @param out      element (position, filter, lane) at out[position · position_stride + filter · kPanel + lane]
+void winograd_filters(const float* filters, std::size_t count, std::size_t position_stride, float* out);
+
+/// What a sum of products begins with.
+struct Start {
+  const float* bias = nullptr;  ///< [panels · kPanel], or null for zero
+  bool add = false;             ///< to what the result's memory holds; then without bias
+};
+
+/// c[r][j] = start[j] + Σ_k a[r][k] · weights[k][j].
 /// @param a        [rows][depth], rows `a_stride` apart
 /// @param weights  [panels][depth][kPanel]
-/// @param bias     [panels · kPanel], or null for zero
 /// @param c        [rows][panels · kPanel], rows `c_stride` apart
 void multiply(const float* a, std::size_t a_stride, std::size_t rows, const float* weights, std::size_t panels,
-              std::size_t depth, const float* bias, float* c, std::size_t c_stride);
+              std::size_t depth, Start start, float* c, std::size_t c_stride);
 
 /// 3×3 convolution of a grey image, zero beyond its edge, plus bias, then ReLU: rows [row_begin, row_end).
 /// @param grey     [height, width] of `output`, contiguous

@@ -60,12 +60,13 @@ TEST(ThreadPool, RunsEveryTaskOnceManyTimes) {
 }
 
 // One convolution by both forms, every pixel and channel; `width` not a multiple of the tile reaches the edge code.
-void expect_winograd_equals_direct(std::size_t in, std::size_t out, std::size_t height, std::size_t width) {
+void expect_winograd_equals_direct(std::size_t in, std::size_t out, std::size_t height, std::size_t width,
+                                   bool few_tiles) {
   SCOPED_TRACE(testing::Message() << in << " -> " << out << " channels, " << height << "x" << width);
   Rng rng(in * 131 + out);
   const Convolution conv = random_convolution(in, out, 3, rng);
   ThreadPool pool(2);
-  const WinogradConvolution fast(conv, channel_positions(1, in), pool);
+  const WinogradConvolution fast(conv, channel_positions(1, in), few_tiles, pool);
   const std::size_t in_memory = padded_channels(in), out_memory = padded_channels(out);
   Floats x = hwy::AllocateAligned<float>(height * width * in_memory);
   std::fill_n(x.get(), height * width * in_memory, 0.0F);
@@ -99,17 +100,21 @@ void expect_winograd_equals_direct(std::size_t in, std::size_t out, std::size_t 
 }
 
 TEST(WinogradConvolution, EqualsDirectConvolutionForEveryShape) {
-  for (const std::size_t channels : {1, 2, 3, 5, 8, 15, 16, 17, 31, 32, 33, 48, 64}) {
-    expect_winograd_equals_direct(channels, channels, 9, 11);
+  for (const bool few_tiles : {false, true}) {
+    for (const std::size_t channels : {1, 2, 3, 5, 8, 15, 16, 17, 31, 32, 33, 48, 64, 65, 130}) {
+      expect_winograd_equals_direct(channels, channels, 9, 11, few_tiles);
+    }
+    for (const auto& [height, width] : std::vector<std::pair<std::size_t, std::size_t>>{
+             {1, 1}, {1, 9}, {2, 2}, {3, 5}, {4, 4}, {5, 4}, {6, 7}, {8, 8}, {13, 30}, {40, 33}}) {
+      expect_winograd_equals_direct(7, 18, height, width, few_tiles);
+    }
+    expect_winograd_equals_direct(1024, 16, 4, 4, few_tiles);
+    expect_winograd_equals_direct(16, 1024, 4, 4, few_tiles);
+    expect_winograd_equals_direct(512, 512, 3, 5, few_tiles);
+    expect_winograd_equals_direct(100, 130, 29, 31, few_tiles);
   }
-  for (const auto& [height, width] : std::vector<std::pair<std::size_t, std::size_t>>{
-           {1, 1}, {1, 9}, {2, 2}, {3, 5}, {4, 4}, {5, 4}, {6, 7}, {8, 8}, {13, 30}, {40, 33}}) {
-    expect_winograd_equals_direct(7, 18, height, width);
-  }
-  expect_winograd_equals_direct(1024, 16, 4, 4);
-  expect_winograd_equals_direct(16, 1024, 4, 4);
-  expect_winograd_equals_direct(512, 512, 3, 5);    // threads share one block
-  expect_winograd_equals_direct(100, 130, 29, 31);  // neither a multiple of the panel
+  expect_winograd_equals_direct(1024, 1024, 5, 3, true);
+  expect_winograd_equals_direct(700, 20, 60, 50, true);  // several blocks of tiles
 }
 
 TEST(NativeEngine, EqualsTheReferenceAtEveryWidthAndSize) {

@@ -12,6 +12,9 @@ using Map = kernels::Map<float>;
 
 namespace {
 
+// From here down a map of 512x512 px has at most 16x16 tiles.
+constexpr std::size_t kFewTilesLevel = 3;
+
 kernels::Map<const float> readable(const Map& map) {
   return {map.data, map.height, map.width, map.channels, map.pixel_stride};
 }
@@ -65,14 +68,15 @@ NativeUNet::NativeUNet(const UNetWeights& weights, ThreadPool& pool) : pool_(poo
   for (std::size_t l = 0; l <= kLevels; ++l) {
     for (std::size_t i = l == 0 ? 1 : 0; i < 2; ++i) {
       const Convolution& c = weights.encoder[l][i];
-      encoder_[l][i] = WinogradConvolution(c, channel_positions(1, c.in), pool);
+      encoder_[l][i] = WinogradConvolution(c, channel_positions(1, c.in), l >= kFewTilesLevel, pool);
     }
   }
   for (std::size_t l = 0; l < kLevels; ++l) {
     const auto& [concatenated, second] = weights.decoder[l];
     up_[l] = pack_up(weights.up[l]);
-    decoder_[l][0] = WinogradConvolution(concatenated, channel_positions(2, concatenated.out), pool);
-    decoder_[l][1] = WinogradConvolution(second, channel_positions(1, second.in), pool);
+    decoder_[l][0] =
+        WinogradConvolution(concatenated, channel_positions(2, concatenated.out), l >= kFewTilesLevel, pool);
+    decoder_[l][1] = WinogradConvolution(second, channel_positions(1, second.in), l >= kFewTilesLevel, pool);
   }
   last_weights_ = zeros(width);
   for (std::size_t c = 0; c < base_width_; ++c) {
@@ -82,14 +86,11 @@ NativeUNet::NativeUNet(const UNetWeights& weights, ThreadPool& pool) : pool_(poo
 }
 
 std::size_t NativeUNet::weight_bytes() const {
-  std::size_t floats = 0;
-  const auto add = [&](const Blocks& blocks) {
-    for (const WinogradConvolution& c : blocks) floats += kernels::kPositions * c.in_channels() * c.out_channels();
-  };
-  for (const Blocks& blocks : encoder_) add(blocks);
-  for (const Blocks& blocks : decoder_) add(blocks);
-  for (const UpConvolution& up : up_) floats += 4 * up.in * up.out;
-  return floats * sizeof(float);
+  std::size_t bytes = 0;
+  for (const Blocks& blocks : encoder_) bytes += blocks[0].weight_bytes() + blocks[1].weight_bytes();
+  for (const Blocks& blocks : decoder_) bytes += blocks[0].weight_bytes() + blocks[1].weight_bytes();
+  for (const UpConvolution& up : up_) bytes += 4 * up.in * up.out * sizeof(float);
+  return bytes;
 }
 
 NativeUNet::Layout NativeUNet::layout(std::size_t height, std::size_t width) const {
@@ -144,7 +145,7 @@ void NativeUNet::upsample(const UpConvolution& up, const kernels::Map<const floa
     for (std::size_t y = rows * rows_at_once; y < std::min(input.height, (rows + 1) * rows_at_once); ++y) {
       const std::size_t first = (2 * y + pixel / 2) * output.width + pixel % 2;
       kernels::multiply(input.data + y * input.width * input.pixel_stride, input.pixel_stride, input.width, weights,
-                        count, up.in, up.bias.get() + panel * kPanel,
+                        count, up.in, {up.bias.get() + panel * kPanel},
                         output.data + first * output.pixel_stride + panel * kPanel, 2 * output.pixel_stride);
     }
   });
