@@ -4,10 +4,11 @@
 #   make lint          floor plan, file heads, links, formatting
 #   make check         make test, then sanitizers and clang-tidy
 #   make format        write the sources as clang-format 14 does
+#   make bench         compare the speed with ONNX Runtime (needs node and npm, fetches ONNX Runtime)
 #   make install-deps  install what building needs (apt; asks for sudo when you are not root)
 #   make clean         remove what was built; runs/ stays
 SHELL := /bin/bash
-.PHONY: demo build test check lint format docs install-deps clean
+.PHONY: demo build test check lint format docs bench install-deps clean
 
 demo: build
 	build/release/bin/cmunet demo --out runs/demo --force
@@ -33,6 +34,11 @@ docs: build
 
 install-deps:
 	tools/install-deps.sh
+
+bench: build
+	cd bench && npm install --ignore-scripts
+	node bench/onnxruntime.mjs speed build/release/bin/cmunet
+	node bench/onnxruntime.mjs memory build/release/bin/cmunet
 
 clean:
 	rm -rf build

@@ -3,6 +3,7 @@
 //   node bench/onnxruntime.mjs speed CMUNET [threads] [rounds]          random networks of base width 16 and 64
 //   node bench/onnxruntime.mjs agree CMUNET MODEL IMAGE_FOLDER [count]   a trained model on real 8-bit PNG images whose
 //                                                                         size is the model's, so nothing is resampled
+//   node bench/onnxruntime.mjs memory CMUNET [threads]                  largest resident memory, base width 64 at 512 px
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -74,11 +75,27 @@ async function agree(cmunet, model, images, count, folder) {
   console.log(`${names.length} images, ${pixels} pixels, ${different} masks' pixels differ: ${(100 * different / pixels).toFixed(5)} %`);
 }
 
+const peakMib = () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) / 1024;
+
+// Of a process of its own each; Node's share, measured before the session is opened, is taken off.
+async function memory(cmunet, threads, folder) {
+  const onnx = join(folder, 'base64.onnx'), size = 512;
+  execFileSync(cmunet, ['bench', '--base-width', '64', '--size', '64', '--repeat', '1', '--onnx', onnx]);
+  const before = peakMib();
+  const session = await openSession(onnx, threads);
+  await timeOnnxRuntime(session, size, 2);
+  const native = JSON.parse(execFileSync(cmunet, ['bench', '--json', '--base-width', '64', '--size', `${size}`, '--repeat',
+    '2', '--threads', `${threads}`]));
+  console.log(`native: ${native.peak_mib.toFixed(0)} MiB, the whole process, reading the weights included`);
+  console.log(`ONNX Runtime: ${(peakMib() - before).toFixed(0)} MiB above Node's own`);
+}
+
 const [command, cmunet, ...rest] = process.argv.slice(2);
 const folder = mkdtempSync(join(tmpdir(), 'cmunet-bench-'));
 try {
   if (command === 'speed') await speed(cmunet, Number(rest[0] ?? 2), Number(rest[1] ?? 3), folder);
   else if (command === 'agree') await agree(cmunet, rest[0], rest[1], Number(rest[2] ?? 300), folder);
+  else if (command === 'memory') await memory(cmunet, Number(rest[0] ?? 2), folder);
   else console.error('see the head of this file');
 } finally {
   rmSync(folder, { recursive: true });

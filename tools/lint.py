@@ -22,7 +22,7 @@ MAX_COLUMNS = 120
 MAX_LINES = 500
 SOURCE_ENDINGS = {".h", ".cpp"}
 CODE_ENDINGS = SOURCE_ENDINGS | {".py", ".sh", ".cmake"}
-SKIPPED_FOLDERS = {".git", "build", "runs", "__pycache__"}
+SKIPPED_FOLDERS = {".git", "build", "runs", "__pycache__", "node_modules"}
 FORBIDDEN_NAMES = {"util", "utils", "helper", "helpers", "common", "manager"}
 
 # Third-party header prefix -> module and the path pattern (inside src/cmunet/) that may include it.

@@ -98,6 +98,22 @@ echo "no picture" >broken.png
 expect 3 "predict skips a bad file, does the rest, exits 3" \
   "$cmunet" predict --model fine --out masks2 broken.png ph/images/0002.png
 holds "the good file is done" test -s masks2/0002.png
+# LibTorch and the native engine agree: the pixels whose probability is nearest to one half may differ, and no others.
+expect 0 "predict with LibTorch" \
+  "$cmunet" predict --model fine --out torch_masks --probabilities --device cpu ph/images/0002.png
+expect 0 "predict natively" "$cmunet" predict --model fine --out native_masks --probabilities ph/images/0002.png
+holds "both engines give the same probabilities" /usr/bin/python3 - <<'PYTHON'
+from skimage import io
+import numpy as np
+a, b = (io.imread(f"{f}_masks/0002_probability.png").astype(int) for f in ("torch", "native"))
+assert a.max() > a.min() and np.abs(a - b).max() <= 1
+PYTHON
+expect 0 "export" "$cmunet" export --model fine --onnx fine.onnx
+holds "the ONNX file names its output" grep -q vessel_probability fine.onnx
+expect 2 "export does not overwrite" "$cmunet" export --model fine --onnx fine.onnx
+expect 2 "a pre-trained network is no segmentation model" "$cmunet" export --model pre --onnx pre.onnx
+expect 0 "bench" "$cmunet" bench --model fine --size 32 --repeat 2 --json
+
 mkdir target && cp ph/masks/0000.png ph/masks/0001.png target/
 mkdir pred && cp masks/0000.png masks/0001.png pred/
 expect 0 "evaluate two folders" "$cmunet" evaluate --pred pred --target target --json

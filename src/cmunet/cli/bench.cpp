@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <fstream>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -63,29 +65,47 @@ Json measure(engine::Engine& engine, int size, int repeat) {
           {"signature", signature(probability)}};
 }
 
-void run(const Flags& flags, const CommonOptions& common) {
-  const auto start = std::chrono::steady_clock::now();
+// Peak resident memory of this process so far; NaN where the system does not say. (getrusage would count what the
+// parent held when it forked.)
+double peak_mib() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmHWM:")) return std::stod(line.substr(6)) / 1024;
+  }
+  return std::numeric_limits<double>::quiet_NaN();
+}
+
+struct Loaded {
+  std::shared_ptr<engine::Engine> engine;
+  std::size_t base_width = 0;
+  double load_ms = 0;  // reading excluded
+};
+
+Loaded load(const Flags& flags, int threads) {
   const engine::UNetWeights weights =
       flags.model.empty() ? engine::random_unet_weights(flags.base_width, kSeed)
                           : engine::read_unet_weights(SafetensorsFile::open(engine::find_model(flags.model)));
-  const double read_ms = milliseconds_since(start);
   if (!flags.onnx.empty()) {
     preprocess::Options preprocessing;
     preprocessing.normalise = preprocess::Normalise::kNone;
     engine::export_onnx(flags.onnx, weights, preprocessing);
   }
-  const auto loading = std::chrono::steady_clock::now();
-  const auto engine = engine::make_native_engine(weights, common.threads);
+  const auto start = std::chrono::steady_clock::now();
+  auto engine = engine::make_native_engine(weights, threads);
+  return {std::move(engine), weights.base_width, milliseconds_since(start)};
+}
+
+void run(const Flags& flags, const CommonOptions& common) {
+  const Loaded loaded = load(flags, common.threads);
   Json document = {{"disclaimer", kDisclaimer},
-                   {"engine", engine->name()},
-                   {"base_width", weights.base_width},
-                   {"read_ms", read_ms},
-                   {"load_ms", milliseconds_since(loading)},
+                   {"engine", loaded.engine->name()},
+                   {"base_width", loaded.base_width},
+                   {"load_ms", loaded.load_ms},
                    {"results", Json::array()}};
-  std::string text = concat(engine->name(), ", base width ", weights.base_width, ", batch 1\n",
+  std::string text = concat(loaded.engine->name(), ", base width ", loaded.base_width, ", batch 1\n",
                             "   size   median ms      min ms   images/s  signature\n");
   for (const int size : flags.sizes) {
-    const Json row = measure(*engine, size, flags.repeat);
+    const Json row = measure(*loaded.engine, size, flags.repeat);
     const double median = row["median_ms"];
     char line[128];
     std::snprintf(line, sizeof line, "%4dx%-4d %9.2f %11.2f %10.1f  %s\n", size, size, median,
@@ -93,6 +113,7 @@ void run(const Flags& flags, const CommonOptions& common) {
     text += line;
     document["results"].push_back(row);
   }
+  document["peak_mib"] = peak_mib();
   print_result(common, document, text + std::string(kDisclaimer));
 }
 

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading a model's weights, and writing them as ONNX.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <map>
+
+#include "cmunet/base/error.h"
+#include "cmunet/base/file.h"
+#include "cmunet/base/random.h"
+#include "cmunet/base/scratch_folder.h"
+#include "cmunet/engine/onnx_export.h"
+#include "cmunet/engine/unet_weights.h"
+
+namespace cmunet::engine {
+namespace {
+
+constexpr std::size_t kWidth = 2;
+
+// A UNet's tensors as the reference code names them, with random values.
+class Tensors {
+ public:
+  Tensors() {
+    std::size_t in = 1;
+    for (std::size_t l = 0; l <= kLevels; ++l) {
+      const std::size_t out = kWidth << l;
+      add_block(l < kLevels ? concat("down_conv", l + 1, ".double_conv.double_conv.") : "double_conv.double_conv.", in,
+                out);
+      in = out;
+    }
+    for (std::size_t l = 0; l < kLevels; ++l) {
+      const std::size_t out = kWidth << l;
+      const std::string prefix = concat("up_conv", l + 1, ".");
+      add(prefix + "up_sample.weight", {2 * out, out, 2, 2});
+      add(prefix + "up_sample.bias", {out});
+      add_block(prefix + "double_conv.double_conv.", 2 * out, out);
+    }
+    add("conv_last.weight", {2, kWidth, 1, 1});
+    add("conv_last.bias", {2});
+  }
+
+  std::map<std::string, std::pair<std::vector<std::int64_t>, std::vector<float>>> all;
+
+  SafetensorsFile write(const std::filesystem::path& path) const {
+    std::vector<TensorRef> refs;
+    for (const auto& [name, tensor] : all) {
+      refs.push_back({name, DType::kF32, tensor.first, std::as_bytes(std::span(tensor.second))});
+    }
+    write_safetensors(path, refs, {});
+    return SafetensorsFile::open(path);
+  }
+
+  // The same values as half-precision numbers; all are multiples of 2^-8 below 4, so nothing is rounded.
+  SafetensorsFile write_half(const std::filesystem::path& path) const {
+    std::map<std::string, std::vector<std::uint16_t>> halves;
+    std::vector<TensorRef> refs;
+    for (const auto& [name, tensor] : all) {
+      std::vector<std::uint16_t>& half = halves[name];
+      for (const float value : tensor.second) half.push_back(to_half(value));
+      refs.push_back({name, DType::kF16, tensor.first, std::as_bytes(std::span(half))});
+    }
+    write_safetensors(path, refs, {});
+    return SafetensorsFile::open(path);
+  }
+
+ private:
+  static std::uint16_t to_half(float value) {
+    const auto sign = static_cast<std::uint16_t>(value < 0 ? 0x8000 : 0);
+    if (value == 0.0F) return sign;
+    int exponent = 0;
+    const float mantissa = std::frexp(std::abs(value), &exponent);  // [0.5, 1)
+    return static_cast<std::uint16_t>(sign | ((exponent + 14) << 10) |
+                                      static_cast<int>(std::lround((mantissa * 2 - 1) * 1024)));
+  }
+
+  void add(const std::string& name, const std::vector<std::size_t>& shape) {
+    std::size_t count = 1;
+    std::vector<std::int64_t> dims;
+    for (const std::size_t side : shape) {
+      count *= side;
+      dims.push_back(static_cast<std::int64_t>(side));
+    }
+    std::vector<float> values(count);
+    const bool positive = name.ends_with("running_var");
+    for (float& v : values) v = static_cast<float>(static_cast<int>(rng_.uniform(positive ? 64 : -512, 512))) / 256;
+    all[name] = {dims, values};
+  }
+
+  void add_block(const std::string& prefix, std::size_t in, std::size_t out) {
+    for (const int index : {0, 3}) {
+      add(concat(prefix, index, ".weight"), {out, index == 0 ? in : out, 3, 3});
+      add(concat(prefix, index, ".bias"), {out});
+      for (const char* name : {".weight", ".bias", ".running_mean", ".running_var"}) {
+        add(concat(prefix, index + 1, name), {out});
+      }
+    }
+  }
+
+  Rng rng_{7};
+};
+
+TEST(UNetWeights, BatchNormIsFoldedIntoTheConvolutionBeforeIt) {
+  const ScratchFolder folder;
+  const Tensors tensors;
+  const UNetWeights unet = read_unet_weights(tensors.write(folder.path() / "m.safetensors"));
+  EXPECT_EQ(unet.base_width, kWidth);
+  const std::string prefix = "up_conv2.double_conv.double_conv.";
+  const auto value = [&](const std::string& name, std::size_t i) { return double{tensors.all.at(name).second[i]}; };
+  const Convolution& folded = unet.decoder[1][1];
+  ASSERT_EQ(folded.in, 4U);
+  for (std::size_t o = 0; o < folded.out; ++o) {
+    const double scale = value(prefix + "4.weight", o) / std::sqrt(value(prefix + "4.running_var", o) + 1e-5);
+    for (std::size_t i = o * 36; i < (o + 1) * 36; ++i) {
+      EXPECT_NEAR(folded.weights[i], scale * value(prefix + "3.weight", i), 1e-5);
+    }
+    EXPECT_NEAR(
+        folded.bias[o],
+        scale * (value(prefix + "3.bias", o) - value(prefix + "4.running_mean", o)) + value(prefix + "4.bias", o),
+        1e-5);
+  }
+}
+
+TEST(UNetWeights, HalfPrecisionIsReadExactly) {
+  const ScratchFolder folder;
+  const Tensors tensors;
+  const UNetWeights single = read_unet_weights(tensors.write(folder.path() / "a.safetensors"));
+  const UNetWeights half = read_unet_weights(tensors.write_half(folder.path() / "b.safetensors"));
+  EXPECT_EQ(single.last.weights, half.last.weights);
+  EXPECT_EQ(single.up[3].weights, half.up[3].weights);
+  EXPECT_EQ(single.encoder[4][0].weights, half.encoder[4][0].weights);
+}
+
+TEST(UNetWeights, MissingAndMisshapenTensorsAreRefusedByName) {
+  const ScratchFolder folder;
+  Tensors tensors;
+  tensors.all.erase("up_conv3.up_sample.bias");
+  try {
+    read_unet_weights(tensors.write(folder.path() / "missing.safetensors"));
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::kCorrupt);
+    EXPECT_NE(std::string(e.what()).find("up_conv3.up_sample.bias"), std::string::npos) << e.what();
+  }
+  Tensors wide;
+  wide.all["conv_last.bias"] = {{3}, {1, 2, 3}};
+  EXPECT_THROW(read_unet_weights(wide.write(folder.path() / "wide.safetensors")), Error);
+  Tensors classes;
+  classes.all["conv_last.weight"] = {{3, 2, 1, 1}, {1, 2, 3, 4, 5, 6}};
+  try {
+    read_unet_weights(classes.write(folder.path() / "classes.safetensors"));
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::kUnsupported);
+  }
+}
+
+TEST(ReadModelDescription, RefusesAFileThatIsNoModel) {
+  const ScratchFolder folder;
+  EXPECT_THROW(read_model_description(Tensors().write(folder.path() / "m.safetensors")), Error);
+  EXPECT_THROW(find_model(folder.path()), Error);
+  EXPECT_THROW(find_model(folder.path() / "nothing"), Error);
+}
+
+TEST(ExportOnnx, HoldsEveryWeightAndSaysWhatItIs) {
+  const ScratchFolder folder;
+  const UNetWeights unet = random_unet_weights(3, 1);
+  std::size_t floats = unet.last.weights.size() + unet.last.bias.size();
+  for (const auto& block : unet.encoder) {
+    for (const Convolution& c : block) floats += c.weights.size() + c.bias.size();
+  }
+  for (std::size_t l = 0; l < kLevels; ++l) {
+    for (const Convolution& c : unet.decoder[l]) floats += c.weights.size() + c.bias.size();
+    floats += unet.up[l].weights.size() + unet.up[l].bias.size();
+  }
+  const std::filesystem::path path = folder.path() / "m.onnx";
+  export_onnx(path, unet, preprocess::Options());
+  const std::string bytes = read_file(path);
+  EXPECT_GT(bytes.size(), floats * sizeof(float));
+  EXPECT_LT(bytes.size(), floats * sizeof(float) + 16384);
+  for (const char* text : {"ConvTranspose", "ReduceMean", "vessel_probability", "not for clinical use", "unsharp"}) {
+    EXPECT_NE(bytes.find(text), std::string::npos) << text;
+  }
+  preprocess::Options plain;
+  plain.normalise = preprocess::Normalise::kNone;
+  export_onnx(path, unet, plain);
+  EXPECT_EQ(read_file(path).find("ReduceMean"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace cmunet::engine
