@@ -98,6 +98,9 @@ echo "no picture" >broken.png
 expect 3 "predict skips a bad file, does the rest, exits 3" \
   "$cmunet" predict --model fine --out masks2 broken.png ph/images/0002.png
 holds "the good file is done" test -s masks2/0002.png
+holds "runs have a page" grep -q "Best Dice on validation" fine/report.html
+holds "the page shows reconstructions" grep -q "data:image/png" pre/report.html
+
 # LibTorch and the native engine agree: the pixels whose probability is nearest to one half may differ, and no others.
 expect 0 "predict with LibTorch" \
   "$cmunet" predict --model fine --out torch_masks --probabilities --device cpu ph/images/0002.png

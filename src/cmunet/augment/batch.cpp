@@ -9,12 +9,7 @@
 #include "cmunet/base/random.h"
 
 namespace cmunet::augment {
-namespace {
-
-// Streams 0…999 of a seed are for other draws of a run.
-constexpr std::uint64_t kFirstOrderStream = 1000;
-
-}  // namespace
+namespace {}  // namespace
 
 DeviceStore to_device(const dataset::Store& store, std::span<const std::size_t> indices, at::Device device,
                       at::ScalarType dtype) {
@@ -51,38 +46,6 @@ at::Tensor gather(const at::Tensor& all, std::span<const std::int64_t> indices) 
   const at::Tensor on_host = torch::tensor(std::vector<std::int64_t>(indices.begin(), indices.end()), torch::kLong);
   const at::Tensor rows = all.index_select(0, on_host.to(all.device()));
   return rows.scalar_type() == at::kHalf ? rows.to(at::kFloat) : rows;
-}
-
-EpochSampler::EpochSampler(std::int64_t size, std::int64_t batch_size, std::uint64_t seed, std::int64_t smallest_batch)
-    : size_(size),
-      batch_size_(std::min(batch_size, size)),
-      smallest_batch_(std::min(smallest_batch, size)),
-      seed_(seed) {
-  CMUNET_CHECK(size > 0 && smallest_batch > 0 && smallest_batch <= batch_size, ErrorCode::kInvalidArgument,
-               "[sampler] ", size, " images in batches of ", batch_size, ", at least ", smallest_batch,
-               "; all must be positive and the least not above the batch");
-}
-
-std::int64_t EpochSampler::steps_per_epoch() const {
-  return size_ / batch_size_ + (size_ % batch_size_ >= smallest_batch_ ? 1 : 0);
-}
-
-std::vector<std::int64_t> EpochSampler::next() {
-  if (order_epoch_ != position_.epoch) {
-    order_ = Rng(seed_).fork(kFirstOrderStream + static_cast<std::uint64_t>(position_.epoch)).permutation(size_);
-    order_epoch_ = position_.epoch;
-  }
-  const std::int64_t begin = position_.step * batch_size_, end = std::min(size_, begin + batch_size_);
-  std::vector<std::int64_t> batch(order_.begin() + begin, order_.begin() + end);
-  if (++position_.step == steps_per_epoch()) position_ = {position_.epoch + 1, 0};
-  return batch;
-}
-
-void EpochSampler::seek(const Position& position) {
-  CMUNET_CHECK(position.epoch >= 0 && position.step >= 0 && position.step < steps_per_epoch(),
-               ErrorCode::kInvalidArgument, "[sampler] step ", position.step, " of epoch ", position.epoch,
-               " was saved, but an epoch has ", steps_per_epoch(), " steps");
-  position_ = position;
 }
 
 }  // namespace cmunet::augment

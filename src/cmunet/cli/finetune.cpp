@@ -53,7 +53,7 @@ void run(const Flags& flags, const CommonOptions& common) {
     return;
   }
   request.stop_flag = install_stop_handler();
-  const Json record = train::finetune(options, request, make_observer(common, flags.out));
+  const Json record = train::finetune(options, request, make_observer(common, flags.out, "Fine-tuning"));
   print_result(common, record, summary(record, flags.out));
 }
 

@@ -39,7 +39,7 @@ void run(const Flags& flags, const CommonOptions& common) {
     return;
   }
   request.stop_flag = install_stop_handler();
-  const Json record = train::pretrain(options, request, make_observer(common, flags.out));
+  const Json record = train::pretrain(options, request, make_observer(common, flags.out, "Pre-training"));
   print_result(common, record, concat("pre-trained model: ", flags.out, "/checkpoints/last.safetensors"));
 }
 

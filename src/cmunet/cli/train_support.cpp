@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstdio>
 
+#include "cmunet/cli/run_report.h"
 #ifdef CMUNET_IMAGING
 #include "cmunet/codec/codec.h"
 #include "cmunet/report/overlay.h"
@@ -95,7 +96,8 @@ const std::atomic<bool>* install_stop_handler() {
   return &stop_requested;
 }
 
-train::Observer make_observer(const CommonOptions& common, const std::filesystem::path& run_dir) {
+train::Observer make_observer(const CommonOptions& common, const std::filesystem::path& run_dir,
+                              const std::string& title) {
   train::Observer observer;
   const bool terminal = ::isatty(STDERR_FILENO) != 0;
   if (!common.quiet && terminal) {
@@ -106,13 +108,13 @@ train::Observer make_observer(const CommonOptions& common, const std::filesystem
       std::fputs(progress_line(event).c_str(), stderr);
     };
   }
-  if (!common.quiet) {
-    observer.on_epoch = [terminal](const Json& row) {
-      std::fprintf(stderr, "%s%s\n", terminal ? "\r\033[K" : "", row_line(row).c_str());
-    };
-  }
-  observer.on_picture = [run_dir](const std::string& name, const image::ImageF& strip) {
+  observer.on_epoch = [terminal, quiet = common.quiet, run_dir, title](const Json& row) {
+    if (!quiet) std::fprintf(stderr, "%s%s\n", terminal ? "\r\033[K" : "", row_line(row).c_str());
+    write_run_report(run_dir, title);
+  };
+  observer.on_picture = [run_dir, title](const std::string& name, const image::ImageF& strip) {
     write_picture(run_dir, name, strip);
+    write_run_report(run_dir, title);
   };
   return observer;
 }

@@ -28,7 +28,8 @@ void apply_config(const ConfigFlags& flags, Fields& fields, std::span<const std:
 const std::atomic<bool>* install_stop_handler();
 
 /// A progress bar on a terminal, plain lines otherwise (one per epoch), nothing when quiet; pictures go to
-/// `run_dir`/pictures.
-train::Observer make_observer(const CommonOptions& common, const std::filesystem::path& run_dir);
+/// `run_dir`/pictures, and `run_dir`/report.html under `title` is renewed with every line of metrics.jsonl.
+train::Observer make_observer(const CommonOptions& common, const std::filesystem::path& run_dir,
+                              const std::string& title);
 
 }  // namespace cmunet::cli

@@ -40,7 +40,7 @@ void write_store(const fs::path& dir) {
     std::transform(p.image.begin(), p.image.end(), picture.begin(),
                    [&](std::uint8_t v) { return static_cast<float>((v - mean) / sd); });
     dataset::Record record;
-    record.id = record.group = record.source = "p" + std::to_string(i);
+    record.id = record.group = record.source = concat("p", i);
     record.split = i < 6    ? dataset::Split::kPretrain
                    : i < 12 ? dataset::Split::kTrain
                    : i < 15 ? dataset::Split::kVal
