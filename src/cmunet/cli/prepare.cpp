@@ -23,7 +23,7 @@ struct Flags {
   std::string arcade, manifest, nnunet, category, group_regex, config, out;
   std::vector<std::string> assignments;
   int folds = 0;
-  bool allow_duplicates = false, group_duplicates = false;
+  bool allow_duplicates = false, drop_duplicates = false, group_duplicates = false;
 };
 
 // A split's name says where a whole folder goes; anything else is a rule that divides.
@@ -85,7 +85,8 @@ std::string summary_text(const Json& manifest, const std::string& out) {
   const Json& leakage = manifest["leakage"];
   text += concat("  leakage: ", leakage["pairs_compared"].get<std::int64_t>(), " pairs across splits compared, ",
                  leakage["near_duplicates_across_splits"].size(), " near-duplicates, ",
-                 leakage["groups_across_splits"].size(), " groups torn apart\n");
+                 leakage["groups_across_splits"].size(), " groups torn apart, ", leakage["dropped"].size(),
+                 " images left out\n");
   if (leakage["images_with_known_group"] == 0) {
     text += "  no patient is known: images were divided one by one (see --group-regex, or a CSV's patient column)\n";
   }
@@ -120,6 +121,7 @@ void run(const Flags& flags, const CommonOptions& common) {
   request.threads =
       common.threads > 0 ? common.threads : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   request.allow_duplicates = flags.allow_duplicates;
+  request.drop_duplicates = flags.drop_duplicates;
   request.group_duplicates = flags.group_duplicates;
   request.source = source_of(flags);
   if (common.dry_run) {
@@ -152,7 +154,10 @@ void add_prepare(CLI::App& app, const CommonOptions& common) {
   app.add_option("--group-regex", flags->group_regex,
                  "first group in parentheses, found in the file name, is the patient");
   app.add_option("--folds", flags->folds, "cross-validation folds within the train split")->check(CLI::Range(0, 100));
-  app.add_flag("--allow-duplicates", flags->allow_duplicates, "accept near-duplicates across splits");
+  auto* allow = app.add_flag("--allow-duplicates", flags->allow_duplicates, "accept near-duplicates across splits");
+  app.add_flag("--drop-duplicates", flags->drop_duplicates,
+               "leave out one of each pair across splits: from pretrain, then train, then val, never test")
+      ->excludes(allow);
   app.add_flag("--group-duplicates", flags->group_duplicates, "keep near-duplicates in one split");
   app.add_option("--config", flags->config, "TOML file; its [prepare] table is read")->check(CLI::ExistingFile);
   repeated("--set", flags->assignments, "key=value, overrides the file; may be repeated");

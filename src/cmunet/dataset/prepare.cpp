@@ -136,9 +136,57 @@ void refuse_leakage(const std::vector<Record>& records, const std::vector<Duplic
     list += concat(i == 0 ? "" : "; ", records[pairs[i].a].id, " (", to_string(records[pairs[i].a].split), ") and ",
                    records[pairs[i].b].id, " (", to_string(records[pairs[i].b].split), ")");
   }
-  throw Error(ErrorCode::kInvalidArgument,
-              concat("[prepare] ", pairs.size(), " near-duplicates stand across splits: ", list),
-              "--group-duplicates keeps them together; --allow-duplicates accepts them and says so in the store");
+  throw Error(
+      ErrorCode::kInvalidArgument, concat("[prepare] ", pairs.size(), " near-duplicates stand across splits: ", list),
+      "--drop-duplicates leaves one of each pair out, --group-duplicates keeps them together, --allow-duplicates "
+      "accepts them and says so in the store");
+}
+
+// How much a split needs its images as they are: what is measured on must not depend on what is trained on.
+int rank(Split split) {
+  switch (split) {
+    case Split::kPretrain: return 0;
+    case Split::kTrain: return 1;
+    case Split::kVal: return 2;
+    case Split::kTest: return 3;
+  }
+  return 0;
+}
+
+// Removes the lower-ranked image of each pair, unless its partner is gone already; says which and why.
+Json drop_duplicates(std::vector<Record>& records, std::vector<PreparedItem>& prepared,
+                     const std::vector<DuplicatePair>& pairs) {
+  Json dropped = Json::array();
+  std::vector<bool> gone(records.size(), false);
+  for (const DuplicatePair& p : pairs) {
+    if (gone[p.a] || gone[p.b]) continue;
+    const bool first = rank(records[p.a].split) < rank(records[p.b].split);
+    const std::size_t loser = first ? p.a : p.b, keeper = first ? p.b : p.a;
+    gone[loser] = true;
+    dropped.push_back({{"id", records[loser].id},
+                       {"split", to_string(records[loser].split)},
+                       {"resembles", records[keeper].id},
+                       {"in", to_string(records[keeper].split)},
+                       {"correlation", p.correlation}});
+  }
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    if (gone[i]) continue;
+    if (kept != i) {
+      records[kept] = std::move(records[i]);
+      prepared[kept] = std::move(prepared[i]);
+    }
+    ++kept;
+  }
+  records.resize(kept);
+  prepared.resize(kept);
+  return dropped;
+}
+
+std::vector<int> split_labels_of(const std::vector<Record>& records) {
+  std::vector<int> labels;
+  for (const Record& record : records) labels.push_back(static_cast<int>(record.split));
+  return labels;
 }
 
 Json statistics_of(const std::vector<Record>& records, const std::vector<PreparedItem>& prepared) {
@@ -263,10 +311,14 @@ Json prepare_store(const PrepareRequest& request, const std::filesystem::path& o
   if (request.group_duplicates) join_groups(groups, near_duplicates(thumbnails, {}, request.threads));
 
   std::vector<Record> records = make_records(request, prepared, groups);
+  std::vector<DuplicatePair> duplicates = near_duplicates(thumbnails, split_labels_of(records), request.threads);
+  Json dropped = Json::array();
+  if (request.drop_duplicates) {
+    dropped = drop_duplicates(records, prepared, duplicates);
+    duplicates.clear();
+  }
   set_folds(records, request.folds, request.seed);
-  std::vector<int> split_labels;
-  for (const Record& record : records) split_labels.push_back(static_cast<int>(record.split));
-  const std::vector<DuplicatePair> duplicates = near_duplicates(thumbnails, split_labels, request.threads);
+  const std::vector<int> split_labels = split_labels_of(records);
   if (!request.allow_duplicates) refuse_leakage(records, duplicates);
   std::int64_t compared = 0;
   for (std::size_t a = 0; a < split_labels.size(); ++a) {
@@ -281,6 +333,7 @@ Json prepare_store(const PrepareRequest& request, const std::filesystem::path& o
                   {"seed", request.seed},
                   {"statistics", statistics_of(records, prepared)},
                   {"leakage", leakage_certificate(records, duplicates, compared)}};
+  details["leakage"]["dropped"] = dropped;
   writer.finish(details);
   details["images"] = records.size();
   details["height"] = prepared.front().image.height();

@@ -21,6 +21,8 @@ struct PrepareRequest {
   std::uint64_t seed = 42;
   int threads = 1;
   bool allow_duplicates = false;  ///< write the store although near-duplicates stand across splits
+  /// leave out one of each pair of near-duplicates across splits: from pretrain rather than train, then val, never test
+  bool drop_duplicates = false;
   bool group_duplicates = false;  ///< put near-duplicates into one group before dividing
   Json source;                    ///< how the data was given, for the manifest
 };
@@ -35,6 +37,7 @@ struct PreparedItem {
 PreparedItem prepare_item(const Item& item, const preprocess::Options& options);
 
 /// Writes the store into the existing folder `out` and returns its manifest without the image rows.
+/// What was left out stands in the manifest's leakage certificate under "dropped".
 /// @throws Error kInvalidArgument when near-duplicates or groups stand across splits (listing them), and whatever
 /// reading an image throws; then no manifest is written.
 Json prepare_store(const PrepareRequest& request, const std::filesystem::path& out);

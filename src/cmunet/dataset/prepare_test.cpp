@@ -171,6 +171,17 @@ TEST_F(PrepareTest, NearDuplicatesAcrossSplitsAreRefusedMirroredAndReencodedToo)
   allowed.allow_duplicates = true;
   EXPECT_EQ(prepare_store(allowed, dir / "store")["leakage"]["clean"], false);
   EXPECT_TRUE(has(examine(dir / "store", 2), "leakage"));
+  auto dropping = request_for(items);
+  dropping.drop_duplicates = true;
+  const Json without = prepare_store(dropping, dir / "store");
+  EXPECT_EQ(without["leakage"]["clean"], true);
+  ASSERT_EQ(without["leakage"]["dropped"].size(), 1U);
+  EXPECT_EQ(without["leakage"]["dropped"][0]["id"], "a");
+  EXPECT_EQ(without["leakage"]["dropped"][0]["resembles"], "c");
+  const Store kept = Store::open(dir / "store");
+  EXPECT_EQ(kept.records().size(), items.size() - 1);
+  EXPECT_FALSE(std::ranges::any_of(kept.records(), [](const Record& r) { return r.id == "a"; }));
+  EXPECT_FALSE(has(examine(dir / "store", 2), "leakage"));
   auto grouped = request_for(items);
   for (Item& item : grouped.items) item.split.reset();
   grouped.group_duplicates = true;
