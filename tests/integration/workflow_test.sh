@@ -115,6 +115,13 @@ expect 0 "export" "$cmunet" export --model fine --onnx fine.onnx
 holds "the ONNX file names its output" grep -q vessel_probability fine.onnx
 expect 2 "export does not overwrite" "$cmunet" export --model fine --onnx fine.onnx
 expect 2 "a pre-trained network is no segmentation model" "$cmunet" export --model pre --onnx pre.onnx
+expect 0 "half precision" "$cmunet" export --model fine --half half.safetensors
+expect 0 "predict with half precision" "$cmunet" predict --model half.safetensors --out half_masks ph/images/0002.png
+expect 0 "LibTorch reads half precision" \
+  "$cmunet" predict --model half.safetensors --out half_torch --device cpu ph/images/0002.png
+holds "both read the same weights" cmp half_masks/0002.png half_torch/0002.png
+expect 2 "export of nothing" "$cmunet" export --model fine
+expect 0 "predict with the model that comes along" "$cmunet" predict --out default_masks ph/images/0002.png
 expect 0 "bench" "$cmunet" bench --model fine --size 32 --repeat 2 --json
 
 mkdir target && cp ph/masks/0000.png ph/masks/0001.png target/

@@ -5,6 +5,7 @@
 
 #include "cmunet/base/version.h"
 #include "cmunet/cli/command.h"
+#include "cmunet/engine/half_precision.h"
 #include "cmunet/engine/onnx_export.h"
 #include "cmunet/engine/unet_weights.h"
 
@@ -16,26 +17,37 @@ namespace fs = std::filesystem;
 struct Flags {
   std::string model;
   std::string onnx;
+  std::string half;
 };
 
+void refuse_existing(const std::string& path, const CommonOptions& common) {
+  if (path.empty() || common.force || !fs::exists(path)) return;
+  throw Error(ErrorCode::kInvalidArgument, concat("[export] ", path, " exists already"), "--force overwrites it");
+}
+
 void run(const Flags& flags, const CommonOptions& common) {
+  CMUNET_CHECK(!flags.onnx.empty() || !flags.half.empty(), ErrorCode::kInvalidArgument,
+               "[export] there is nothing to write; expected --onnx or --half");
   const SafetensorsFile file = SafetensorsFile::open(engine::find_model(flags.model));
   const engine::ModelDescription description = engine::read_model_description(file);
   CMUNET_CHECK(description.kind == "segmentation", ErrorCode::kInvalidArgument, "[export] ", flags.model, " is a ",
                description.kind, " network; expected one from cmunet finetune");
   const preprocess::Options preprocessing = preprocess::options_from_json(description.preprocessing, flags.model);
-  const Json document = {{"disclaimer", kDisclaimer}, {"model", file.path().string()}, {"onnx", flags.onnx}};
-  if (common.dry_run) {
-    print_result(common, document, concat("would write ", flags.onnx));
-    return;
+  refuse_existing(flags.onnx, common);
+  refuse_existing(flags.half, common);
+  Json document = {{"disclaimer", kDisclaimer}, {"model", file.path().string()}};
+  std::string text;
+  if (!flags.onnx.empty()) {
+    if (!common.dry_run) engine::export_onnx(flags.onnx, engine::read_unet_weights(file), preprocessing);
+    document["onnx"] = flags.onnx;
+    text += concat(flags.onnx, ": grey [N, 1, H, W] in, vessel_probability [N, H, W] out\n");
   }
-  if (fs::exists(flags.onnx) && !common.force) {
-    throw Error(ErrorCode::kInvalidArgument, concat("[export] ", flags.onnx, " exists already"),
-                "--force overwrites it");
+  if (!flags.half.empty()) {
+    if (!common.dry_run) engine::write_half_precision(file, flags.half);
+    document["half"] = flags.half;
+    text += concat(flags.half, ": the model, its weights in half precision\n");
   }
-  engine::export_onnx(flags.onnx, engine::read_unet_weights(file), preprocessing);
-  print_result(common, document,
-               concat(flags.onnx, ": grey [N, 1, H, W] in, vessel_probability [N, H, W] out\n", kDisclaimer));
+  print_result(common, document, concat(common.dry_run ? "would write\n" : "", text, kDisclaimer));
 }
 
 }  // namespace
@@ -43,7 +55,8 @@ void run(const Flags& flags, const CommonOptions& common) {
 void add_export(CLI::App& app, const CommonOptions& common) {
   const auto flags = std::make_shared<Flags>();
   app.add_option("--model", flags->model, "model file or run folder")->required();
-  app.add_option("--onnx", flags->onnx, "file to write: normalisation, network and softmax in one graph")->required();
+  app.add_option("--onnx", flags->onnx, "ONNX file to write: normalisation, network and softmax in one graph");
+  app.add_option("--half", flags->half, "model file to write, its weights in half precision");
   app.callback([flags, &common] { run(*flags, common); });
 }
 

@@ -16,6 +16,10 @@ struct Model {
   std::shared_ptr<engine::Engine> engine;
 };
 
+/// The model that comes with the program: models/coronary-small.safetensors of the checkout it was built in, or
+/// share/cmunet/ beside its folder. @throws Error kNotFound.
+std::string default_model();
+
 /// @param path  a model file or a run folder. Uses --threads and --device of `common`.
 /// @throws Error kNotFound, kCorrupt, kUnsupported.
 Model open_model(const std::string& path, const CommonOptions& common);

@@ -96,14 +96,15 @@ Json predict_file(const fs::path& file, const engine::Segmenter& segmenter, cons
 }
 
 void run(const Flags& flags, const CommonOptions& common) {
+  const std::string model_path = flags.model.empty() ? default_model() : flags.model;
   const std::vector<fs::path> files = find_images(flags.inputs);
   check_distinct_stems(files);
-  const Model model = open_model(flags.model, common);
-  CMUNET_CHECK(model.description.kind == "segmentation", ErrorCode::kInvalidArgument, "[predict] ", flags.model,
+  const Model model = open_model(model_path, common);
+  CMUNET_CHECK(model.description.kind == "segmentation", ErrorCode::kInvalidArgument, "[predict] ", model_path,
                " is a ", model.description.kind, " network; expected one from cmunet finetune");
-  const preprocess::Options preprocessing = preprocess::options_from_json(model.description.preprocessing, flags.model);
+  const preprocess::Options preprocessing = preprocess::options_from_json(model.description.preprocessing, model_path);
   if (common.dry_run) {
-    const Json plan = {{"images", files.size()}, {"model", flags.model}, {"out", flags.out}};
+    const Json plan = {{"images", files.size()}, {"model", model_path}, {"out", flags.out}};
     print_result(common, plan, concat("would segment ", files.size(), " images into ", flags.out));
     return;
   }
@@ -120,8 +121,8 @@ void run(const Flags& flags, const CommonOptions& common) {
       failed.push_back({{"image", file.string()}, {"error", e.what()}});
     }
   }
-  const Json document = {{"disclaimer", kDisclaimer},    {"model", flags.model}, {"engine", model.engine->name()},
-                         {"threshold", flags.threshold}, {"images", images},     {"failed", failed}};
+  const Json document = {{"disclaimer", kDisclaimer},    {"model", model_path}, {"engine", model.engine->name()},
+                         {"threshold", flags.threshold}, {"images", images},    {"failed", failed}};
   save_json(fs::path(flags.out) / "predictions.json", document);
   print_result(
       common, document,
@@ -136,7 +137,7 @@ void run(const Flags& flags, const CommonOptions& common) {
 
 void add_predict(CLI::App& app, const CommonOptions& common) {
   const auto flags = std::make_shared<Flags>();
-  app.add_option("--model", flags->model, "model file or run folder")->required();
+  app.add_option("--model", flags->model, "model file or run folder; without it the model that comes with the program");
   app.add_option("--out", flags->out, "output folder")->required();
   app.add_flag("--overlay", flags->overlay, "also write the picture with its vessels marked");
   app.add_flag("--probabilities", flags->probabilities, "also write the probability map, 255 = certain");

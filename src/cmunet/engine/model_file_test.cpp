@@ -10,11 +10,14 @@
 #include "cmunet/base/file.h"
 #include "cmunet/base/random.h"
 #include "cmunet/base/scratch_folder.h"
+#include "cmunet/engine/half_precision.h"
 #include "cmunet/engine/onnx_export.h"
 #include "cmunet/engine/unet_weights.h"
 
 namespace cmunet::engine {
 namespace {
+
+namespace fs = std::filesystem;
 
 constexpr std::size_t kWidth = 2;
 
@@ -51,29 +54,7 @@ class Tensors {
     return SafetensorsFile::open(path);
   }
 
-  // The same values as half-precision numbers; all are multiples of 2^-8 below 4, so nothing is rounded.
-  SafetensorsFile write_half(const std::filesystem::path& path) const {
-    std::map<std::string, std::vector<std::uint16_t>> halves;
-    std::vector<TensorRef> refs;
-    for (const auto& [name, tensor] : all) {
-      std::vector<std::uint16_t>& half = halves[name];
-      for (const float value : tensor.second) half.push_back(to_half(value));
-      refs.push_back({name, DType::kF16, tensor.first, std::as_bytes(std::span(half))});
-    }
-    write_safetensors(path, refs, {});
-    return SafetensorsFile::open(path);
-  }
-
  private:
-  static std::uint16_t to_half(float value) {
-    const auto sign = static_cast<std::uint16_t>(value < 0 ? 0x8000 : 0);
-    if (value == 0.0F) return sign;
-    int exponent = 0;
-    const float mantissa = std::frexp(std::abs(value), &exponent);  // [0.5, 1)
-    return static_cast<std::uint16_t>(sign | ((exponent + 14) << 10) |
-                                      static_cast<int>(std::lround((mantissa * 2 - 1) * 1024)));
-  }
-
   void add(const std::string& name, const std::vector<std::size_t>& shape) {
     std::size_t count = 1;
     std::vector<std::int64_t> dims;
@@ -121,14 +102,33 @@ TEST(UNetWeights, BatchNormIsFoldedIntoTheConvolutionBeforeIt) {
   }
 }
 
+TEST(HalfPrecision, EveryFiniteNumberSurvivesTheRoundTripAndRoundingIsToEven) {
+  for (int bits = 0; bits < 0x10000; ++bits) {
+    const auto half = static_cast<std::uint16_t>(bits);
+    if (((half >> 10) & 31) == 31) continue;
+    ASSERT_EQ(to_half(from_half(half)), half);
+  }
+  EXPECT_EQ(to_half(1 + 1.0F / 2048), to_half(1));                // halfway, to even
+  EXPECT_EQ(to_half(1 + 3.0F / 2048), to_half(1 + 2.0F / 1024));  // halfway, to even
+  EXPECT_EQ(from_half(to_half(2047.9F)), 2048);                   // carries into the exponent
+  EXPECT_EQ(from_half(to_half(65519)), 65504);
+  EXPECT_EQ(from_half(0x0001), std::exp2(-24.0F));
+  EXPECT_THROW(to_half(65520), Error);
+  EXPECT_THROW(to_half(NAN), Error);
+}
+
+// The values are multiples of 2^-8 below 4: nothing is rounded.
 TEST(UNetWeights, HalfPrecisionIsReadExactly) {
   const ScratchFolder folder;
-  const Tensors tensors;
-  const UNetWeights single = read_unet_weights(tensors.write(folder.path() / "a.safetensors"));
-  const UNetWeights half = read_unet_weights(tensors.write_half(folder.path() / "b.safetensors"));
+  const SafetensorsFile file = Tensors().write(folder.path() / "a.safetensors");
+  write_half_precision(file, folder.path() / "b.safetensors");
+  EXPECT_LT(fs::file_size(folder.path() / "b.safetensors"), fs::file_size(folder.path() / "a.safetensors"));
+  const UNetWeights single = read_unet_weights(file);
+  const UNetWeights half = read_unet_weights(SafetensorsFile::open(folder.path() / "b.safetensors"));
   EXPECT_EQ(single.last.weights, half.last.weights);
   EXPECT_EQ(single.up[3].weights, half.up[3].weights);
   EXPECT_EQ(single.encoder[4][0].weights, half.encoder[4][0].weights);
+  EXPECT_EQ(single.encoder[4][0].bias, half.encoder[4][0].bias);
 }
 
 TEST(UNetWeights, MissingAndMisshapenTensorsAreRefusedByName) {

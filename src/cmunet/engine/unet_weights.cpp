@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cmunet/engine/unet_weights.h"
 
-#include <bit>
 #include <cmath>
 #include <cstdint>
 
 #include "cmunet/base/error.h"
 #include "cmunet/base/random.h"
+#include "cmunet/engine/half_precision.h"
 
 namespace cmunet::engine {
 namespace fs = std::filesystem;
@@ -14,14 +14,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr double kBatchNormEpsilon = 1e-5;
-
-float half_to_float(std::uint16_t half) {
-  const int exponent = (half >> 10) & 31, mantissa = half & 1023;
-  const float sign = (half >> 15) != 0 ? -1.0F : 1.0F;
-  if (exponent == 31) return mantissa == 0 ? sign * INFINITY : NAN;
-  if (exponent == 0) return sign * std::ldexp(static_cast<float>(mantissa), -24);
-  return sign * std::ldexp(static_cast<float>(mantissa + 1024), exponent - 25);
-}
 
 class Reader {
  public:
@@ -36,7 +28,7 @@ class Reader {
                  " has another shape than a UNet of this width");
     std::vector<float> values;
     if (tensor.dtype == DType::kF16) {
-      for (const std::uint16_t half : tensor.as<std::uint16_t>()) values.push_back(half_to_float(half));
+      for (const std::uint16_t half : tensor.as<std::uint16_t>()) values.push_back(from_half(half));
       return values;
     }
     CMUNET_CHECK(tensor.dtype == DType::kF32, ErrorCode::kUnsupported, "[engine] tensor '", name, "' is ",
