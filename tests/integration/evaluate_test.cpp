@@ -2,30 +2,21 @@
 // The built program: `cmunet evaluate` on folders of masks with known agreement.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <array>
-#include <cstdio>
 #include <filesystem>
-#include <memory>
 #include <string>
 
 #include "cmunet/base/file.h"
 #include "cmunet/base/json.h"
 #include "cmunet/base/version.h"
 #include "cmunet/codec/codec.h"
+#include "run_program.h"
 
 namespace cmunet {
 namespace {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
-
-struct Outcome {
-  int status = -1;
-  std::string out;
-  std::string err;
-};
 
 class Evaluate : public ::testing::Test {
  protected:
@@ -57,17 +48,7 @@ class Evaluate : public ::testing::Test {
   }
 
   Outcome run(const std::string& arguments, const fs::path& program = CMUNET_PROGRAM) const {
-    const fs::path err = root / "stderr.txt";
-    const std::string command = concat(program, " ", arguments, " 2> ", err);
-    const std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(command.c_str(), "r"), [](FILE*) { return 0; });
-    Outcome outcome;
-    std::array<char, 4096> buffer;
-    while (const std::size_t n = fread(buffer.data(), 1, buffer.size(), pipe.get()))
-      outcome.out.append(buffer.data(), n);
-    const int status = pclose(pipe.get());
-    outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    outcome.err = read_file(err);
-    return outcome;
+    return run_program(program, arguments, root);
   }
 
   fs::path root;

@@ -3,13 +3,9 @@
 // should.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 #include <filesystem>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -17,18 +13,13 @@
 #include "cmunet/base/json.h"
 #include "cmunet/base/version.h"
 #include "cmunet/codec/codec.h"
+#include "run_program.h"
 
 namespace cmunet {
 namespace {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
-
-struct Outcome {
-  int status = -1;
-  std::string out;
-  std::string err;
-};
 
 class PhantomCommand : public ::testing::Test {
  protected:
@@ -41,18 +32,7 @@ class PhantomCommand : public ::testing::Test {
   void TearDown() override { fs::remove_all(root); }
 
   Outcome phantom(const std::string& folder, const std::string& flags) const {
-    const fs::path err = root / "stderr.txt";
-    const std::string command = concat(CMUNET_PROGRAM, " phantom --out ", root / folder, " ", flags, " 2> ", err);
-    const std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(command.c_str(), "r"), [](FILE*) { return 0; });
-    Outcome outcome;
-    std::array<char, 4096> buffer;
-    while (const std::size_t n = fread(buffer.data(), 1, buffer.size(), pipe.get())) {
-      outcome.out.append(buffer.data(), n);
-    }
-    const int status = pclose(pipe.get());
-    outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    outcome.err = read_file(err);
-    return outcome;
+    return run_program(CMUNET_PROGRAM, concat("phantom --out ", root / folder, " ", flags), root);
   }
 
   // Every file below `folder` with its bytes, in the order of their names.
