@@ -78,10 +78,10 @@ TEST(PythonCheckpoint, LoadsIntoTheReferenceUNetByName) {
   ModelInfo info;
   info.kind = "segmentation";
   info.method = "supervised";
-  info.unet = {1, 2, 4};
+  info.base_width = 4;
   info.preprocessing = Json::object();
   info.details = Json::object();
-  nn::UNet unet(info.unet);
+  nn::UNet unet(unet_options(info));
   unet->forward(torch::randn({4, 1, 32, 32}));  // running statistics that are not the initial ones
   unet->eval();
   const at::Tensor input = torch::randn({2, 1, 48, 32});

@@ -6,10 +6,8 @@
 #include <algorithm>
 
 #include "cmunet/base/error.h"
-#include "cmunet/base/random.h"
 
 namespace cmunet::augment {
-namespace {}  // namespace
 
 DeviceStore to_device(const dataset::Store& store, std::span<const std::size_t> indices, at::Device device,
                       at::ScalarType dtype) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cmunet/base/json.h"
 
+#include <sstream>
+
 #include "cmunet/base/file.h"
 
 namespace cmunet {
@@ -47,6 +49,15 @@ Json parse_json(std::string_view text, const std::string& origin) {
 }
 
 Json load_json(const std::filesystem::path& path) { return parse_json(read_file(path), path.string()); }
+
+std::vector<Json> load_json_lines(const std::filesystem::path& path) {
+  std::vector<Json> documents;
+  std::istringstream lines(read_file(path));
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.empty()) documents.push_back(parse_json(line, path.string()));
+  }
+  return documents;
+}
 
 void save_json(const std::filesystem::path& path, const Json& value) {
   write_file_atomic(path, value.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");

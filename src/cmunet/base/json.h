@@ -9,6 +9,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace cmunet {
 
@@ -20,6 +21,9 @@ Json parse_json(std::string_view text, const std::string& origin);
 
 /// Reads and parses a JSON file. @throws Error kNotFound, kIo, kCorrupt.
 Json load_json(const std::filesystem::path& path);
+
+/// The documents of a file with one per line; empty lines are skipped. @throws Error kNotFound, kIo, kCorrupt.
+std::vector<Json> load_json_lines(const std::filesystem::path& path);
 
 /// Writes `value` atomically (temporary name, flush, rename), indented by two. NaN and infinity become null.
 /// @throws Error kIo.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cmunet/base/hash.h"
+#include "cmunet/base/model_file.h"
 #include "cmunet/base/random.h"
 #include "cmunet/base/version.h"
 #include "cmunet/cli/command.h"
@@ -84,7 +85,7 @@ struct Loaded {
 Loaded load(const Flags& flags, int threads) {
   const engine::UNetWeights weights =
       flags.model.empty() ? engine::random_unet_weights(flags.base_width, kSeed)
-                          : engine::read_unet_weights(SafetensorsFile::open(engine::find_model(flags.model)));
+                          : engine::read_unet_weights(SafetensorsFile::open(find_model_file(flags.model)));
   if (!flags.onnx.empty()) {
     preprocess::Options preprocessing;
     preprocessing.normalise = preprocess::Normalise::kNone;

@@ -13,7 +13,6 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
-#include <sstream>
 #include <vector>
 
 #include "cmunet/base/file.h"
@@ -155,13 +154,6 @@ class Demo {
     return table;
   }
 
-  std::vector<Json> metric_rows(const char* run) const {
-    std::vector<Json> rows;
-    std::istringstream lines(read_file(out_ / run / "metrics.jsonl"));
-    for (std::string line; std::getline(lines, line);) rows.push_back(parse_json(line, "metrics.jsonl"));
-    return rows;
-  }
-
   void add_pictures(report::Page& page) const {
     page.heading("Segmented test images");
     page.paragraph(
@@ -200,7 +192,7 @@ class Demo {
     add_pictures(page);
     page.heading("Training");
     for (const char* run : {"pretrained", "cm_unet"}) {
-      const std::vector<Json> rows = metric_rows(run);
+      const std::vector<Json> rows = load_json_lines(out_ / run / "metrics.jsonl");
       page.subheading(run);
       for (const report::LineChart& chart : report::training_charts(rows)) page.svg(report::line_chart(chart));
     }

@@ -62,9 +62,9 @@ void run(const Flags& flags, const CommonOptions& common) {
   }
   train::Model model = train::load_model(flags.model);
   check_preprocessing(model, store);
-  const Json model_details = {{"file", train::find_model_file(flags.model).string()},
+  const Json model_details = {{"file", find_model_file(flags.model).string()},
                               {"method", model.info.method},
-                              {"base_width", model.info.unet.base_width}};
+                              {"base_width", model.info.base_width}};
   if (common.dry_run) {
     print_result(common, {{"images", indices.size()}}, concat("would evaluate ", indices.size(), " images"));
     return;

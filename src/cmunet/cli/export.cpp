@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "cmunet/base/model_file.h"
 #include "cmunet/base/version.h"
 #include "cmunet/cli/command.h"
 #include "cmunet/engine/half_precision.h"
@@ -28,11 +29,11 @@ void refuse_existing(const std::string& path, const CommonOptions& common) {
 void run(const Flags& flags, const CommonOptions& common) {
   CMUNET_CHECK(!flags.onnx.empty() || !flags.half.empty(), ErrorCode::kInvalidArgument,
                "[export] there is nothing to write; expected --onnx or --half");
-  const SafetensorsFile file = SafetensorsFile::open(engine::find_model(flags.model));
-  const engine::ModelDescription description = engine::read_model_description(file);
-  CMUNET_CHECK(description.kind == "segmentation", ErrorCode::kInvalidArgument, "[export] ", flags.model, " is a ",
-               description.kind, " network; expected one from cmunet finetune");
-  const preprocess::Options preprocessing = preprocess::options_from_json(description.preprocessing, flags.model);
+  const SafetensorsFile file = SafetensorsFile::open(find_model_file(flags.model));
+  const ModelInfo info = read_model_info(file);
+  CMUNET_CHECK(info.kind == "segmentation", ErrorCode::kInvalidArgument, "[export] ", flags.model, " is a ", info.kind,
+               " network; expected one from cmunet finetune");
+  const preprocess::Options preprocessing = preprocess::options_from_json(info.preprocessing, flags.model);
   refuse_existing(flags.onnx, common);
   refuse_existing(flags.half, common);
   Json document = {{"disclaimer", kDisclaimer}, {"model", file.path().string()}};

@@ -5,14 +5,14 @@
 #include <memory>
 #include <string>
 
+#include "cmunet/base/model_file.h"
 #include "cmunet/cli/command.h"
 #include "cmunet/engine/engine.h"
-#include "cmunet/engine/unet_weights.h"
 
 namespace cmunet::cli {
 
 struct Model {
-  engine::ModelDescription description;
+  ModelInfo info;
   std::shared_ptr<engine::Engine> engine;
 };
 

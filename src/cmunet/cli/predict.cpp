@@ -100,9 +100,9 @@ void run(const Flags& flags, const CommonOptions& common) {
   const std::vector<fs::path> files = find_images(flags.inputs);
   check_distinct_stems(files);
   const Model model = open_model(model_path, common);
-  CMUNET_CHECK(model.description.kind == "segmentation", ErrorCode::kInvalidArgument, "[predict] ", model_path,
-               " is a ", model.description.kind, " network; expected one from cmunet finetune");
-  const preprocess::Options preprocessing = preprocess::options_from_json(model.description.preprocessing, model_path);
+  CMUNET_CHECK(model.info.kind == "segmentation", ErrorCode::kInvalidArgument, "[predict] ", model_path, " is a ",
+               model.info.kind, " network; expected one from cmunet finetune");
+  const preprocess::Options preprocessing = preprocess::options_from_json(model.info.preprocessing, model_path);
   if (common.dry_run) {
     const Json plan = {{"images", files.size()}, {"model", model_path}, {"out", flags.out}};
     print_result(common, plan, concat("would segment ", files.size(), " images into ", flags.out));

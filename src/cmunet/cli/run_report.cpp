@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <sstream>
 #include <vector>
 
 #include "cmunet/base/file.h"
@@ -26,15 +25,6 @@ std::string number(double value, const char* format) {
   char text[48];
   std::snprintf(text, sizeof text, format, value);
   return text;
-}
-
-std::vector<Json> rows_of(const fs::path& file) {
-  std::vector<Json> rows;
-  std::istringstream lines(read_file(file));
-  for (std::string line; std::getline(lines, line);) {
-    if (!line.empty()) rows.push_back(parse_json(line, file.string()));
-  }
-  return rows;
 }
 
 std::vector<report::Fact> facts_of(const std::vector<Json>& rows) {
@@ -80,7 +70,7 @@ void write_run_report(const fs::path& run_dir, const std::string& title) {
   try {
     const fs::path metrics = run_dir / "metrics.jsonl";
     if (!fs::exists(metrics)) return;
-    const std::vector<Json> rows = rows_of(metrics);
+    const std::vector<Json> rows = load_json_lines(metrics);
     if (rows.empty()) return;
     report::TrainingPage page;
     page.head = {title, run_dir.filename().string(), ""};

@@ -9,9 +9,8 @@ namespace cmunet::cli {
 Model open_model(const std::string& path, const CommonOptions& common) {
   train::set_up_process(common.threads);
   train::Model model = train::load_model(path);
-  engine::ModelDescription description{model.info.kind, model.info.method, model.info.preprocessing, model.info.height,
-                                       model.info.width};
-  return {std::move(description), train::make_torch_engine(std::move(model), common.device)};
+  ModelInfo info = model.info;
+  return {std::move(info), train::make_torch_engine(std::move(model), common.device)};
 }
 
 }  // namespace cmunet::cli

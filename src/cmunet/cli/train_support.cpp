@@ -112,9 +112,8 @@ train::Observer make_observer(const CommonOptions& common, const std::filesystem
     if (!quiet) std::fprintf(stderr, "%s%s\n", terminal ? "\r\033[K" : "", row_line(row).c_str());
     write_run_report(run_dir, title);
   };
-  observer.on_picture = [run_dir, title](const std::string& name, const image::ImageF& strip) {
+  observer.on_picture = [run_dir](const std::string& name, const image::ImageF& strip) {
     write_picture(run_dir, name, strip);
-    write_run_report(run_dir, title);
   };
   return observer;
 }

@@ -155,13 +155,6 @@ TEST(UNetWeights, MissingAndMisshapenTensorsAreRefusedByName) {
   }
 }
 
-TEST(ReadModelDescription, RefusesAFileThatIsNoModel) {
-  const ScratchFolder folder;
-  EXPECT_THROW(read_model_description(Tensors().write(folder.path() / "m.safetensors")), Error);
-  EXPECT_THROW(find_model(folder.path()), Error);
-  EXPECT_THROW(find_model(folder.path() / "nothing"), Error);
-}
-
 TEST(ExportOnnx, HoldsEveryWeightAndSaysWhatItIs) {
   const ScratchFolder folder;
   const UNetWeights unet = random_unet_weights(3, 1);

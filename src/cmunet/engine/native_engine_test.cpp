@@ -15,14 +15,6 @@
 namespace cmunet::engine {
 namespace {
 
-Convolution random_convolution(std::size_t in, std::size_t out, std::size_t side, Rng& rng) {
-  Convolution c{in, out, side, std::vector<float>(in * out * side * side), std::vector<float>(out)};
-  const double scale = std::sqrt(2.0 / static_cast<double>(in * side * side));
-  for (float& w : c.weights) w = static_cast<float>(scale * rng.normal());
-  for (float& b : c.bias) b = static_cast<float>(0.1 * rng.normal());
-  return c;
-}
-
 image::ImageF random_image(int height, int width, std::uint64_t seed) {
   Rng rng(seed);
   image::ImageF picture(height, width);

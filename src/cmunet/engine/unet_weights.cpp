@@ -71,14 +71,6 @@ class Reader {
   const SafetensorsFile& file_;
 };
 
-Convolution random_convolution(std::size_t in, std::size_t out, std::size_t side, Rng& rng) {
-  Convolution c{in, out, side, std::vector<float>(in * out * side * side), std::vector<float>(out)};
-  const double scale = std::sqrt(2.0 / static_cast<double>(in * side * side));
-  for (float& w : c.weights) w = static_cast<float>(scale * rng.normal());
-  for (float& b : c.bias) b = static_cast<float>(0.1 * rng.normal());
-  return c;
-}
-
 }  // namespace
 
 UNetWeights read_unet_weights(const SafetensorsFile& file) {
@@ -107,6 +99,14 @@ UNetWeights read_unet_weights(const SafetensorsFile& file) {
   return unet;
 }
 
+Convolution random_convolution(std::size_t in, std::size_t out, std::size_t side, Rng& rng) {
+  Convolution c{in, out, side, std::vector<float>(in * out * side * side), std::vector<float>(out)};
+  const double scale = std::sqrt(2.0 / static_cast<double>(in * side * side));
+  for (float& w : c.weights) w = static_cast<float>(scale * rng.normal());
+  for (float& b : c.bias) b = static_cast<float>(0.1 * rng.normal());
+  return c;
+}
+
 UNetWeights random_unet_weights(std::size_t base_width, std::uint64_t seed) {
   Rng rng(seed);
   UNetWeights unet;
@@ -123,32 +123,6 @@ UNetWeights random_unet_weights(std::size_t base_width, std::uint64_t seed) {
   }
   unet.last = random_convolution(base_width, 2, 1, rng);
   return unet;
-}
-
-ModelDescription read_model_description(const SafetensorsFile& file) {
-  const std::string origin = file.path().string();
-  const auto found = file.metadata().find("cmunet");
-  if (found == file.metadata().end()) {
-    throw Error(ErrorCode::kCorrupt, concat("[engine] ", origin, " has no 'cmunet' metadata"),
-                "a model is written by cmunet finetune");
-  }
-  const Json document = parse_json(found->second, origin);
-  return {json_get<std::string>(document, "kind", origin), json_get<std::string>(document, "method", origin),
-          json_get<Json>(document, "preprocessing", origin), json_get<int>(document, "height", origin),
-          json_get<int>(document, "width", origin)};
-}
-
-fs::path find_model(const fs::path& path) {
-  if (fs::is_directory(path)) {
-    for (const char* name : {"best.safetensors", "last.safetensors"}) {
-      const fs::path candidate = path / "checkpoints" / name;
-      if (fs::exists(candidate)) return candidate;
-    }
-    throw Error(ErrorCode::kNotFound, concat("[engine] folder ", path.string(), " holds no model"),
-                "expected checkpoints/best.safetensors or checkpoints/last.safetensors in it");
-  }
-  if (!fs::exists(path)) throw Error(ErrorCode::kNotFound, concat("[engine] ", path.string(), " does not exist"));
-  return path;
 }
 
 }  // namespace cmunet::engine

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "cmunet/base/json.h"
+#include "cmunet/base/random.h"
 #include "cmunet/base/safetensors.h"
 
 namespace cmunet::engine {
@@ -41,23 +41,10 @@ struct UNetWeights {
 ///         input channel and two classes.
 UNetWeights read_unet_weights(const SafetensorsFile& file);
 
-/// Random weights for tests and benchmarks: normal with variance 2 / fan-in, small biases; the same for the same seed.
+/// Random weights for tests and benchmarks: normal with variance 2 / fan-in, and small biases.
+Convolution random_convolution(std::size_t in, std::size_t out, std::size_t side, Rng& rng);
+
+/// Random weights for tests and benchmarks, each a `random_convolution`; the same for the same seed.
 UNetWeights random_unet_weights(std::size_t base_width, std::uint64_t seed);
-
-/// What a model file says of itself (docs/reference/checkpoint-format.md).
-struct ModelDescription {
-  std::string kind;    ///< "segmentation" or "pretrained"
-  std::string method;  ///< "supervised", "cm_unet", …
-  Json preprocessing;  ///< what an image must go through before this network
-  int height = 0;      ///< size the network was trained at, px
-  int width = 0;
-};
-
-/// @throws Error kCorrupt when `file` is no model of cmunet.
-ModelDescription read_model_description(const SafetensorsFile& file);
-
-/// The model file that `path` stands for: itself, or in a run folder checkpoints/best.safetensors, else last.
-/// @throws Error kNotFound.
-std::filesystem::path find_model(const std::filesystem::path& path);
 
 }  // namespace cmunet::engine

@@ -36,7 +36,6 @@ class WinogradConvolution {
                       ThreadPool& pool);
 
   std::size_t in_channels() const { return in_; }
-  std::size_t out_channels() const { return out_; }
   std::size_t weight_bytes() const { return (transformed_ ? kernels::kPositions : 9) * in_ * out_ * sizeof(float); }
   /// Floats of scratch memory that `run` needs for a map of this size.
   std::size_t scratch_floats(std::size_t height, std::size_t width, std::size_t threads) const;

@@ -7,27 +7,17 @@
 #include <string>
 
 #include "cmunet/base/json.h"
+#include "cmunet/base/model_file.h"
 #include "cmunet/nn/unet.h"
 #include "cmunet/train/tensor_io.h"
 
 namespace cmunet::train {
 
-/// What a model file says of itself besides its weights.
-struct ModelInfo {
-  std::string kind;    ///< "segmentation" or "pretrained"
-  std::string method;  ///< "supervised", "cm_unet", …
-  nn::UNetOptions unet;
-  Json preprocessing;  ///< the store's preprocessing options: what an image must go through before this network
-  int height = 0;      ///< size the network was trained at, px
-  int width = 0;
-  Json details;  ///< config, data hashes, step, epoch, validation results, modules: for people and `info`
-};
-
 /// Writes `unet` and its description as one safetensors file, atomically.
 void save_model(const std::filesystem::path& path, const nn::UNet& unet, const ModelInfo& info);
 
-/// The description alone. @throws Error kNotFound, kCorrupt, kUnsupported (a newer format version).
-ModelInfo read_model_info(const SafetensorsFile& file);
+/// The sizes of the network that `info` describes.
+nn::UNetOptions unet_options(const ModelInfo& info);
 
 /// A model ready for inference on the CPU (eval mode).
 struct Model {
@@ -37,9 +27,6 @@ struct Model {
 /// @param path  a model file, or a run folder (its best model, else its last).
 /// @throws Error kNotFound; kCorrupt when a tensor is missing or has another shape than the architecture says.
 Model load_model(const std::filesystem::path& path);
-
-/// The model file that `path` stands for: itself, or in a run folder checkpoints/best.safetensors, else last.
-std::filesystem::path find_model_file(const std::filesystem::path& path);
 
 /// Writes a training state: the previous one is kept beside it under the name *.previous.safetensors.
 /// @param state  everything that is no tensor (step, random state, sampler position, sums)

@@ -160,8 +160,8 @@ class Run {
     if (file.metadata().contains("cmunet")) {
       const ModelInfo info = read_model_info(file);
       method = info.method;
-      CMUNET_CHECK(info.unet.base_width == options_.unet.base_width, ErrorCode::kInvalidArgument, "[finetune] ", origin,
-                   " has base_width ", info.unet.base_width, " but model.base_width is ", options_.unet.base_width);
+      CMUNET_CHECK(info.base_width == options_.unet.base_width, ErrorCode::kInvalidArgument, "[finetune] ", origin,
+                   " has base_width ", info.base_width, " but model.base_width is ", options_.unet.base_width);
       if (info.preprocessing != data_.preprocessing) {
         log_warning("[finetune] ", origin, " was trained on differently preprocessed images than this store's");
       }
@@ -193,9 +193,8 @@ class Run {
   void train_step(std::span<const std::int64_t> rows) {
     throughput_.begin_step();
     const double lr = learning_rate(plan_.schedule, position_.step);
-    const at::Tensor index = torch::tensor(std::vector<std::int64_t>(rows.begin(), rows.end())).to(device_);
-    const augment::Augmented batch = augment::augment(data_.train.images.index_select(0, index),
-                                                      data_.train.masks.index_select(0, index), options_.augment, rng_);
+    const augment::Augmented batch = augment::augment(augment::gather(data_.train.images, rows),
+                                                      augment::gather(data_.train.masks, rows), options_.augment, rng_);
     throughput_.data_done();
     at::Tensor logits;
     {
@@ -256,7 +255,7 @@ class Run {
     ModelInfo info;
     info.kind = "segmentation";
     info.method = init_report_.is_object() ? init_report_.value("method", "unknown") : "supervised";
-    info.unet = options_.unet;
+    info.base_width = options_.unet.base_width;
     info.preprocessing = data_.preprocessing;
     info.height = data_.height;
     info.width = data_.width;

@@ -159,8 +159,7 @@ class Run {
     for (std::size_t first = 0; first < rows.size(); first += per_pass) {
       const auto part = rows.subspan(first, std::min(per_pass, rows.size() - first));
       if (part.size() < 2) continue;  // batch norm needs two; see steps_per_epoch
-      const at::Tensor index = torch::tensor(std::vector<std::int64_t>(part.begin(), part.end())).to(device_);
-      const std::vector<at::Tensor> inputs = method_->make_inputs(data_.data.images.index_select(0, index), rng_);
+      const std::vector<at::Tensor> inputs = method_->make_inputs(augment::gather(data_.data.images, part), rng_);
       if (first == 0) throughput_.data_done();
       ssl::Loss loss;
       {
@@ -201,9 +200,10 @@ class Run {
     ++position_.epoch;
     position_.step_in_epoch = 0;
     folder_->append_metrics(row);
-    if (observer_.on_epoch) observer_.on_epoch(row);
     const bool last = position_.step >= plan_.steps;
+    // Pictures first: the page that is written for the epoch shows them.
     if (observer_.on_picture && (last || epoch % options_.picture_every_epochs == 0)) show_pictures(epoch);
+    if (observer_.on_epoch) observer_.on_epoch(row);
     if (last || epoch % options_.save_every_epochs == 0) save();
   }
 
@@ -228,7 +228,7 @@ class Run {
     ModelInfo info;
     info.kind = "pretrained";
     info.method = ssl::to_string(method_->kind());
-    info.unet = options_.method.unet;
+    info.base_width = options_.method.unet.base_width;
     info.preprocessing = data_.preprocessing;
     info.height = data_.height;
     info.width = data_.width;

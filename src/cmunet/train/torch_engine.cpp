@@ -21,9 +21,9 @@ std::int64_t padding_to_stride(std::int64_t size) {
 class TorchEngine : public engine::Engine {
  public:
   TorchEngine(Model model, at::Device device) : model_(std::move(model)), device_(device) {
-    CMUNET_CHECK(model_.info.unet.in_channels == 1 && model_.info.unet.classes == 2, ErrorCode::kUnsupported,
-                 "[engine] the model has ", model_.info.unet.in_channels, " input channels and ",
-                 model_.info.unet.classes, " classes; expected 1 and 2");
+    CMUNET_CHECK(model_.info.in_channels == 1 && model_.info.classes == 2, ErrorCode::kUnsupported,
+                 "[engine] the model has ", model_.info.in_channels, " input channels and ", model_.info.classes,
+                 " classes; expected 1 and 2");
     model_.unet->to(device_);
     model_.unet->eval();
   }
