@@ -101,6 +101,31 @@ holds "the good file is done" test -s masks2/0002.png
 holds "runs have a page" grep -q "Best Dice on validation" fine/report.html
 holds "the page shows reconstructions" grep -q "data:image/png" pre/report.html
 
+# Every method, through the benchmark: two steps each, then fine-tuning on two images, then the test images.
+{
+  sed '/^\[pretrain.views\]/,/^\[finetune\]/{/^\[finetune\]/!d}' tiny.toml
+  printf '[pretrain.%s.crop]\nsize = 48\n' mae spark moco_v2 models_genesis
+  sed -n '/^\[pretrain.views\]/,/^\[finetune\]/{/^\[finetune\]/!p}' tiny.toml
+  printf '[benchmark]\nmethods = ["scratch", "mae", "spark", "moco_v2", "models_genesis", "guided"]\n'
+  printf 'labels = [2]\nseeds = [1]\n[benchmark.variants]\nguided = ["pretrain.cm_unet.vessel_guidance=1.0"]\n'
+} >methods.toml
+bench=("$cmunet" benchmark --store store --config methods.toml --out bench)
+expect 0 "benchmark --dry-run" "${bench[@]}" --dry-run --json
+holds "it plans 11 runs" json out.txt "len(d['jobs']) == 11 and not any(j['done'] for j in d['jobs'])"
+expect 0 "benchmark" "${bench[@]}" --json
+holds "all six methods were fine-tuned" json out.txt "len(d['cells']) == 6 and not d['comparisons']"
+holds "MoCo hands on its encoder alone" json bench/finetune/moco_v2-labels2-seed1/run.json \
+  "len(d['init']['loaded']) == 70 and 'up_conv1.up_sample.weight' in d['init']['new']"
+rm bench/finetune/mae-labels2-seed1/run.json
+expect 0 "benchmark --test finishes what is missing" "${bench[@]}" --test --json
+holds "and compares with the first method" json out.txt "len(d['comparisons']) == 5 and len(d['cells']) == 6"
+holds "bench/report.html" grep -q "Differences from scratch" bench/report.html
+sed -i 's/^base_width = .*/base_width = 4/' methods.toml
+expect 2 "a benchmark keeps its settings" "${bench[@]}"
+expect 0 "compare" "$cmunet" compare bench/test/scratch-labels2-seed1 bench/test/mae-labels2-seed1 --json
+holds "compare pairs the test images" json out.txt "d['comparisons'][0]['images'] == 4"
+expect 2 "compare needs two" "$cmunet" compare bench/test/scratch-labels2-seed1
+
 # LibTorch and the native engine agree: the pixels whose probability is nearest to one half may differ, and no others.
 expect 0 "predict with LibTorch" \
   "$cmunet" predict --model fine --out torch_masks --probabilities --device cpu ph/images/0002.png

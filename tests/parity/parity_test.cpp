@@ -86,7 +86,7 @@ TEST(PythonCheckpoint, LoadsIntoTheReferenceUNetByName) {
   unet->eval();
   const at::Tensor input = torch::randn({2, 1, 48, 32});
   const torch::NoGradGuard no_grad;
-  save_model(dir / "model.safetensors", unet, info);
+  save_model(dir / "model.safetensors", *unet, info);
   save_tensors(dir / "expected.safetensors", {{"input", input}, {"logits", unet->forward(input)}}, {});
   const std::string command = "PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 " +
                               (kParityFolder / "load_checkpoint.py").string() + " " +

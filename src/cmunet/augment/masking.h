@@ -22,6 +22,10 @@ std::int64_t masked_patch_count(int height, int width, int patch, double ratio);
 at::Tensor random_patch_mask(std::int64_t n, int height, int width, int patch, double ratio, Rng& rng,
                              at::Device device = at::Device(at::kCPU));
 
+/// The same number of patches, drawn one after the other with chances in proportion to `weights`.
+/// @param weights  [n, patches] row by row, at least 0; patches of weight 0 are hidden only when others run out
+at::Tensor weighted_patch_mask(const at::Tensor& weights, int height, int width, int patch, double ratio, Rng& rng);
+
 /// Hidden pixels become 0: the mean grey of a z-scored image. There is no mask token. The type of `images` is kept.
 at::Tensor apply_mask(const at::Tensor& images, const at::Tensor& masked);
 

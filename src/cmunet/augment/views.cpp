@@ -5,9 +5,9 @@
 #include <torch/torch.h>
 
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
+#include "cmunet/augment/crop.h"
 #include "cmunet/base/error.h"
 
 namespace cmunet::augment {
@@ -63,24 +63,6 @@ void describe(ViewOptions& o, Fields& f) {
   f.add("pretrain.views.shift_both", o.shift_both, "shift the online view too");
   f.add("pretrain.views.noise_probability", o.noise_probability, "of noise on the momentum view");
   f.add("pretrain.views.noise_fraction", o.noise_fraction, "its standard deviation over the view's maximum");
-}
-
-Box random_box(int height, int width, double area_min, double area_max, double aspect_max, Rng& rng) {
-  const double area = static_cast<double>(height) * width;
-  const double log_aspect = std::log(aspect_max);
-  for (int attempt = 0; attempt < 10; ++attempt) {
-    const double target = area * rng.uniform(area_min, area_max);
-    const double aspect = std::exp(rng.uniform(-log_aspect, log_aspect));
-    const double w = std::round(std::sqrt(target * aspect));
-    const double h = std::round(std::sqrt(target / aspect));
-    if (w < 1 || h < 1 || w > width || h > height) continue;
-    const auto top = static_cast<double>(rng.integer(0, height - static_cast<std::int64_t>(h)));
-    const auto left = static_cast<double>(rng.integer(0, width - static_cast<std::int64_t>(w)));
-    return {.top = top, .left = left, .height = h, .width = w};
-  }
-  const double w = std::min<double>(width, std::round(height * aspect_max));
-  const double h = std::min<double>(height, std::round(width * aspect_max));
-  return {.top = std::floor((height - h) / 2), .left = std::floor((width - w) / 2), .height = h, .width = w};
 }
 
 at::Tensor normal_noise(at::IntArrayRef shape, Rng& rng, const at::Device& device) {

@@ -5,7 +5,6 @@
 #include <ATen/core/Tensor.h>
 #include <c10/core/Device.h>
 
-#include "cmunet/augment/resample.h"
 #include "cmunet/base/config.h"
 #include "cmunet/base/random.h"
 
@@ -42,9 +41,6 @@ struct Views {
 /// @param images  [N, 1, H, W] float or half, N positive
 /// @throws Error kInvalidArgument for another shape. Options must have passed `check`.
 Views make_views(const at::Tensor& images, const ViewOptions& options, Rng& rng);
-
-/// A random box as torchvision's RandomResizedCrop: ten attempts, then the largest centred box of allowed aspect.
-Box random_box(int height, int width, double area_min, double area_max, double aspect_max, Rng& rng);
 
 /// Standard normal noise that follows `rng` (one draw), with the same values on every device: it is made on the host.
 at::Tensor normal_noise(at::IntArrayRef shape, Rng& rng, const at::Device& device);

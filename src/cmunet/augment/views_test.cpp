@@ -8,6 +8,7 @@
 #include <cmath>
 #include <set>
 
+#include "cmunet/augment/crop.h"
 #include "cmunet/augment/masking.h"
 #include "cmunet/base/error.h"
 

@@ -16,7 +16,7 @@ struct ModelInfo {
   std::string kind;    ///< "segmentation" or "pretrained"
   std::string method;  ///< "supervised", "cm_unet", …
   std::int64_t in_channels = 1;
-  std::int64_t classes = 2;
+  std::int64_t classes = 2;      ///< output channels; 0 when the file holds the encoder alone
   std::int64_t base_width = 64;  ///< channels of the first level
   Json preprocessing;  ///< the store's preprocessing options: what an image must go through before this network
   int height = 0;      ///< size the network was trained at, px

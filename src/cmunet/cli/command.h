@@ -50,6 +50,8 @@ void add_phantom(CLI::App& app, const CommonOptions& common);
 void add_prepare(CLI::App& app, const CommonOptions& common);
 void add_doctor(CLI::App& app, const CommonOptions& common);
 void add_evaluate(CLI::App& app, const CommonOptions& common);
+void add_benchmark(CLI::App& app, const CommonOptions& common);
+void add_compare(CLI::App& app, const CommonOptions& common);
 void add_bench(CLI::App& app, const CommonOptions& common);
 void add_export(CLI::App& app, const CommonOptions& common);
 void add_info(CLI::App& app, const CommonOptions& common);

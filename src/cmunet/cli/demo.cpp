@@ -2,15 +2,10 @@
 // `cmunet demo`: the whole job on synthetic angiograms: phantoms, store, pre-training, fine-tuning from scratch and
 // from the pre-trained weights, evaluation on held-out images, prediction, and one page that shows it all. Each step is
 // a cmunet command; the page lists them, so that they can be repeated on real images.
-#include <fcntl.h>
-#include <spawn.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <vector>
@@ -18,13 +13,11 @@
 #include "cmunet/base/file.h"
 #include "cmunet/base/log.h"
 #include "cmunet/base/version.h"
-#include "cmunet/cli/command.h"
+#include "cmunet/cli/child.h"
 #include "cmunet/codec/codec.h"
 #include "cmunet/report/html.h"
 #include "cmunet/report/overlay.h"
 #include "cmunet/report/training_report.h"
-
-extern char** environ;
 
 namespace cmunet::cli {
 namespace {
@@ -93,34 +86,14 @@ class Demo {
 
   // Runs this program with the given words; its standard output goes to demo.log.
   void command(std::vector<std::string> words) {
-    for (const auto& [flag, value] : {std::pair{"--seed", std::to_string(common_.seed)},
-                                      {"--threads", std::to_string(common_.threads)},
-                                      {"--device", common_.device}}) {
-      words.insert(words.end(), {flag, value});
-    }
+    const std::vector<std::string> common = common_words(common_);
+    words.insert(words.end(), common.begin(), common.end());
     if (common_.force) words.emplace_back("--force");
-    if (common_.quiet) words.emplace_back("--quiet");
     std::string line = "cmunet";
     for (const std::string& word : words) line += " " + word;
     commands_.push_back(line);
     log_info("$ ", line);
-    words.insert(words.begin(), program_folder() + "/cmunet");
-    std::vector<char*> argv;
-    for (std::string& word : words) argv.push_back(word.data());
-    argv.push_back(nullptr);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    const std::string log = path("demo.log");
-    posix_spawn_file_actions_addopen(&actions, 1, log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
-    pid_t child = 0;
-    const int failed = ::posix_spawn(&child, argv[0], &actions, nullptr, argv.data(), environ);
-    posix_spawn_file_actions_destroy(&actions);
-    CMUNET_CHECK(failed == 0, ErrorCode::kInternal, "[demo] cannot run ", argv[0], ": ", std::strerror(failed));
-    int status = 0;
-    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-    }
-    CMUNET_CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0, ErrorCode::kInternal,
-                 "[demo] this step failed: ", line);
+    CMUNET_CHECK(run_child(words, out_ / "demo.log") == 0, ErrorCode::kInternal, "[demo] this step failed: ", line);
   }
 
   // The test images with the middle one's neighbours would do; the first three by name are as good.

@@ -10,7 +10,7 @@
 namespace cmunet::cli {
 namespace {
 
-constexpr std::array<std::string_view, 3> kOtherSections{"prepare", "pretrain", "evaluate"};
+constexpr std::array<std::string_view, 4> kOtherSections{"prepare", "benchmark", "pretrain", "evaluate"};
 
 struct Flags {
   ConfigFlags config;

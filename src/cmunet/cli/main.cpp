@@ -12,6 +12,8 @@ int main(int argc, char** argv) {
       {"prepare", "turn images into a store that training reads", add_prepare},
       {"evaluate", "measure segmentations against the truth", add_evaluate, "--model"},
       {"predict", "segment angiograms with a model", add_predict, "--device"},
+      {"compare", "test whether evaluations of the same images differ", add_compare},
+      {"benchmark", "compare pre-training methods over labels and seeds", add_benchmark},
       {"export", "write a model as ONNX", add_export},
       {"bench", "time the engine on this machine", add_bench},
       {"info", "say what a model, run, store or weight file is", add_info},

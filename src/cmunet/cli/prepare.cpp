@@ -16,7 +16,7 @@
 namespace cmunet::cli {
 namespace {
 
-constexpr std::array<std::string_view, 4> kOtherSections{"model", "pretrain", "finetune", "evaluate"};
+constexpr std::array<std::string_view, 5> kOtherSections{"model", "pretrain", "finetune", "benchmark", "evaluate"};
 
 struct Flags {
   std::vector<std::string> images, masks, splits;

@@ -9,7 +9,7 @@
 namespace cmunet::cli {
 namespace {
 
-constexpr std::array<std::string_view, 3> kOtherSections{"prepare", "finetune", "evaluate"};
+constexpr std::array<std::string_view, 4> kOtherSections{"prepare", "benchmark", "finetune", "evaluate"};
 
 struct Flags {
   ConfigFlags config;
@@ -51,7 +51,7 @@ void add_pretrain(CLI::App& app, const CommonOptions& common) {
       ->required()
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  app.add_option("--method", flags->method, "cm_unet");
+  app.add_option("--method", flags->method, "cm_unet, mae, spark, moco_v2 or models_genesis");
   app.add_option("--out", flags->out, "run folder")->required();
   app.add_flag("--resume", flags->resume, "continue the run in --out");
   add_config_flags(app, flags->config);

@@ -3,6 +3,8 @@
 
 #include <torch/torch.h>
 
+#include <array>
+
 #include "cmunet/base/error.h"
 
 namespace cmunet::nn {
@@ -58,6 +60,12 @@ at::Tensor normalise_target(const at::Tensor& images, TargetNorm norm, int patch
                "; expected [N, 1, H, W] with H and W multiples of patch_size");
   const at::Tensor patches = images.reshape({n, h / p, p, w / p, p});  // [N, 1, H, W] -> [N, H/p, p, W/p, p]
   return standardise(patches, {2, 4}).reshape({n, 1, h, w});
+}
+
+std::span<const std::pair<std::string_view, TargetNorm>> target_norm_names() {
+  static constexpr std::array<std::pair<std::string_view, TargetNorm>, 3> kNames{
+      {{"none", TargetNorm::kNone}, {"patch", TargetNorm::kPatch}, {"row", TargetNorm::kRow}}};
+  return kNames;
 }
 
 }  // namespace cmunet::nn

@@ -4,6 +4,10 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <span>
+#include <string_view>
+#include <utility>
+
 namespace cmunet::nn {
 
 /// Soft Dice loss on the vessel probability, pooled over the whole batch: 1 − (2·Σ p·t + ε) / (Σ p + Σ t + ε).
@@ -42,6 +46,9 @@ enum class TargetNorm {
   kPatch,  ///< every patch minus its mean, over its standard deviation (MAE, CMAE)
   kRow,    ///< every image row of W pixels (what the reference code does)
 };
+
+/// Names of the target normalisations, for config files.
+std::span<const std::pair<std::string_view, TargetNorm>> target_norm_names();
 
 /// (x − mean) / √(var + 1e-6) over patches or rows, unbiased variance. @param images [N, 1, H, W].
 at::Tensor normalise_target(const at::Tensor& images, TargetNorm norm, int patch_size);

@@ -4,21 +4,12 @@
 #include <torch/torch.h>
 
 #include "cmunet/augment/masking.h"
+#include "cmunet/augment/vesselness.h"
 #include "cmunet/base/error.h"
+#include "cmunet/ssl/momentum.h"
 
 namespace cmunet::ssl {
 namespace {
-
-constexpr std::array<std::pair<std::string_view, nn::TargetNorm>, 3> kTargetNames{
-    {{"none", nn::TargetNorm::kNone}, {"patch", nn::TargetNorm::kPatch}, {"row", nn::TargetNorm::kRow}}};
-
-void copy_parameters(torch::nn::Module& target, const torch::nn::Module& online) {
-  update_momentum(target, online, 0.0);
-}
-
-void freeze(torch::nn::Module& module) {
-  for (auto& parameter : module.parameters()) parameter.set_requires_grad(false);
-}
 
 // How contrast is going: similarity to the own key and to the others', and whether embeddings collapse to a point
 // (the mean over dimensions of the standard deviation over the batch of unit vectors; 1/√D when well spread).
@@ -33,6 +24,12 @@ void add_diagnostics(const at::Tensor& p, const at::Tensor& k, Loss& loss) {
   loss.parts.emplace_back("negative_similarity", (similarity.sum() / n - positive) / (n - 1));
   loss.parts.emplace_back("embedding_sd", p_unit.std(0).mean());
   loss.parts.emplace_back("key_sd", k_unit.std(0).mean());
+}
+
+// Half the widths of arteries from 2 to 8 px of a 512-px angiogram, at the view's size.
+std::vector<double> vessel_scales(int size) {
+  const double zoom = size / 256.0;
+  return {std::max(0.75, zoom), std::max(1.0, 2 * zoom)};
 }
 
 std::int64_t key_length(const CmUnetOptions& options) {
@@ -50,6 +47,7 @@ void CmUnetOptions::check() const {
   require(views.view_size % nn::kTotalStride == 0, "views.view_size", views.view_size, "a multiple of 16");
   require(patch_size > 0 && views.view_size % patch_size == 0, "patch_size", patch_size, "a divisor of the view");
   require(mask_ratio >= 0 && mask_ratio < 1, "mask_ratio", mask_ratio, "in [0, 1)");
+  require(vessel_guidance >= 0 && vessel_guidance <= 1, "vessel_guidance", vessel_guidance, "in [0, 1]");
   require(lambda_r >= 0, "lambda_r", lambda_r, "at least 0");
   require(lambda_c >= 0 && lambda_r + lambda_c > 0, "lambda_c", lambda_c, "at least 0, and not 0 with lambda_r 0");
   require(temperature > 0, "temperature", temperature, "positive");
@@ -64,6 +62,7 @@ void describe(CmUnetOptions& o, Fields& f) {
   augment::describe(o.views, f);
   f.add("pretrain.cm_unet.mask_ratio", o.mask_ratio, "share of patches hidden from the online branch");
   f.add("pretrain.cm_unet.patch_size", o.patch_size, "side of a masked patch in pixels");
+  f.add("pretrain.cm_unet.vessel_guidance", o.vessel_guidance, "0 hides patches evenly, 1 where arteries seem to be");
   f.add("pretrain.cm_unet.lambda_r", o.lambda_r, "weight of the reconstruction loss");
   f.add("pretrain.cm_unet.lambda_c", o.lambda_c, "weight of the contrastive loss; 0 skips that branch");
   f.add("pretrain.cm_unet.temperature", o.temperature, "of InfoNCE");
@@ -71,7 +70,7 @@ void describe(CmUnetOptions& o, Fields& f) {
   f.add("pretrain.cm_unet.projector_hidden", o.projector_hidden, "width of the heads' hidden layer");
   f.add("pretrain.cm_unet.embedding", o.embedding, "dimension in which images are compared");
   f.add("pretrain.cm_unet.train_adapter", o.train_adapter, "learn the 1x1 adapter instead of keeping it random");
-  f.add("pretrain.cm_unet.target_norm", o.target_norm, std::span(kTargetNames), "what is reconstructed");
+  f.add("pretrain.cm_unet.target_norm", o.target_norm, nn::target_norm_names(), "what is reconstructed");
 }
 
 CmUnetModuleImpl::CmUnetModuleImpl(const nn::UNetOptions& unet_options, const CmUnetOptions& options)
@@ -87,8 +86,8 @@ CmUnetModuleImpl::CmUnetModuleImpl(const nn::UNetOptions& unet_options, const Cm
       momentum_projector(register_module(
           "momentum_projector", nn::ProjectionHead(key_length(options), options.projector_hidden, options.embedding))) {
   nn::init_kaiming_fan_out(*unet->encoder());
-  copy_parameters(*momentum_encoder, *unet->encoder());
-  copy_parameters(*momentum_projector, *projector);
+  update_momentum(*momentum_encoder, *unet->encoder(), 0.0);
+  update_momentum(*momentum_projector, *projector, 0.0);
   freeze(*momentum_encoder);
   freeze(*momentum_projector);
   if (!options.train_adapter) freeze(*adapter);
@@ -101,13 +100,22 @@ CmUnet::CmUnet(const nn::UNetOptions& unet_options, const CmUnetOptions& options
                " classes; CM-UNet needs 1 and 2");
 }
 
+at::Tensor CmUnet::hidden_pixels(const at::Tensor& view, Rng& rng) const {
+  const int size = options_.views.view_size, patch = options_.patch_size;
+  if (options_.vessel_guidance == 0) {
+    return augment::random_patch_mask(view.size(0), size, size, patch, options_.mask_ratio, rng, view.device());
+  }
+  const at::Tensor score = torch::avg_pool2d(augment::vesselness(view, vessel_scales(size)), patch).flatten(1);
+  const at::Tensor share = score / score.sum(1, true).clamp_min(1e-12);
+  const double even = (1 - options_.vessel_guidance) / static_cast<double>(score.size(1));
+  return augment::weighted_patch_mask(options_.vessel_guidance * share + even, size, size, patch, options_.mask_ratio,
+                                      rng);
+}
+
 std::vector<at::Tensor> CmUnet::make_inputs(const at::Tensor& images, Rng& rng) {
   const torch::NoGradGuard no_grad;
   const augment::Views views = augment::make_views(images, options_.views, rng);
-  const int size = options_.views.view_size;
-  const at::Tensor masked =
-      augment::random_patch_mask(images.size(0), size, size, options_.patch_size, options_.mask_ratio, rng)
-          .to(images.device());
+  const at::Tensor masked = hidden_pixels(views.online, rng);
   return {augment::apply_mask(views.online, masked), views.online, masked, views.momentum};
 }
 
@@ -153,21 +161,9 @@ void CmUnet::after_step() {
 }
 
 Pictures CmUnet::pictures(const std::vector<at::Tensor>& inputs) {
-  const torch::NoGradGuard no_grad;
-  const bool was_training = module_->is_training();
-  module_->eval();
-  const at::Tensor reconstruction = module_->unet->forward(inputs[0]).narrow(1, 1, 1);
-  module_->train(was_training);
+  const at::Tensor reconstruction =
+      in_evaluation(*module_, [&] { return module_->unet->forward(inputs[0]).narrow(1, 1, 1); });
   return {inputs[0], reconstruction, nn::normalise_target(inputs[1], options_.target_norm, options_.patch_size)};
-}
-
-void update_momentum(torch::nn::Module& target, const torch::nn::Module& online, double momentum) {
-  const torch::NoGradGuard no_grad;
-  std::vector<at::Tensor> to = target.parameters();
-  const std::vector<at::Tensor> from = online.parameters();
-  CMUNET_CHECK(to.size() == from.size(), ErrorCode::kInternal, "[update_momentum] target has ", to.size(),
-               " parameters, online ", from.size());
-  for (std::size_t i = 0; i < to.size(); ++i) to[i].lerp_(from[i], 1 - momentum);
 }
 
 }  // namespace cmunet::ssl

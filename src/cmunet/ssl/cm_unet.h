@@ -37,20 +37,19 @@ class CmUnet : public Method {
 
   MethodKind kind() const override { return MethodKind::kCmUnet; }
   torch::nn::Module& module() override { return *module_; }
-  nn::UNet unet() override { return module_->unet; }
+  torch::nn::Module& backbone() override { return *module_->unet; }
+  int input_size() const override { return options_.views.view_size; }
   std::vector<at::Tensor> make_inputs(const at::Tensor& images, Rng& rng) override;
   Loss loss(const std::vector<at::Tensor>& inputs) override;
   void after_step() override;
   Pictures pictures(const std::vector<at::Tensor>& inputs) override;
 
  private:
+  at::Tensor hidden_pixels(const at::Tensor& view, Rng& rng) const;
   at::Tensor keys(const at::Tensor& view);
 
   CmUnetOptions options_;
   CmUnetModule module_;
 };
-
-/// θ_target ← m·θ_target + (1 − m)·θ_online for every parameter, matched by position. Buffers are left alone.
-void update_momentum(torch::nn::Module& target, const torch::nn::Module& online, double momentum);
 
 }  // namespace cmunet::ssl

@@ -14,7 +14,10 @@ struct CmUnetOptions {
   augment::ViewOptions views;
   double mask_ratio = 0.65;  ///< share of patches hidden from the online branch
   int patch_size = 16;       ///< side of a masked patch, px; divides the view
-  double lambda_r = 1.0;     ///< weight of the reconstruction loss; 0 leaves contrast alone
+  /// Beyond the paper, after VasoMIM (AAAI 2026): 0 draws hidden patches evenly, 1 in proportion to how much their
+  /// pixels look like arteries (Frangi's filter), values between mix both.
+  double vessel_guidance = 0;
+  double lambda_r = 1.0;  ///< weight of the reconstruction loss; 0 leaves contrast alone
   /// Weight of InfoNCE; 0 leaves reconstruction alone and skips the momentum branch. 0.14 equals the reference code's
   /// 2 · temperature · 1.0.
   double lambda_c = 0.14;

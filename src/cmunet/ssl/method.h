@@ -6,6 +6,7 @@
 #include <torch/nn/module.h>
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -16,13 +17,21 @@
 #include "cmunet/base/random.h"
 #include "cmunet/nn/unet.h"
 #include "cmunet/ssl/cm_unet_options.h"
+#include "cmunet/ssl/mae_options.h"
+#include "cmunet/ssl/moco_v2_options.h"
+#include "cmunet/ssl/models_genesis_options.h"
+#include "cmunet/ssl/spark_options.h"
 
 namespace cmunet::ssl {
 
-enum class MethodKind { kCmUnet };
+enum class MethodKind { kCmUnet, kMae, kSpark, kMocoV2, kModelsGenesis };
 
-inline constexpr std::array<std::pair<std::string_view, MethodKind>, 1> kMethodNames{{
+inline constexpr std::array<std::pair<std::string_view, MethodKind>, 5> kMethodNames{{
     {"cm_unet", MethodKind::kCmUnet},
+    {"mae", MethodKind::kMae},
+    {"spark", MethodKind::kSpark},
+    {"moco_v2", MethodKind::kMocoV2},
+    {"models_genesis", MethodKind::kModelsGenesis},
 }};
 std::string_view to_string(MethodKind kind);
 
@@ -47,8 +56,10 @@ class Method {
   virtual MethodKind kind() const = 0;
   /// Everything it registers: saved in the training state; parameters with requires_grad are optimised.
   virtual torch::nn::Module& module() = 0;
-  /// The network that fine-tuning starts from (all of it but conv_last).
-  virtual nn::UNet unet() = 0;
+  /// What fine-tuning starts from, under the reference UNet's names: a UNet (all of it but conv_last) or its encoder.
+  virtual torch::nn::Module& backbone() = 0;
+  /// Side of the pictures that the network sees, px.
+  virtual int input_size() const = 0;
 
   /// Makes the network's inputs from prepared images: the data part of a step, without gradient.
   /// @param images  [N, 1, S, S] float on the training device; N ≥ 2
@@ -59,14 +70,21 @@ class Method {
   /// Called after every optimiser step (momentum updates).
   virtual void after_step() {}
   /// Reconstructions of the first images of a batch, in evaluation mode; empty tensors when the method has none.
-  virtual Pictures pictures(const std::vector<at::Tensor>& inputs) = 0;
+  virtual Pictures pictures([[maybe_unused]] const std::vector<at::Tensor>& inputs) { return {}; }
 };
+
+/// `forward()` with `module` in evaluation mode and without gradient; the mode is restored.
+at::Tensor in_evaluation(torch::nn::Module& module, const std::function<at::Tensor()>& forward);
 
 /// The options of all methods, one member each; all are described, only the chosen one is checked.
 struct MethodOptions {
   MethodKind kind = MethodKind::kCmUnet;
   nn::UNetOptions unet;
   CmUnetOptions cm_unet;
+  MaeOptions mae;
+  SparkOptions spark;
+  MocoV2Options moco_v2;
+  ModelsGenesisOptions models_genesis;
 };
 /// Keys "model.base_width", "pretrain.method" and "pretrain.<method>.*".
 void describe(MethodOptions& options, Fields& fields);

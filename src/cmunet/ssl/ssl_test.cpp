@@ -7,6 +7,7 @@
 #include "cmunet/base/error.h"
 #include "cmunet/nn/count.h"
 #include "cmunet/ssl/cm_unet.h"
+#include "cmunet/ssl/momentum.h"
 
 namespace cmunet::ssl {
 namespace {

@@ -56,8 +56,8 @@ TrainingState open_state(const fs::path& path) {
 
 }  // namespace
 
-void save_model(const fs::path& path, const nn::UNet& unet, const ModelInfo& info) {
-  save_tensors(path, state_of(*unet), {{"cmunet", model_metadata(info)}, {"format", "pt"}});
+void save_model(const fs::path& path, const torch::nn::Module& network, const ModelInfo& info) {
+  save_tensors(path, state_of(network), {{"cmunet", model_metadata(info)}, {"format", "pt"}});
 }
 
 nn::UNetOptions unet_options(const ModelInfo& info) { return {info.in_channels, info.classes, info.base_width}; }
@@ -66,6 +66,8 @@ Model load_model(const fs::path& path) {
   const SafetensorsFile file = SafetensorsFile::open(find_model_file(path));
   Model model;
   model.info = read_model_info(file);
+  CMUNET_CHECK(model.info.classes > 0, ErrorCode::kUnsupported, "[model] ", file.path().string(),
+               " holds an encoder alone; expected a whole UNet, as cmunet finetune --init makes of it");
   model.unet = nn::UNet(unet_options(model.info));
   load_exactly(*model.unet, file);
   model.unet->eval();

@@ -13,8 +13,8 @@
 
 namespace cmunet::train {
 
-/// Writes `unet` and its description as one safetensors file, atomically.
-void save_model(const std::filesystem::path& path, const nn::UNet& unet, const ModelInfo& info);
+/// Writes the tensors of `network` (a UNet, or its encoder) and its description as one safetensors file, atomically.
+void save_model(const std::filesystem::path& path, const torch::nn::Module& network, const ModelInfo& info);
 
 /// The sizes of the network that `info` describes.
 nn::UNetOptions unet_options(const ModelInfo& info);

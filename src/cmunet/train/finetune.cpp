@@ -260,7 +260,7 @@ class Run {
     info.height = data_.height;
     info.width = data_.width;
     info.details = run_record("running");
-    save_model(folder_->checkpoint(name), unet_, info);
+    save_model(folder_->checkpoint(name), *unet_, info);
   }
 
   void save() {

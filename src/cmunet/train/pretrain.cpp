@@ -50,6 +50,14 @@ Plan make_plan(const PretrainOptions& o, std::int64_t images) {
   return plan;
 }
 
+// Output channels of a UNet; 0 of an encoder, which has no last layer.
+std::int64_t classes_of(const torch::nn::Module& backbone) {
+  for (const auto& item : backbone.named_parameters()) {
+    if (item.key() == "conv_last.bias") return item.value().size(0);
+  }
+  return 0;
+}
+
 Json options_json(PretrainOptions options) {
   Fields fields;
   describe(options, fields);
@@ -95,7 +103,7 @@ class Run {
 
   Json plan() {
     const nn::ParameterCount parameters = nn::count_parameters("all", method_->module());
-    const std::int64_t view = options_.method.cm_unet.views.view_size;
+    const std::int64_t view = method_->input_size();
     const double activations = nn::activation_bytes(options_.method.unet, view, view) * kForwardPasses *
                                static_cast<double>(std::min<std::int64_t>(options_.batch_size, plan_.images));
     const double weights =
@@ -228,12 +236,13 @@ class Run {
     ModelInfo info;
     info.kind = "pretrained";
     info.method = ssl::to_string(method_->kind());
+    info.classes = classes_of(method_->backbone());
     info.base_width = options_.method.unet.base_width;
     info.preprocessing = data_.preprocessing;
     info.height = data_.height;
     info.width = data_.width;
     info.details = run_record("running");
-    save_model(folder_->checkpoint("last.safetensors"), method_->unet(), info);
+    save_model(folder_->checkpoint("last.safetensors"), method_->backbone(), info);
   }
 
   void restore_state() {

@@ -165,7 +165,7 @@ TEST_F(TrainFiles, EventFileHasWholeRecords) {
 
 TEST_F(TrainFiles, ModelRoundTrip) {
   nn::UNet unet(nn::UNetOptions{1, 2, 2});
-  save_model(dir / "m.safetensors", unet, small_info());
+  save_model(dir / "m.safetensors", *unet, small_info());
   const Model model = load_model(dir / "m.safetensors");
   EXPECT_EQ(unet_options(model.info), unet_options(small_info()));
   EXPECT_EQ(model.info.details["step"], 7);
@@ -177,7 +177,7 @@ TEST_F(TrainFiles, AModelOfAnotherArchitectureOrVersionIsRefused) {
   nn::UNet unet(nn::UNetOptions{1, 2, 2});
   auto info = small_info();
   info.base_width = 4;  // says 4, holds 2
-  save_model(dir / "m.safetensors", unet, info);
+  save_model(dir / "m.safetensors", *unet, info);
   EXPECT_EQ(code_of([&] { load_model(dir / "m.safetensors"); }), ErrorCode::kCorrupt);
   Json newer = {{"format", "cmunet-model"}, {"version", 99}};
   save_tensors(dir / "n.safetensors", state_of(*unet), {{"cmunet", newer.dump()}});

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// A comparison of methods as a list of jobs in one folder, which several processes may work on.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cmunet/base/json.h"
+
+namespace cmunet::cli {
+
+/// Section [benchmark] of a configuration file.
+struct BenchmarkOptions {
+  struct Named {
+    std::string name;
+    std::vector<std::string> assignments;  ///< key=value, for --set
+  };
+  std::vector<Named> methods;  ///< "scratch", a pre-training method, or a name of [benchmark.variants]
+  std::vector<Named> regimes;  ///< names and assignments of [benchmark.regimes]; one without a name when absent
+  std::vector<std::int64_t> labels;
+  std::vector<std::int64_t> seeds;
+};
+/// @throws Error kInvalidArgument naming the key: unknown, of a wrong type, empty, a method that does not exist.
+BenchmarkOptions read_benchmark_options(const Json& config, const std::string& origin);
+
+enum class JobKind { kPretrain, kFinetune, kTest };
+
+/// One run. Its folder below the benchmark's is its name: "pretrain/mae-seed42", "finetune/mae-labels18-seed42",
+/// "test/mae-labels18-seed42".
+struct Job {
+  JobKind kind = JobKind::kPretrain;
+  std::string name;
+  std::string needs;  ///< the job whose result this one starts from; empty for none
+  std::string method, regime;
+  std::int64_t labels = 0;  ///< 0: all
+  std::int64_t seed = 0;
+  std::vector<std::string> assignments;
+};
+
+/// All jobs, those of the first seed first, so that a benchmark that is cut short has whole comparisons.
+/// @param with_test  also one job per fine-tuned model that evaluates it on the test split
+std::vector<Job> plan_benchmark(const BenchmarkOptions& options, bool with_test);
+
+/// True when the job's folder below `out` holds a finished result.
+bool is_done(const Job& job, const std::filesystem::path& out);
+
+/// The right to do a job, held as a file that only one process can create; given back at the end of its life.
+class Claim {
+ public:
+  /// Nothing when another living process holds it. One of a process of this host that has died is taken over.
+  static std::optional<Claim> take(const Job& job, const std::filesystem::path& out);
+  Claim(Claim&& other) noexcept;
+  Claim& operator=(Claim&&) = delete;
+  ~Claim();
+
+ private:
+  explicit Claim(std::filesystem::path file) : file_(std::move(file)) {}
+  std::filesystem::path file_;
+};
+
+}  // namespace cmunet::cli

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// Commands that run other commands of this program.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "cmunet/cli/command.h"
+
+namespace cmunet::cli {
+
+/// --seed, --threads, --device and --quiet of `common` as words of a command line.
+std::vector<std::string> common_words(const CommonOptions& common);
+
+/// Runs `cmunet words…` to its end. What it prints on standard output is appended to `log`; standard error is shared.
+/// SIGTERM is handed on to it and SIGINT left to it, so that it can save.
+/// @return its exit status. @throws Error kInternal when it cannot be started or a signal ended it.
+int run_child(std::vector<std::string> words, const std::filesystem::path& log);
+
+}  // namespace cmunet::cli

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// `cmunet compare`: evaluations of the same images against the first one, image by image.
+#include <filesystem>
+#include <map>
+#include <memory>
+
+#include "cmunet/base/version.h"
+#include "cmunet/cli/benchmark_report.h"
+#include "cmunet/cli/command.h"
+#include "cmunet/report/table.h"
+#include "cmunet/stats/paired_tests.h"
+
+namespace cmunet::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Flags {
+  std::vector<std::string> evaluations;
+  std::string metric = "dice";
+};
+
+std::map<std::string, double> values_by_image(const std::string& path, const std::string& metric) {
+  const fs::path file = fs::is_directory(path) ? fs::path(path) / "evaluation.json" : fs::path(path);
+  const Json document = load_json(file);
+  std::map<std::string, double> values;
+  for (const Json& image : json_get<Json>(document, "images", file.string())) {
+    CMUNET_CHECK(image.contains(metric), ErrorCode::kInvalidArgument, "[compare] ", file.string(), " has no '", metric,
+                 "' per image");
+    const double value = image[metric].is_number() ? image[metric].get<double>() : std::nan("");
+    values[json_get<std::string>(image, "id", file.string())] = value;
+  }
+  CMUNET_CHECK(!values.empty(), ErrorCode::kInvalidArgument, "[compare] ", file.string(), " has no images");
+  return values;
+}
+
+Comparison compare_files(const std::string& path, const std::string& base, const std::string& metric) {
+  const std::map<std::string, double> b = values_by_image(base, metric);
+  std::vector<double> values, baseline;
+  for (const auto& [id, value] : values_by_image(path, metric)) {
+    const auto found = b.find(id);
+    CMUNET_CHECK(found != b.end(), ErrorCode::kInvalidArgument, "[compare] ", base, " has no image '", id, "' of ",
+                 path, "; expected evaluations of the same images");
+    values.push_back(value), baseline.push_back(found->second);
+  }
+  CMUNET_CHECK(values.size() == b.size(), ErrorCode::kInvalidArgument, "[compare] ", path, " has ", values.size(),
+               " images and ", base, " ", b.size(), "; expected evaluations of the same images");
+  Comparison comparison = compare_cells({values}, {baseline});
+  comparison.method = path;
+  return comparison;
+}
+
+void run(const Flags& flags, const CommonOptions& common) {
+  CMUNET_CHECK(flags.evaluations.size() >= 2, ErrorCode::kInvalidArgument,
+               "[compare] there is one evaluation; expected two or more");
+  std::vector<Comparison> rows;
+  std::vector<double> p;
+  for (std::size_t i = 1; i < flags.evaluations.size(); ++i) {
+    rows.push_back(compare_files(flags.evaluations[i], flags.evaluations[0], flags.metric));
+    p.push_back(std::isnan(rows.back().p_wilcoxon) ? 1.0 : rows.back().p_wilcoxon);
+  }
+  const std::vector<double> adjusted = stats::holm_adjust(p);
+  report::Table table({{"evaluation", 0},
+                       {"difference", 4},
+                       {"95 % low", 4},
+                       {"95 % high", 4},
+                       {"Cohen's d", 2},
+                       {"p, paired t", 4},
+                       {"p, Wilcoxon", 4},
+                       {"p, Holm", 4},
+                       {"images", 0}});
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const Comparison& c = rows[i];
+    table.add_row({c.method, c.difference, c.low, c.high, c.effect_size, c.p_t, c.p_wilcoxon, adjusted[i], c.images});
+  }
+  const Json document = {{"disclaimer", kDisclaimer},
+                         {"metric", flags.metric},
+                         {"baseline", flags.evaluations[0]},
+                         {"comparisons", report::to_json(table)}};
+  print_result(common, document,
+               concat(flags.metric, ", each minus ", flags.evaluations[0], "\n", report::to_text(table), kDisclaimer));
+}
+
+}  // namespace
+
+void add_compare(CLI::App& app, const CommonOptions& common) {
+  const auto flags = std::make_shared<Flags>();
+  app.add_option("evaluations", flags->evaluations,
+                 "folders or evaluation.json files of cmunet evaluate; baseline first")
+      ->required();
+  app.add_option("--metric", flags->metric, "dice, cl_dice, iou, modified_hausdorff_px or diameter_difference_px")
+      ->capture_default_str();
+  app.callback([flags, &common] { run(*flags, common); });
+}
+
+}  // namespace cmunet::cli

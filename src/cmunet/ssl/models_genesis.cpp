@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmunet/ssl/models_genesis.h"
+
+#include <torch/torch.h>
+
+namespace cmunet::ssl {
+
+void ModelsGenesisOptions::check() const {
+  crop.check("pretrain.models_genesis.crop", nn::kTotalStride);
+  distortions.check();
+}
+
+void describe(ModelsGenesisOptions& o, Fields& f) {
+  const std::string section = "pretrain.models_genesis.";
+  augment::describe(o.crop, section + "crop", f);
+  augment::DistortionOptions& d = o.distortions;
+  f.add(section + "shuffle_probability", d.shuffle_probability, "of local pixel shuffling");
+  f.add(section + "shuffle_density", d.shuffle_density, "shuffled windows per pixel");
+  f.add(section + "shuffle_window_max", d.shuffle_window_max, "largest window as a share of the side");
+  f.add(section + "intensity_probability", d.intensity_probability, "of a random curve of grey values");
+  f.add(section + "painting_probability", d.painting_probability, "of painting over");
+  f.add(section + "inpainting_share", d.inpainting_share, "of boxes painted inside; else around");
+  f.add(section + "repeat_probability", d.repeat_probability, "that another box follows, up to five");
+}
+
+ModelsGenesis::ModelsGenesis(nn::UNetOptions unet_options, const ModelsGenesisOptions& options)
+    : options_((options.check(), options)), unet_((unet_options.classes = 1, unet_options)) {}
+
+std::vector<at::Tensor> ModelsGenesis::make_inputs(const at::Tensor& images, Rng& rng) {
+  const torch::NoGradGuard no_grad;
+  const at::Tensor target = augment::random_resized_crops(images, options_.crop, rng);
+  const at::Tensor distorted = target.to(at::kCPU, at::kFloat).contiguous().clone();
+  const int size = options_.crop.size;
+  for (std::int64_t n = 0; n < distorted.size(0); ++n) {
+    augment::distort({distorted.data_ptr<float>() + n * size * size, size, size}, options_.distortions, rng);
+  }
+  return {distorted.to(target.device()), target};
+}
+
+Loss ModelsGenesis::loss(const std::vector<at::Tensor>& inputs) {
+  const at::Tensor total = torch::mse_loss(unet_->forward(inputs[0]).to(inputs[1].scalar_type()), inputs[1]);
+  return {total, {{"loss_reconstruction", total.detach()}}};
+}
+
+Pictures ModelsGenesis::pictures(const std::vector<at::Tensor>& inputs) {
+  return {inputs[0], in_evaluation(*unet_, [&] { return unet_->forward(inputs[0]); }), inputs[1]};
+}
+
+}  // namespace cmunet::ssl

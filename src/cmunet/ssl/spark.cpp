@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmunet/ssl/spark.h"
+
+#include <torch/torch.h>
+
+#include <cmath>
+
+#include "cmunet/augment/masking.h"
+#include "cmunet/base/error.h"
+
+namespace cmunet::ssl {
+namespace {
+
+constexpr int kCell = static_cast<int>(nn::kTotalStride);
+constexpr double kTokenSd = 0.02;
+
+// A share that hides as many whole cells as are left when round((1 − ratio) · cells) stay visible.
+double whole_cell_ratio(int size, double ratio) {
+  const int cells = size / kCell * (size / kCell);
+  const auto visible = std::lround((1 - ratio) * cells);
+  return (static_cast<double>(cells - visible) + 1e-6) / cells;
+}
+
+// Batch norm whose statistics are those of visible positions. Hidden ones get a value too, which the caller removes.
+at::Tensor sparse_batch_norm(torch::nn::BatchNorm2dImpl& norm, const at::Tensor& x, const at::Tensor& active) {
+  if (!norm.is_training()) return norm.forward(x);
+  const at::Tensor values = x.to(at::kFloat);
+  const at::Tensor count = active.sum();
+  const at::Tensor mean = (values * active).sum({0, 2, 3}, true) / count;
+  const at::Tensor variance = ((values - mean).square() * active).sum({0, 2, 3}, true) / count;
+  {
+    const torch::NoGradGuard no_grad;
+    const double momentum = norm.options.momentum().value();
+    norm.running_mean.lerp_(mean.flatten(), momentum);
+    norm.running_var.lerp_((variance * (count / (count - 1))).flatten(), momentum);
+    norm.num_batches_tracked += 1;
+  }
+  const at::Tensor scale = norm.weight.view({1, -1, 1, 1}) * torch::rsqrt(variance + norm.options.eps());
+  return torch::addcmul(norm.bias.view({1, -1, 1, 1}), values - mean, scale).to(x.scalar_type());
+}
+
+// The two convolutions of one level, found in the order of registration: conv, norm, ReLU, conv, norm, ReLU.
+at::Tensor sparse_block(torch::nn::Module& block, at::Tensor x, const at::Tensor& active) {
+  for (const auto& layer : block.modules(false)) {
+    if (auto* conv = layer->as<torch::nn::Conv2d>()) {
+      x = conv->forward(x) * active;
+    } else if (auto* norm = layer->as<torch::nn::BatchNorm2d>()) {
+      x = torch::relu(sparse_batch_norm(*norm, x, active)) * active;
+    }
+  }
+  return x;
+}
+
+at::Tensor filled(const at::Tensor& features, const at::Tensor& token, const at::Tensor& active) {
+  return features + token.view({1, -1, 1, 1}) * (1 - active);
+}
+
+}  // namespace
+
+void SparkOptions::check() const {
+  crop.check("pretrain.spark.crop", kCell);
+  CMUNET_CHECK(mask_ratio > 0 && mask_ratio < 1, ErrorCode::kInvalidArgument, "[config] pretrain.spark.mask_ratio is ",
+               mask_ratio, "; must be in (0, 1)");
+  const double ratio = whole_cell_ratio(crop.size, mask_ratio);
+  CMUNET_CHECK(ratio > 1e-3 && ratio < 1, ErrorCode::kInvalidArgument, "[config] pretrain.spark.mask_ratio is ",
+               mask_ratio, "; must hide and leave at least one cell of 16 px of a crop of ", crop.size);
+}
+
+void describe(SparkOptions& o, Fields& f) {
+  augment::describe(o.crop, "pretrain.spark.crop", f);
+  f.add("pretrain.spark.mask_ratio", o.mask_ratio, "share of hidden cells of 16 px");
+}
+
+SparkModuleImpl::SparkModuleImpl(const nn::UNetOptions& unet_options)
+    : unet(register_module("unet", nn::UNet(unet_options))) {
+  for (std::size_t level = 0; level < tokens.size(); ++level) {
+    const at::Tensor start = torch::empty({unet_options.base_width << level});
+    // Normal, drawn again beyond two standard deviations.
+    torch::nn::init::normal_(start, 0, kTokenSd);
+    for (at::Tensor far = start.abs() > 2 * kTokenSd; far.any().item<bool>(); far = start.abs() > 2 * kTokenSd) {
+      start.masked_scatter_(far, torch::randn({far.sum().item<std::int64_t>()}) * kTokenSd);
+    }
+    tokens[level] = register_parameter(concat("token", level), start);
+  }
+}
+
+Spark::Spark(nn::UNetOptions unet_options, const SparkOptions& options)
+    : options_((options.check(), options)), module_((unet_options.classes = 1, unet_options)) {}
+
+std::vector<at::Tensor> Spark::make_inputs(const at::Tensor& images, Rng& rng) {
+  const torch::NoGradGuard no_grad;
+  const at::Tensor crops = augment::random_resized_crops(images, options_.crop, rng);
+  const int size = options_.crop.size;
+  const double ratio = whole_cell_ratio(size, options_.mask_ratio);
+  return {crops, augment::random_patch_mask(images.size(0), size, size, kCell, ratio, rng, images.device())};
+}
+
+nn::Features sparse_features(nn::UNetEncoder& encoder, const at::Tensor& images, const at::Tensor& active) {
+  nn::Features features;
+  at::Tensor x = images * active, visible = active;
+  std::size_t level = 0;
+  for (const auto& block : encoder->children()) {  // down_conv1 … down_conv4, then the bottleneck
+    x = sparse_block(*block, x, visible);
+    if (level == features.skips.size()) break;
+    features.skips[level++] = x;
+    visible = torch::max_pool2d(visible, 2);
+    x = torch::max_pool2d(x, 2) * visible;
+  }
+  features.latent = x;
+  return features;
+}
+
+at::Tensor Spark::reconstruct(const std::vector<at::Tensor>& inputs) {
+  at::Tensor active = 1 - inputs[1];
+  nn::UNetEncoder encoder = module_->unet->encoder();
+  nn::Features features = sparse_features(encoder, inputs[0], active);
+  for (std::size_t level = 0; level < features.skips.size(); ++level) {
+    features.skips[level] = filled(features.skips[level], module_->tokens[level], active);
+    active = torch::max_pool2d(active, 2);
+  }
+  features.latent = filled(features.latent, module_->tokens.back(), active);
+  return module_->unet->decoder()->forward(features);
+}
+
+Loss Spark::loss(const std::vector<at::Tensor>& inputs) {
+  const at::Tensor target = nn::normalise_target(inputs[0], nn::TargetNorm::kPatch, kCell);
+  const at::Tensor total = nn::masked_mse(reconstruct(inputs).to(target.scalar_type()), target, inputs[1]);
+  return {total, {{"loss_reconstruction", total.detach()}}};
+}
+
+Pictures Spark::pictures(const std::vector<at::Tensor>& inputs) {
+  return {augment::apply_mask(inputs[0], inputs[1]), in_evaluation(*module_, [&] { return reconstruct(inputs); }),
+          nn::normalise_target(inputs[0], nn::TargetNorm::kPatch, kCell)};
+}
+
+}  // namespace cmunet::ssl
