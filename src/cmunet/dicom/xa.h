@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// X-ray angiograms from DICOM: what a run is, and its frames one at a time. No DCMTK type appears here.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cmunet/image/image.h"
+
+namespace cmunet::dicom {
+
+/// Where (0028,0030) Pixel Spacing comes from: (0028,0A02) Pixel Spacing Calibration Type.
+enum class SpacingCalibration { kGeometry, kFiducial, kUnspecified };
+
+/// What the header says about size in the patient; nothing here is a millimetre per pixel until `vessel` makes it one.
+struct Geometry {
+  std::optional<image::Spacing> pixel_spacing_mm;         ///< (0028,0030), in the patient, when calibrated
+  SpacingCalibration calibration = SpacingCalibration::kUnspecified;
+  std::optional<image::Spacing> imager_pixel_spacing_mm;  ///< (0018,1164), on the detector: never patient spacing alone
+  std::optional<double> magnification;                    ///< ERMF (0018,1114), > 0
+  std::optional<double> source_detector_mm;               ///< SID (0018,1110)
+  std::optional<double> source_patient_mm;                ///< SOD (0018,1111)
+  std::optional<double> primary_angle_deg;                ///< (0018,1510), + is LAO
+  std::optional<double> secondary_angle_deg;              ///< (0018,1511), + is cranial
+};
+
+/// UIDs and names by which results point back to what they were made from.
+struct Source {
+  std::string sop_class_uid, sop_instance_uid, series_uid, study_uid;
+  std::string transfer_syntax_uid;
+};
+
+/// Identifying attributes, kept apart so that they go only where a result belongs to the same patient (SEG, SR).
+/// Never logged, never stored.
+struct Patient {
+  std::string name, id, birth_date, sex;
+  std::string study_id, study_date, study_time, accession_number, referring_physician;
+};
+
+/// One XA run (or single frame) as its header describes it.
+struct XaHeader {
+  int frames = 0, height = 0, width = 0;
+  bool inverted = false;                    ///< MONOCHROME1: stored 0 is white; frames are delivered the other way round
+  bool is_log = false;                      ///< Pixel Intensity Relationship LOG (0028,1040)
+  std::string modality;                     ///< (0008,0060)
+  std::string pixel_intensity_relationship; ///< as stored; empty when absent
+  double pixel_aspect_ratio = 1.0;          ///< row / column, from (0028,0034) or an anisotropic spacing
+  std::vector<double> frame_time_ms;        ///< start of each frame; empty when unknown
+  bool burned_in_annotation = false;        ///< (0028,0301) YES
+  std::optional<std::string> lossy;         ///< why pixels are not the detector's, e.g. "JPEG baseline"
+  Geometry geometry;
+  Source source;
+  std::vector<std::string> oddities;        ///< what was wrong and how it was read, one sentence each, without PHI
+};
+
+/// A run opened for reading. Frames are decoded when they are asked for; at most a few are in memory at once.
+/// Not thread-safe.
+class XaRun {
+ public:
+  /// @throws Error kNotFound, kCorrupt, kUnsupported (no pixel data, not an image, a syntax that is not read),
+  /// kOutOfMemory never for sizes that the file only claims.
+  explicit XaRun(const std::filesystem::path& file);
+  ~XaRun();
+  XaRun(XaRun&&) noexcept;
+  XaRun& operator=(XaRun&&) noexcept;
+
+  const XaHeader& header() const;
+  const Patient& patient() const;
+
+  /// Frame `index` (0-based) as it is shown: modality LUT, VOI window or LUT, inverted for MONOCHROME1, [0, 255], grey;
+  /// contrast-filled arteries are dark. On its own pixel grid: nothing is resampled.
+  /// @throws Error kInvalidArgument for an index out of range, kCorrupt for a frame that cannot be decoded.
+  image::ImageF frame(int index) const;
+  /// The same with the stored values after the modality LUT, before any window.
+  image::ImageF stored_frame(int index) const;
+  /// 1 where the picture is: outside shutters (0018,1600) and away from overlays (60xx). All 1 when there are none.
+  const image::Mask& field() const;
+
+ private:
+  struct Data;
+  std::unique_ptr<Data> data_;
+};
+
+/// True when the file begins like DICOM (preamble and "DICM", or a plausible first group without them).
+bool is_dicom_file(const std::filesystem::path& file);
+
+/// The XA objects (also Enhanced XA, XRF, secondary capture) below a folder, or that a DICOMDIR names; other files are
+/// passed over. Sorted by study, series, instance.
+std::vector<std::filesystem::path> find_runs(const std::filesystem::path& folder_or_dicomdir);
+
+}  // namespace cmunet::dicom
