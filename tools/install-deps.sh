@@ -9,12 +9,12 @@ packages=(
   build-essential cmake ninja-build ccache pkg-config
   libtorch-dev libopenblas0-openmp
   libopencv-core-dev libopencv-imgproc-dev libopencv-photo-dev
-  libpng-dev libjpeg62-turbo-dev libtiff-dev
+  libpng-dev libjpeg62-turbo-dev libtiff-dev libdcmtk-dev libopenjp2-7-dev
   libhwy-dev libonnx-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev libboost-math-dev libxxhash-dev
 )
 test_packages=(
   libgtest-dev libgmock-dev clang-format-14 clang-tidy-14
-  python3-minimal python3-torch python3-numpy python3-scipy python3-skimage
+  python3-minimal python3-torch python3-numpy python3-scipy python3-skimage dicom3tools python3-pydicom
 )
 check=0
 for argument in "$@"; do

@@ -34,6 +34,8 @@ THIRD_PARTY = {
     "jerror.h": r"codec/[^/]+\.cpp",
     "tiff.h": r"codec/[^/]+\.cpp",
     "tiffio.h": r"codec/[^/]+\.cpp",
+    "dcmtk/": r"dicom/[^/]+\.cpp",
+    "openjpeg.h": r"dicom/[^/]+\.cpp",
     "toml++/": r"base/[^/]+\.cpp",
     "xxhash.h": r"base/[^/]+\.cpp",
     "hwy/": r"engine/[^/]+\.(h|cpp)",

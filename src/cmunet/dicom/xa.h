@@ -18,14 +18,17 @@ enum class SpacingCalibration { kGeometry, kFiducial, kUnspecified };
 
 /// What the header says about size in the patient; nothing here is a millimetre per pixel until `vessel` makes it one.
 struct Geometry {
-  std::optional<image::Spacing> pixel_spacing_mm;         ///< (0028,0030), in the patient, when calibrated
+  std::optional<image::Spacing> pixel_spacing_mm;  ///< (0028,0030), in the patient, when calibrated
   SpacingCalibration calibration = SpacingCalibration::kUnspecified;
   std::optional<image::Spacing> imager_pixel_spacing_mm;  ///< (0018,1164), on the detector: never patient spacing alone
   std::optional<double> magnification;                    ///< ERMF (0018,1114), > 0
   std::optional<double> source_detector_mm;               ///< SID (0018,1110)
   std::optional<double> source_patient_mm;                ///< SOD (0018,1111)
-  std::optional<double> primary_angle_deg;                ///< (0018,1510), + is LAO
-  std::optional<double> secondary_angle_deg;              ///< (0018,1511), + is cranial
+  /// (0018,9404) of Enhanced XA: at the centre of the beam, on the calibrated plane; with (0018,9449) Beam Angle
+  std::optional<image::Spacing> object_pixel_spacing_mm;
+  std::optional<double> beam_angle_deg;
+  std::optional<double> primary_angle_deg;    ///< (0018,1510), + is LAO
+  std::optional<double> secondary_angle_deg;  ///< (0018,1511), + is cranial
 };
 
 /// UIDs and names by which results point back to what they were made from.
@@ -35,7 +38,7 @@ struct Source {
 };
 
 /// Identifying attributes, kept apart so that they go only where a result belongs to the same patient (SEG, SR).
-/// Never logged, never stored.
+/// UTF-8, whatever the file's character set. Never logged, never stored.
 struct Patient {
   std::string name, id, birth_date, sex;
   std::string study_id, study_date, study_time, accession_number, referring_physician;
@@ -44,17 +47,17 @@ struct Patient {
 /// One XA run (or single frame) as its header describes it.
 struct XaHeader {
   int frames = 0, height = 0, width = 0;
-  bool inverted = false;                    ///< MONOCHROME1: stored 0 is white; frames are delivered the other way round
-  bool is_log = false;                      ///< Pixel Intensity Relationship LOG (0028,1040)
-  std::string modality;                     ///< (0008,0060)
-  std::string pixel_intensity_relationship; ///< as stored; empty when absent
-  double pixel_aspect_ratio = 1.0;          ///< row / column, from (0028,0034) or an anisotropic spacing
-  std::vector<double> frame_time_ms;        ///< start of each frame; empty when unknown
-  bool burned_in_annotation = false;        ///< (0028,0301) YES
-  std::optional<std::string> lossy;         ///< why pixels are not the detector's, e.g. "JPEG baseline"
+  bool inverted = false;  ///< MONOCHROME1: stored 0 is white; frames are delivered the other way round
+  bool is_log = false;    ///< Pixel Intensity Relationship LOG (0028,1040)
+  std::string modality;   ///< (0008,0060)
+  std::string pixel_intensity_relationship;  ///< as stored; empty when absent
+  double pixel_aspect_ratio = 1.0;           ///< row / column, from (0028,0034) or an anisotropic spacing
+  std::vector<double> frame_time_ms;         ///< start of each frame; empty when unknown
+  bool burned_in_annotation = false;         ///< (0028,0301) YES
+  std::optional<std::string> lossy;          ///< why pixels are not the detector's, e.g. "JPEG baseline"
   Geometry geometry;
   Source source;
-  std::vector<std::string> oddities;        ///< what was wrong and how it was read, one sentence each, without PHI
+  std::vector<std::string> oddities;  ///< what was wrong and how it was read, one sentence each, without PHI
 };
 
 /// A run opened for reading. Frames are decoded when they are asked for; at most a few are in memory at once.

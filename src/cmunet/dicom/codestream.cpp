@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// Marker segments of JPEG (ISO 10918-1 B) and JPEG-LS (ISO 14495-1 C).
+#include <dcmtk/config/osconfig.h>
+#include <dcmtk/dcmdata/dcuid.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "cmunet/dicom/frames.h"
+
+namespace cmunet::dicom {
+namespace {
+
+constexpr int kSof0 = 0xc0, kSof1 = 0xc1, kSof3 = 0xc3, kSofJpegLs = 0xf7;
+
+// Markers that begin a frame header; C4, C8 and CC mean something else.
+bool is_frame_header(int marker) {
+  return (marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc) ||
+         marker == kSofJpegLs;
+}
+
+// Processes that a transfer syntax allows. Progressive ones (SOF2) do not occur in DICOM's current syntaxes, and their
+// many scans are a way to keep a decoder busy.
+bool is_allowed(int marker, std::string_view transfer_syntax) {
+  if (transfer_syntax == UID_JPEGProcess1TransferSyntax || transfer_syntax == UID_JPEGProcess2_4TransferSyntax) {
+    return marker == kSof0 || marker == kSof1;
+  }
+  if (transfer_syntax == UID_JPEGLSLosslessTransferSyntax || transfer_syntax == UID_JPEGLSLossyTransferSyntax) {
+    return marker == kSofJpegLs;
+  }
+  return marker == kSof3;
+}
+
+}  // namespace
+
+CodestreamSize read_codestream_size(std::span<const std::uint8_t> bytes, const std::string& transfer_syntax) {
+  const auto word = [&](std::size_t at) { return bytes[at] << 8 | bytes[at + 1]; };
+  CMUNET_CHECK(bytes.size() > 4 && word(0) == 0xffd8, ErrorCode::kCorrupt, "[dicom] a frame does not begin as JPEG");
+  for (std::size_t at = 2; at + 4 <= bytes.size();) {
+    if (bytes[at] != 0xff) break;
+    const int marker = bytes[at + 1];
+    if (marker == 0xff) {  // a fill byte
+      ++at;
+      continue;
+    }
+    const auto length = static_cast<std::size_t>(word(at + 2));
+    if (length < 2 || at + 2 + length > bytes.size()) break;
+    if (is_frame_header(marker)) {
+      if (length < 8) break;
+      CMUNET_CHECK(is_allowed(marker, transfer_syntax), ErrorCode::kUnsupported, "[dicom] a frame is compressed by SOF",
+                   marker & 0xf, ", which does not belong to transfer syntax ", transfer_syntax);
+      return {word(at + 5), word(at + 7), bytes[at + 9], bytes[at + 4]};
+    }
+    if (marker == 0xda || marker == 0xd9) break;  // scan or end before any frame header
+    at += 2 + length;
+  }
+  throw Error(ErrorCode::kCorrupt, "[dicom] a JPEG frame has no frame header");
+}
+
+}  // namespace cmunet::dicom
