@@ -30,8 +30,7 @@ bool is_run_class(std::string_view sop_class) {
                                                      UID_SecondaryCaptureImageStorage,
                                                      UID_MultiframeGrayscaleByteSecondaryCaptureImageStorage,
                                                      UID_MultiframeGrayscaleWordSecondaryCaptureImageStorage,
-                                                     UID_MultiframeTrueColorSecondaryCaptureImageStorage,
-                                                     UID_DigitalXRayImageStorageForPresentation};
+                                                     UID_MultiframeTrueColorSecondaryCaptureImageStorage};
   return std::ranges::find(kClasses, sop_class) != kClasses.end();
 }
 
