@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+// Written segmentations are read back here, by pydicom, and judged by dciodvfy.
+#include "cmunet/dicom/segmentation_object.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <set>
+
+#include "cmunet/base/error.h"
+#include "cmunet/base/file.h"
+#include "cmunet/base/random.h"
+#include "cmunet/base/scratch_folder.h"
+#include "cmunet/dicom/result_test_support.h"
+
+namespace cmunet::dicom {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+image::Mask noise(int height, int width, std::uint64_t seed) {
+  image::Mask mask(height, width);
+  Rng rng(seed);
+  for (auto& v : mask) v = rng.bernoulli(0.3) ? 1 : 0;
+  return mask;
+}
+
+// An L whose arms differ: every flip and turn of it is another picture.
+image::Mask asymmetric_l(int height, int width) {
+  image::Mask mask(height, width);
+  for (int y = 3; y < height - 4; ++y) mask.at(y, 5) = mask.at(y, 6) = 1;
+  for (int x = 5; x < width / 2; ++x) mask.at(height - 5, x) = 1;
+  return mask;
+}
+
+TEST(SegmentationObject, ComesBackWithTheSamePixelsAndFrames) {
+  // 7 x 9 pixels: a frame ends inside a byte.
+  const ScratchFolder folder;
+  const ResultSource source = test_source(12, 7, 9);
+  SegmentationObject object(source, {.model = "coronary-small"});
+  const std::vector<int> frames{0, 3, 11};
+  std::vector<image::Mask> masks;
+  for (const int frame : frames) {
+    masks.push_back(noise(7, 9, static_cast<std::uint64_t>(frame) + 1));
+    object.add(frame, masks.back());
+  }
+  object.save(folder / "seg.dcm");
+  const SegmentationContent content = read_segmentation(folder / "seg.dcm");
+  EXPECT_EQ(content.source_frames, frames);
+  EXPECT_EQ(content.masks, masks);
+  EXPECT_EQ(content.source_sop_instance_uid, source.header.source.sop_instance_uid);
+  EXPECT_EQ(content.source_series_uid, source.header.source.series_uid);
+  EXPECT_EQ(content.study_uid, source.header.source.study_uid);
+  EXPECT_EQ(content.algorithm_name, "cmunet coronary-small");
+  EXPECT_THAT(content.segment_description, HasSubstr("not for clinical use"));
+}
+
+TEST(SegmentationObject, PutsAnAsymmetricShapeOnTheSamePixels) {
+  const ScratchFolder folder;
+  SegmentationObject object(test_source(1, 40, 64));
+  object.add(0, asymmetric_l(40, 64));
+  object.save(folder / "seg.dcm");
+  EXPECT_EQ(read_segmentation(folder / "seg.dcm").masks.at(0), asymmetric_l(40, 64));
+}
+
+TEST(SegmentationObject, HasNoErrorsForDciodvfy) {
+  if (!has_program("dciodvfy")) GTEST_SKIP() << "dciodvfy (dicom3tools) is not installed";
+  const ScratchFolder folder;
+  for (const int frames : {1, 5}) {
+    ResultSource source = test_source(frames, 33, 47);
+    if (frames == 5) source.header.lossy = "JPEG baseline";
+    SegmentationObject object(source);
+    for (int i = 0; i < frames; ++i) object.add(i, noise(33, 47, 9));
+    object.save(folder / "seg.dcm");
+    EXPECT_THAT(dciodvfy_errors(folder / "seg.dcm"), IsEmpty());
+  }
+}
+
+TEST(SegmentationObject, IsReadByPydicom) {
+  if (!has_pydicom()) GTEST_SKIP() << "pydicom (python3-pydicom) is not installed";
+  const ScratchFolder folder;
+  ResultSource source = test_source(6, 40, 63);
+  source.patient.name = "Müller^Jürgen";
+  SegmentationObject object(source);
+  object.add(2, asymmetric_l(40, 63));
+  object.add(4, noise(40, 63, 4));
+  object.save(folder / "seg.dcm");
+  const std::string seen = run_python("read_segmentation.py", folder / "seg.dcm");
+  std::string expected = concat("patient Müller^Jürgen\nsource ", source.header.source.sop_instance_uid, "\nframe 3\n",
+                                as_text(asymmetric_l(40, 63)), "frame 5\n", as_text(noise(40, 63, 4)));
+  EXPECT_EQ(seen, expected);
+}
+
+TEST(SegmentationObject, TakesGivenUidsAndMakesNewOnes) {
+  const ScratchFolder folder;
+  std::set<std::string> uids;
+  for (int i = 0; i < 1000; ++i) {
+    const std::string uid = new_uid();
+    EXPECT_LE(uid.size(), 64U);
+    EXPECT_TRUE(uid.starts_with("2.25.")) << uid;
+    EXPECT_NE(uid[5], '0');
+    uids.insert(uid);
+  }
+  EXPECT_EQ(uids.size(), 1000U);
+  SegmentationObject object(test_source(1, 8, 8), {.series_uid = "1.2.3", .instance_uid = "1.2.4"});
+  object.add(0, image::Mask(8, 8));
+  object.save(folder / "seg.dcm");
+  EXPECT_THAT(read_file(folder / "seg.dcm"), testing::AllOf(HasSubstr("1.2.3"), HasSubstr("1.2.4")));
+}
+
+TEST(SegmentationObject, RefusesMasksThatDoNotBelong) {
+  SegmentationObject object(test_source(3, 8, 8));
+  EXPECT_THROW(object.save("/tmp/never.dcm"), Error);
+  EXPECT_THROW(object.add(0, image::Mask(8, 9)), Error);
+  EXPECT_THROW(object.add(3, image::Mask(8, 8)), Error);
+  object.add(1, image::Mask(8, 8));
+  EXPECT_THROW(object.add(1, image::Mask(8, 8)), Error);
+  ResultSource nameless = test_source(1, 8, 8);
+  nameless.header.source.study_uid.clear();
+  SegmentationObject homeless(nameless);
+  homeless.add(0, image::Mask(8, 8));
+  EXPECT_THROW(homeless.save("/tmp/never.dcm"), Error);
+  EXPECT_FALSE(std::filesystem::exists("/tmp/never.dcm"));
+}
+
+TEST(ReadSegmentation, SaysWhatIsWrong) {
+  const ScratchFolder folder;
+  const auto code_of = [&](const std::filesystem::path& path) {
+    try {
+      read_segmentation(path);
+    } catch (const Error& e) {
+      return e.code();
+    }
+    return ErrorCode::kInternal;
+  };
+  EXPECT_EQ(code_of(folder / "absent.dcm"), ErrorCode::kNotFound);
+  write_file_atomic(folder / "text.dcm", std::string_view("no DICOM at all, but long enough to be looked at"));
+  EXPECT_NE(code_of(folder / "text.dcm"), ErrorCode::kInternal);
+  SegmentationObject object(test_source(2, 16, 16));
+  object.add(0, noise(16, 16, 1));
+  object.add(1, noise(16, 16, 2));
+  object.save(folder / "seg.dcm");
+  const std::string whole = read_file(folder / "seg.dcm");
+  Rng rng(3);
+  for (int i = 0; i < 300; ++i) {  // cut and damaged files end in an Error or are read, never in a crash
+    std::string damaged = whole;
+    if (i % 2 == 0) damaged.resize(rng.below(whole.size()));
+    for (int k = 0; k < 4 && !damaged.empty(); ++k) {
+      damaged[rng.below(damaged.size())] = static_cast<char>(rng.below(256));
+    }
+    std::ofstream(folder / "damaged.dcm", std::ios::binary) << damaged;
+    try {
+      read_segmentation(folder / "damaged.dcm");
+    } catch (const Error& e) {
+      EXPECT_NE(e.code(), ErrorCode::kInternal) << e.what();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace cmunet::dicom

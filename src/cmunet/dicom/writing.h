@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// Building blocks of the objects that this module writes: attributes, codes, the modules that all have, and saving.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "cmunet/dicom/result_object.h"
+
+class DcmFileFormat;
+class DcmItem;
+class DcmTagKey;
+
+namespace cmunet::dicom {
+
+/// A coded concept (PS3.3, 8.8): "113076", "DCM", "Segmentation".
+struct Code {
+  const char* value;
+  const char* scheme;
+  const char* meaning;
+};
+
+/// Sets an attribute from text, several values parted by backslashes; an empty text leaves it present without a value.
+/// @throws Error kInternal when the attribute does not take it.
+void put(DcmItem& item, const DcmTagKey& tag, const std::string& value);
+/// The same from a whole number.
+void put(DcmItem& item, const DcmTagKey& tag, int value);
+/// A decimal string of at most 16 characters (VR DS).
+std::string decimal_string(double value);
+
+/// Appends an item to a sequence, which is created when it is not there.
+DcmItem& add_item(DcmItem& item, const DcmTagKey& sequence);
+/// A sequence without items, as attributes of type 2 may be.
+void put_empty_sequence(DcmItem& item, const DcmTagKey& sequence);
+/// A sequence of one item that holds a code.
+void put_code(DcmItem& item, const DcmTagKey& sequence, const Code& code);
+/// Referenced SOP Class and Instance UID of the run; with frame ≥ 0 also the frame, counted from 1 as DICOM does.
+void put_reference(DcmItem& item, const Source& source, int frame = -1);
+
+/// What kind of object a data set is to become.
+struct ObjectKind {
+  const char* sop_class_uid;
+  const char* modality;
+  int series_number;
+  const char* series_description;
+};
+
+/// The modules Patient, General Study, General Series, (Enhanced) General Equipment and SOP Common, and the date and
+/// time of the content. Texts are taken to be UTF-8.
+void put_common_modules(DcmItem& dataset, const ResultSource& source, const ResultOptions& options,
+                        const ObjectKind& kind);
+/// Lossy Image Compression: what the source lost, what is derived from it lacks too.
+void put_lossy_compression(DcmItem& dataset, const XaHeader& header);
+
+/// Writes explicit VR little endian: temporary name, flush, rename. @throws Error kIo.
+void save_object(DcmFileFormat& file, const std::filesystem::path& path);
+
+}  // namespace cmunet::dicom
