@@ -90,6 +90,28 @@ TEST(Thinning, KeepsEveryComponentAndStaysInside) {
   }
 }
 
+TEST(ThinConnected, KeepsEveryComponentAndStaysInside) {
+  for (const std::uint64_t seed : {1U, 2U, 3U}) {
+    const Mask mask = random_mask(40, 50, seed);
+    const Mask skeleton = thin_connected(mask);
+    EXPECT_EQ(connected_components(skeleton).count, connected_components(mask).count);
+    for (int y = 0; y < 40; ++y) {
+      for (int x = 0; x < 50; ++x) EXPECT_LE(skeleton.at(y, x), mask.at(y, x));
+    }
+  }
+}
+
+TEST(ThinConnected, KeepsTheLengthOfDiagonals) {
+  for (int width = 1; width <= 8; ++width) {  // in pixels of a row
+    Mask diagonal(60, 60);
+    for (int y = 5; y < 45; ++y) {
+      for (int x = y; x < y + width; ++x) diagonal.at(y, x) = 1;
+    }
+    const Mask skeleton = thin_connected(diagonal);
+    EXPECT_GE(std::count(skeleton.begin(), skeleton.end(), std::uint8_t{1}), 40 - width) << width;
+  }
+}
+
 TEST(SquaredDistance, EqualsBruteForce) {
   for (const std::uint64_t seed : {4U, 5U}) {
     Rng rng(seed);

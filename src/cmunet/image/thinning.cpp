@@ -37,10 +37,30 @@ constexpr std::array<std::pair<std::uint8_t, std::uint8_t>, 25> kDepartures{
      {48, 0},  {56, 2},  {96, 2},  {104, 2}, {108, 2}, {129, 0}, {130, 3}, {131, 1}, {134, 1},
      {160, 3}, {161, 1}, {176, 2}, {192, 2}, {194, 1}, {198, 1}, {224, 2}}};
 
-constexpr PassTable make_table() {
+constexpr PassTable make_scikit_table() {
   PassTable table{};
   for (unsigned code = 0; code < 256; ++code) table[code] = zhang_suen_passes(code);
   for (const auto& [code, passes] : kDepartures) table[code] = passes;
+  return table;
+}
+
+// The conditions of Guo & Hall, algorithm A1: one 8-connected part around the pixel, 2…3 neighbours when pairs of
+// adjacent ones count once, and per pass a direction from which it is removed.
+constexpr std::uint8_t guo_hall_passes(unsigned code) {
+  const auto bit = [code](unsigned k) { return ((code >> k) & 1U) != 0; };
+  const bool nw = bit(0), n = bit(1), ne = bit(2), e = bit(3), se = bit(4), s = bit(5), sw = bit(6), w = bit(7);
+  const int parts = int{!n && (ne || e)} + int{!e && (se || s)} + int{!s && (sw || w)} + int{!w && (nw || n)};
+  const int pairs = int{nw || n} + int{ne || e} + int{se || s} + int{sw || w};
+  const int other_pairs = int{n || ne} + int{e || se} + int{s || sw} + int{w || nw};
+  const int fewer = pairs < other_pairs ? pairs : other_pairs;
+  if (parts != 1 || fewer < 2 || fewer > 3) return 0;
+  const bool first = !((s || sw || !nw) && w), second = !((n || ne || !se) && e);
+  return static_cast<std::uint8_t>((first ? 1 : 0) | (second ? 2 : 0));
+}
+
+constexpr PassTable make_guo_hall_table() {
+  PassTable table{};
+  for (unsigned code = 0; code < 256; ++code) table[code] = guo_hall_passes(code);
   return table;
 }
 
@@ -48,8 +68,8 @@ constexpr PassTable make_table() {
 // as pixels go.
 class Thinner {
  public:
-  explicit Thinner(const Mask& mask)
-      : padded_(mask.height() + 2, mask.width() + 2), queued_(mask.height() + 2, mask.width() + 2) {
+  Thinner(const Mask& mask, const PassTable& table)
+      : table_(table), padded_(mask.height() + 2, mask.width() + 2), queued_(mask.height() + 2, mask.width() + 2) {
     // One pixel of background around spares the checks of the image border.
     for (int y = 0; y < mask.height(); ++y) {
       for (int x = 0; x < mask.width(); ++x) padded_.at(y + 1, x + 1) = mask.at(y, x) != 0 ? 1 : 0;
@@ -63,10 +83,9 @@ class Thinner {
 
   // One of the two passes. Returns whether it took a pixel away.
   bool run(std::uint8_t pass) {
-    static constexpr PassTable kTable = make_table();
     std::vector<std::pair<int, int>> gone;
     std::erase_if(border_, [&](const std::pair<int, int>& p) {
-      const bool goes = (kTable[neighbourhood(p.first, p.second)] & pass) != 0;
+      const bool goes = (table_[neighbourhood(p.first, p.second)] & pass) != 0;
       if (goes) gone.push_back(p);
       return goes;
     });
@@ -95,14 +114,13 @@ class Thinner {
     border_.emplace_back(y, x);
   }
 
+  const PassTable& table_;
   Mask padded_, queued_;
   std::vector<std::pair<int, int>> border_;
 };
 
-}  // namespace
-
-Mask thin(const Mask& mask) {
-  Thinner thinner(mask);
+Mask thin_by(const PassTable& table, const Mask& mask) {
+  Thinner thinner(mask, table);
   for (bool removed = true; removed;) {
     removed = thinner.run(1);
     removed = thinner.run(2) || removed;
@@ -113,6 +131,18 @@ Mask thin(const Mask& mask) {
     for (int x = 0; x < mask.width(); ++x) skeleton.at(y, x) = thinner.is_set(y, x) ? 1 : 0;
   }
   return skeleton;
+}
+
+}  // namespace
+
+Mask thin(const Mask& mask) {
+  static constexpr PassTable kTable = make_scikit_table();
+  return thin_by(kTable, mask);
+}
+
+Mask thin_connected(const Mask& mask) {
+  static constexpr PassTable kTable = make_guo_hall_table();
+  return thin_by(kTable, mask);
 }
 
 }  // namespace cmunet::image
