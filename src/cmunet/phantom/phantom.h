@@ -80,7 +80,8 @@ Phantom make_phantom(const Options& options, std::uint64_t seed);
 /// The truth as JSON (docs/reference/phantom.md); pictures are not in it.
 Json truth_json(const Phantom& phantom);
 
-/// A single tube of known diameter, for testing measurements.
+/// A single tube of known diameter, for testing measurements. Its lengths are in px as wide as a column; where rows
+/// have another spacing than columns, the picture holds the same tube on that grid.
 struct TubeOptions {
   int height = 128, width = 128;
   double diameter_px = 8;       ///< at the start
@@ -90,12 +91,14 @@ struct TubeOptions {
   double bend_px = 0;           ///< height of the arc above the chord; 0 is straight
   double stenosis_percent = 0;  ///< at the middle
   double stenosis_length_px = 20;
-  double spacing_mm = 0.3;  ///< of the mask, both ways; diameter_mm = diameter_px · spacing_mm
+  double offset_y_px = 0, offset_x_px = 0;  ///< of the tube from the picture's centre, against the pixel grid
+  image::Spacing spacing_mm{0.3, 0.3};      ///< of the mask; diameter_mm = diameter_px · spacing_mm.col_mm
 };
 
 struct Tube {
   image::Mask mask;                     ///< 1 where the pixel's centre lies inside
-  std::vector<CentrelinePoint> points;  ///< an eighth of a pixel apart along the chord
+  image::ImageF soft;                   ///< 0.5 on the wall, rising inwards by 1 over a column's width; [0, 1]
+  std::vector<CentrelinePoint> points;  ///< an eighth of a pixel apart along the chord; image coordinates
 };
 
 /// The tube through the picture's centre. @throws Error kInvalidArgument when a size is not positive.

@@ -1,25 +1,53 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "cmunet/phantom/phantom.h"
 #include "cmunet/phantom/tree.h"
 
 namespace cmunet::phantom {
+namespace {
 
-Tube make_tube(const TubeOptions& o) {
+void check(const TubeOptions& o) {
   CMUNET_CHECK(o.height > 0 && o.width > 0, ErrorCode::kInvalidArgument, "[make_tube] the picture is ", o.height, "x",
                o.width, "; sides must be positive");
-  CMUNET_CHECK(o.diameter_px > 0 && o.end_diameter_px > 0 && o.length_px > 0 && o.spacing_mm > 0,
+  CMUNET_CHECK(o.diameter_px > 0 && o.end_diameter_px > 0 && o.length_px > 0 && o.spacing_mm.row_mm > 0 &&
+                   o.spacing_mm.col_mm > 0,
                ErrorCode::kInvalidArgument, "[make_tube] diameters are ", o.diameter_px, " and ", o.end_diameter_px,
-               " px, length ", o.length_px, " px, spacing ", o.spacing_mm, " mm; all must be positive");
+               " px, length ", o.length_px, " px, spacing ", o.spacing_mm.row_mm, " x ", o.spacing_mm.col_mm,
+               " mm; all must be positive");
   CMUNET_CHECK(o.stenosis_percent >= 0 && o.stenosis_percent < 100 && o.stenosis_length_px > 0,
                ErrorCode::kInvalidArgument, "[make_tube] stenosis of ", o.stenosis_percent, " % over ",
                o.stenosis_length_px, " px; expected 0 to below 100 % over a positive length");
-  const double angle = o.angle_deg * std::numbers::pi / 180;
-  const double middle_y = (o.height - 1) / 2.0, middle_x = (o.width - 1) / 2.0;
-  Tube tube{image::Mask(o.height, o.width), {}};
-  tube.mask.spacing_mm = image::Spacing{o.spacing_mm, o.spacing_mm};
+}
+
+// Raises `depth`, how far a pixel's centre lies within the tube (px, below 0 outside), to what a disc gives it.
+void add_disc(image::Image<double>& depth, const CentrelinePoint& disc, double aspect) {
+  const double radius = disc.diameter_px / 2, reach = radius + 1;
+  const auto row_from = [&](double way) {
+    return std::clamp(static_cast<int>(std::floor(disc.y + way / aspect)), 0, depth.height() - 1);
+  };
+  const auto column_from = [&](double way) {
+    return std::clamp(static_cast<int>(std::floor(disc.x + way)), 0, depth.width() - 1);
+  };
+  for (int y = row_from(-reach); y <= row_from(reach); ++y) {
+    for (int x = column_from(-reach); x <= column_from(reach); ++x) {
+      depth.at(y, x) = std::max(depth.at(y, x), radius - std::hypot((y - disc.y) * aspect, x - disc.x));
+    }
+  }
+}
+
+}  // namespace
+
+Tube make_tube(const TubeOptions& o) {
+  check(o);
+  const double angle = o.angle_deg * std::numbers::pi / 180, aspect = o.spacing_mm.row_mm / o.spacing_mm.col_mm;
+  const double middle_y = (o.height - 1) / 2.0 * aspect + o.offset_y_px, middle_x = (o.width - 1) / 2.0 + o.offset_x_px;
+  image::Image<double> depth(o.height, o.width, -std::numeric_limits<double>::infinity());
+  Tube tube{image::Mask(o.height, o.width), image::ImageF(o.height, o.width), {}};
+  tube.mask.spacing_mm = tube.soft.spacing_mm = o.spacing_mm;
   const int parts = static_cast<int>(std::ceil(8 * o.length_px));  // fine, so that the edge has no ripple
   for (int i = 0; i <= parts; ++i) {
     const double t = static_cast<double>(i) / parts, along = (t - 0.5) * o.length_px;
@@ -28,8 +56,12 @@ Tube make_tube(const TubeOptions& o) {
     const double diameter = (o.diameter_px + t * (o.end_diameter_px - o.diameter_px)) * narrowing;
     const double y = middle_y + along * std::sin(angle) + across * std::cos(angle);
     const double x = middle_x + along * std::cos(angle) - across * std::sin(angle);
-    tube.points.push_back({y, x, diameter, diameter * o.spacing_mm});
-    paint_disc(tube.mask, y, x, diameter / 2);
+    tube.points.push_back({y / aspect, x, diameter, diameter * o.spacing_mm.col_mm});
+    add_disc(depth, tube.points.back(), aspect);
+  }
+  for (std::size_t i = 0; i < depth.size(); ++i) {
+    tube.mask.data()[i] = depth.data()[i] >= 0 ? 1 : 0;
+    tube.soft.data()[i] = static_cast<float>(std::clamp(depth.data()[i] + 0.5, 0.0, 1.0));
   }
   return tube;
 }

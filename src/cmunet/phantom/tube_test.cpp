@@ -69,8 +69,8 @@ TEST_P(TubeAtAngle, BentAreaIsTheArcsLengthTimesDiameter) {
 INSTANTIATE_TEST_SUITE_P(Angles, TubeAtAngle, ::testing::Values(17.0, 33.0, 61.0, 107.0, 152.0, -20.0));
 
 TEST(MakeTube, TaperBendAndStenosisAreWhereTheyShouldBe) {
-  const Tube tube =
-      make_tube({.diameter_px = 12, .end_diameter_px = 6, .bend_px = 20, .stenosis_percent = 50, .spacing_mm = 0.25});
+  const Tube tube = make_tube(
+      {.diameter_px = 12, .end_diameter_px = 6, .bend_px = 20, .stenosis_percent = 50, .spacing_mm = {0.25, 0.25}});
   EXPECT_DOUBLE_EQ(tube.points.front().diameter_px, 12);
   EXPECT_DOUBLE_EQ(tube.points.front().diameter_mm, 3);
   EXPECT_DOUBLE_EQ(tube.points.back().diameter_px, 6);
@@ -81,13 +81,35 @@ TEST(MakeTube, TaperBendAndStenosisAreWhereTheyShouldBe) {
   EXPECT_EQ(tube.mask.spacing_mm, (image::Spacing{0.25, 0.25}));
 }
 
+TEST(MakeTube, UnequalSpacingHoldsTheSameTubeOnAnotherGrid) {
+  TubeOptions o{.diameter_px = 9, .end_diameter_px = 9, .angle_deg = 33, .length_px = 70};
+  const Tube square = make_tube(o);
+  o.spacing_mm = {0.6, 0.3};  // rows twice as far apart
+  o.height = 64;
+  const Tube flat = make_tube(o);
+  EXPECT_NEAR(2 * area_of(flat.mask), area_of(square.mask), 12);
+  EXPECT_DOUBLE_EQ(flat.points.front().diameter_mm, square.points.front().diameter_mm);
+  const auto along = [](const Tube& t) { return t.points.back().y - t.points.front().y; };
+  EXPECT_NEAR(2 * along(flat), along(square), 1e-9);
+}
+
+TEST(MakeTube, SoftIsHalfOnTheWall) {
+  const Tube tube = make_tube({.diameter_px = 9, .end_diameter_px = 9, .offset_y_px = 0.3});
+  // The tube lies along the rows, its middle at y = 63.5 + 0.3, its walls at 59.3 and 68.3.
+  for (int y = 55; y < 72; ++y) {
+    const double inside = 4.5 - std::abs(y - 63.8);
+    EXPECT_NEAR(tube.soft.at(y, 64), std::clamp(0.5 + inside, 0.0, 1.0), 1e-5) << y;
+    EXPECT_EQ(tube.mask.at(y, 64), inside >= 0 ? 1 : 0);
+  }
+}
+
 TEST(MakeTube, RefusesWhatIsNoTube) {
   EXPECT_THROW(make_tube({.height = 0}), Error);
   EXPECT_THROW(make_tube({.diameter_px = 0}), Error);
   EXPECT_THROW(make_tube({.end_diameter_px = -1}), Error);
   EXPECT_THROW(make_tube({.length_px = 0}), Error);
   EXPECT_THROW(make_tube({.stenosis_percent = 100}), Error);
-  EXPECT_THROW(make_tube({.spacing_mm = 0}), Error);
+  EXPECT_THROW(make_tube({.spacing_mm = {0, 0.3}}), Error);
 }
 
 TEST(PaintDisc, TakesTheEdgeAndNothingOutsideThePicture) {
