@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmunet/vessel/calibration.h"
+
+#include <cmath>
+#include <numbers>
+
+#include "cmunet/base/error.h"
+
+namespace cmunet::vessel {
+namespace {
+
+using image::Spacing;
+
+constexpr double kMmPerFrench = 1.0 / 3;
+constexpr double kClickSd_px = 0.5;
+constexpr double kCatheterSd_mm = 0.04;    // repeatability of a measured catheter
+constexpr double kShaftDeficit_mm = 0.11;  // by which shafts are measured too thin
+constexpr double kOffPlane = 0.05;
+
+void check_spacing(const Spacing& s) {
+  const auto in_range = [](double mm) { return mm >= 0.01 && mm <= 2; };
+  CMUNET_CHECK(in_range(s.row_mm) && in_range(s.col_mm), ErrorCode::kInvalidArgument, "[calibration] spacing ",
+               s.row_mm, " x ", s.col_mm, " mm; expected both in 0.01…2 mm");
+}
+
+Calibration calibrated(CalibrationSource source, const Spacing& s, double relative_sd, std::string note) {
+  check_spacing(s);
+  return {source, s.col_mm, s.row_mm / s.col_mm, relative_sd, std::move(note)};
+}
+
+std::string text(const Spacing& s) {
+  return s.row_mm == s.col_mm ? concat(s.col_mm, " mm per pixel")
+                              : concat(s.row_mm, " mm per row, ", s.col_mm, " mm per column");
+}
+
+bool nearly_equal(const Spacing& a, const Spacing& b) {
+  return std::abs(a.row_mm - b.row_mm) < 1e-3 * b.row_mm && std::abs(a.col_mm - b.col_mm) < 1e-3 * b.col_mm;
+}
+
+Calibration uncalibrated(const AcquisitionGeometry& g, const std::string& why) {
+  Calibration c;
+  const std::optional<Spacing>& ratio = g.pixel_spacing_mm ? g.pixel_spacing_mm : g.imager_pixel_spacing_mm;
+  if (ratio && ratio->row_mm > 0 && ratio->col_mm > 0) {
+    c.aspect = ratio->row_mm / ratio->col_mm;
+  } else if (g.pixel_aspect) {
+    c.aspect = *g.pixel_aspect;
+  }
+  c.note += "; " + why;
+  return c;
+}
+
+// How Pixel Spacing was corrected, when it was.
+std::optional<std::string> correction_of(const AcquisitionGeometry& g) {
+  if (!g.pixel_spacing_mm) return std::nullopt;
+  switch (g.pixel_spacing_origin) {
+    case SpacingOrigin::kGeometry: return "corrected for the geometry of the acquisition";
+    case SpacingOrigin::kFiducial: return "calibrated with an object of known size";
+    case SpacingOrigin::kUnknown: break;
+  }
+  if (g.imager_pixel_spacing_mm && !nearly_equal(*g.pixel_spacing_mm, *g.imager_pixel_spacing_mm)) {
+    return "corrected in a way that the header does not name, as it differs from the detector's";
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::string_view to_string(CalibrationSource source) {
+  switch (source) {
+    case CalibrationSource::kNone: return "none";
+    case CalibrationSource::kManual: return "manual";
+    case CalibrationSource::kPixelSpacing: return "pixel_spacing";
+    case CalibrationSource::kMagnification: return "magnification";
+    case CalibrationSource::kCatheter: return "catheter";
+  }
+  return "";
+}
+
+Calibration calibrate_manually(const Spacing& s, double relative_sd) {
+  CMUNET_CHECK(relative_sd >= 0 && relative_sd <= 0.5, ErrorCode::kInvalidArgument, "[calibration] an uncertainty of ",
+               100 * relative_sd, " %; expected 0…50 %");
+  return calibrated(CalibrationSource::kManual, s, relative_sd, concat("spacing given by the user: ", text(s)));
+}
+
+Calibration calibrate_by_geometry(const AcquisitionGeometry& g) {
+  if (const auto correction = correction_of(g)) {
+    return calibrated(CalibrationSource::kPixelSpacing, *g.pixel_spacing_mm, kOffPlane,
+                      concat("Pixel Spacing of the DICOM header, ", *correction, ": ", text(*g.pixel_spacing_mm)));
+  }
+  if (!g.imager_pixel_spacing_mm) {
+    return uncalibrated(g, g.pixel_spacing_mm ? "the header's Pixel Spacing does not say in which plane it holds"
+                                              : "the header has no spacing");
+  }
+  std::optional<double> factor = g.magnification;
+  std::string how = "the header's magnification factor";
+  if (!factor && g.source_detector_mm && g.source_patient_mm && *g.source_patient_mm > 0) {
+    factor = *g.source_detector_mm / *g.source_patient_mm;
+    how = "the distances of detector and patient from the source";
+  }
+  if (!factor) return uncalibrated(g, "the header's spacing is the detector's, and it names no magnification");
+  if (!(*factor >= 1 && *factor <= 5)) {
+    return uncalibrated(g, concat("the header's magnification of ", *factor, " is not plausible"));
+  }
+  const Spacing s{g.imager_pixel_spacing_mm->row_mm / *factor, g.imager_pixel_spacing_mm->col_mm / *factor};
+  return calibrated(
+      CalibrationSource::kMagnification, s, kOffPlane,
+      concat("Imager Pixel Spacing at the isocentre, magnification ", *factor, " by ", how, ": ", text(s)));
+}
+
+CatheterWidth catheter_width_between(const image::PointF& a, const image::PointF& b, double aspect) {
+  return {std::hypot((b.y - a.y) * aspect, b.x - a.x), std::numbers::sqrt2 * kClickSd_px};
+}
+
+Calibration calibrate_by_catheter(double french, CatheterPart part, const CatheterWidth& width, double aspect) {
+  CMUNET_CHECK(french >= 3 && french <= 12, ErrorCode::kInvalidArgument, "[calibration] a catheter of ", french,
+               " French; expected 3…12");
+  CMUNET_CHECK(width.px > 0, ErrorCode::kInvalidArgument, "[calibration] the catheter is ", width.px,
+               " px wide; expected a positive width");
+  const bool is_shaft = part == CatheterPart::kShaft;
+  const double diameter_mm = french * kMmPerFrench, mm_per_px = diameter_mm / width.px;
+  const double size_sd_mm = is_shaft ? std::hypot(kCatheterSd_mm, kShaftDeficit_mm) : kCatheterSd_mm;
+  return calibrated(CalibrationSource::kCatheter, {mm_per_px * aspect, mm_per_px},
+                    std::hypot(width.sd_px / width.px, size_sd_mm / diameter_mm),
+                    concat(is_shaft ? "shaft" : "marker ring", " of a ", french, " French catheter, ", width.px,
+                           " px wide: ", text({mm_per_px * aspect, mm_per_px})));
+}
+
+}  // namespace cmunet::vessel

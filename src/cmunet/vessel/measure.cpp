@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmunet/vessel/measure.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "cmunet/vessel/diameter.h"
+
+namespace cmunet::vessel {
+namespace {
+
+using image::PointF;
+
+constexpr double kTwoSided95 = 1.959963984540054;
+
+double inscribed_at(const Lumen& lumen, const PointF& p) {
+  const int y = std::clamp(static_cast<int>(std::lround(p.y)), 0, lumen.mask.height() - 1);
+  const int x = std::clamp(static_cast<int>(std::lround(p.x)), 0, lumen.mask.width() - 1);
+  return double{lumen.inscribed.at(y, x)};
+}
+
+// Around a bifurcation one and a half radii, which hold the opening of the branch; around a free end the part that
+// the end's own roundness narrows.
+Exclusion exclusion_at(const Lumen& lumen, const Node& node) {
+  const double radius_px = inscribed_at(lumen, node.position);
+  return {node.position, node.degree > 1 ? 1.5 * radius_px + 1 : 0.75 * radius_px + 1};
+}
+
+double length_px(const std::vector<PointF>& line, double aspect) {
+  double length = 0;
+  for (std::size_t i = 1; i < line.size(); ++i) {
+    length += std::hypot((line[i].y - line[i - 1].y) * aspect, line[i].x - line[i - 1].x);
+  }
+  return length;
+}
+
+MeasuredSegment measure_line(const Lumen& lumen, const std::vector<PointF>& line,
+                             const std::vector<Exclusion>& excluded, const MeasureOptions& options) {
+  const double aspect = options.calibration.aspect;
+  MeasuredSegment result;
+  result.centreline = centred_line(lumen, line, aspect);
+  result.length_px = length_px(result.centreline, aspect);
+  result.samples = measure_diameters(lumen, result.centreline, excluded, aspect);
+  result.mean_diameter_px = mean_diameter(result.samples);
+  result.narrowing = find_narrowing(result.samples, options.markers);
+  return result;
+}
+
+Measurement measure(const Lumen& lumen, const MeasureOptions& options) {
+  const double aspect = options.calibration.aspect;
+  CMUNET_CHECK(aspect >= 0.2 && aspect <= 5, ErrorCode::kInvalidArgument, "[measure] a row is ", aspect,
+               " times as high as a column is wide; expected 0.2…5");
+  Measurement result;
+  result.calibration = options.calibration;
+  result.reference = options.reference;
+  result.height = lumen.mask.height(), result.width = lumen.mask.width();
+  result.mask = lumen.mask;
+  result.contours = contours_of(lumen);
+  result.mean_diameter_px = mean_diameter_px(lumen.mask);
+  const Tree tree = trace_centrelines(lumen);
+  result.nodes = tree.nodes;
+  std::vector<Exclusion> at_node;
+  for (const Node& node : tree.nodes) at_node.push_back(exclusion_at(lumen, node));
+  if (options.path) {
+    const Path path = find_path(tree, options.path->from, options.path->to);
+    std::vector<Exclusion> excluded;
+    for (const int node : path.nodes) excluded.push_back(at_node[static_cast<std::size_t>(node)]);
+    result.segments.push_back(measure_line(lumen, path.points, excluded, options));
+    return result;
+  }
+  for (const Segment& segment : tree.segments) {
+    const std::vector<Exclusion> excluded{at_node[static_cast<std::size_t>(segment.from)],
+                                          at_node[static_cast<std::size_t>(segment.to)]};
+    result.segments.push_back(measure_line(lumen, segment.points, excluded, options));
+  }
+  std::ranges::stable_sort(result.segments, std::greater<>(), &MeasuredSegment::length_px);
+  return result;
+}
+
+}  // namespace
+
+std::optional<std::size_t> Measurement::tightest() const {
+  std::optional<std::size_t> found;
+  double highest = 0;
+  for (std::size_t i = 0; i < segments.size(); ++i) {
+    if (!segments[i].narrowing) continue;
+    const double percent = segments[i].narrowing->against_reference(reference).diameter_percent.value;
+    if (!found || percent > highest) found = i, highest = percent;
+  }
+  return found;
+}
+
+Measurement measure_vessels(const image::Mask& mask, const MeasureOptions& options) {
+  return measure(lumen_of(mask), options);
+}
+
+Measurement measure_vessels(const image::ImageF& probability, const MeasureOptions& options) {
+  return measure(lumen_of(probability), options);
+}
+
+Interval in_px(const Estimate& length_px) {
+  const double half = kTwoSided95 * length_px.sd;
+  return {length_px.value, std::max(0.0, length_px.value - half), length_px.value + half};
+}
+
+std::optional<Interval> in_mm(const Estimate& length_px, const Calibration& calibration) {
+  if (!calibration.mm_per_px) return std::nullopt;
+  const double value = length_px.value * *calibration.mm_per_px;
+  const double half = kTwoSided95 * std::hypot(length_px.sd * *calibration.mm_per_px, value * calibration.relative_sd);
+  return Interval{value, std::max(0.0, value - half), value + half};
+}
+
+}  // namespace cmunet::vessel

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// Quantitative analysis of the vessels of one picture: contours, centre lines, diameters, narrowings.
+// docs/reference/measurement.md has the formulas and how accurate they are. Not for clinical use.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cmunet/image/contour.h"
+#include "cmunet/image/image.h"
+#include "cmunet/vessel/calibration.h"
+#include "cmunet/vessel/calliper.h"
+#include "cmunet/vessel/centreline.h"
+#include "cmunet/vessel/stenosis.h"
+
+namespace cmunet::vessel {
+
+/// One lesion path: along the centre lines from the point nearest to `from` to the one nearest to `to`.
+struct PathEnds {
+  image::PointF from, to;  ///< image coordinates
+};
+
+struct MeasureOptions {
+  Calibration calibration;                      ///< pixels only by default
+  std::optional<PathEnds> path = std::nullopt;  ///< measure this path alone; absent: every segment
+  Reference reference = Reference::kComputed;   ///< which of the three counts as the result
+  std::vector<double> markers = {};             ///< see `find_narrowing`
+};
+
+/// A vessel between two nodes of the tree, or the path asked for. Lengths are in px as `Calibration` defines it.
+struct MeasuredSegment {
+  std::vector<image::PointF> centreline;  ///< from node to node, image coordinates
+  std::vector<Sample> samples;            ///< cross-sections, by rising `arc_px`
+  double length_px = 0;                   ///< of the centre line
+  Estimate mean_diameter_px;              ///< of the samples; NaN without any
+  std::optional<Narrowing> narrowing;     ///< the narrowest place; absent where the segment is too short
+};
+
+struct Measurement {
+  Calibration calibration;
+  Reference reference = Reference::kComputed;
+  int height = 0, width = 0;                         ///< of the picture
+  image::Mask mask;                                  ///< what was measured, small holes filled
+  std::vector<std::vector<image::PointF>> contours;  ///< lumen borders, image coordinates
+  std::vector<Node> nodes;                           ///< ends and bifurcations
+  std::vector<MeasuredSegment> segments;             ///< longest first
+  double mean_diameter_px = 0;                       ///< the paper's (vessel/diameter.h); NaN for an empty mask
+
+  /// Index of the segment with the tightest narrowing against `reference`; absent when none has one.
+  std::optional<std::size_t> tightest() const;
+};
+
+/// Walls are the mask's own edge, averaged over its pixel steps.
+/// @param mask  0 or 1, at the picture's native resolution
+/// @throws Error kInvalidArgument for an empty image, a value other than 0 and 1, or options out of range; kNotFound
+/// when there is no way between the ends of the path.
+Measurement measure_vessels(const image::Mask& mask, const MeasureOptions& options = {});
+
+/// Walls are where the probability is 0.5.
+/// @param probability  [0, 1], at the picture's native resolution
+Measurement measure_vessels(const image::ImageF& probability, const MeasureOptions& options = {});
+
+/// A value with its 95 % interval.
+struct Interval {
+  double value = 0, low = 0, high = 0;
+};
+/// In pixels: ±1.96 sd of the walls.
+Interval in_px(const Estimate& length_px);
+/// In millimetres: both uncertainties, of the walls and of the calibration, added in quadrature. Absent without
+/// calibration.
+std::optional<Interval> in_mm(const Estimate& length_px, const Calibration& calibration);
+
+}  // namespace cmunet::vessel

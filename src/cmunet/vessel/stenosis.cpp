@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmunet/vessel/stenosis.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "cmunet/base/error.h"
+
+namespace cmunet::vessel {
+namespace {
+
+using Samples = std::span<const Sample>;
+
+constexpr double kMinLength_px = 10;
+constexpr double kAverage_px = 1;  // to either side of a cut: a diameter is the mean over that
+constexpr double kMarkerReach_px = 2.5;
+constexpr double kOutside_px = 5;   // from the ends of the narrowed part to the default markers of kMeanLocal
+constexpr double kNarrowed = 0.95;  // of the reference: where a narrowed part ends
+constexpr double kTight = 0.80;     // of the reference: a narrowed part that gets here is left out of the fit
+constexpr int kRounds = 20;
+
+// Inclusive.
+struct Stretch {
+  std::size_t first = 0, last = 0;
+  bool operator==(const Stretch&) const = default;
+};
+
+Stretch around(Samples samples, double arc_px, double reach_px) {
+  const auto first = std::ranges::lower_bound(samples, arc_px - reach_px, {}, &Sample::arc_px);
+  const auto beyond = std::ranges::upper_bound(samples, arc_px + reach_px, {}, &Sample::arc_px);
+  return {static_cast<std::size_t>(first - samples.begin()), static_cast<std::size_t>(beyond - samples.begin()) - 1};
+}
+
+// The mean diameter within `reach_px` of a sample.
+Estimate local_mean(Samples samples, std::size_t i, double reach_px) {
+  const Stretch near = around(samples, samples[i].arc_px, reach_px);
+  return mean_diameter(samples.subspan(near.first, near.last - near.first + 1));
+}
+
+std::vector<double> averaged(Samples samples) {
+  std::vector<double> diameters(samples.size());
+  for (std::size_t i = 0; i < samples.size(); ++i) diameters[i] = local_mean(samples, i, kAverage_px).value;
+  return diameters;
+}
+
+// Least squares; constant when there is but one place.
+class LineFit {
+ public:
+  void add(double arc, double diameter) { ++n_, x_ += arc, y_ += diameter, xx_ += arc * arc, xy_ += arc * diameter; }
+  double count() const { return n_; }
+  DiameterLine line() const {
+    const double variance = n_ * xx_ - x_ * x_;
+    if (variance <= 1e-9 * n_ * xx_) return {n_ > 0 ? y_ / n_ : std::numeric_limits<double>::quiet_NaN(), 0};
+    const double slope = (n_ * xy_ - x_ * y_) / variance;
+    return {(y_ - slope * x_) / n_, slope};
+  }
+
+ private:
+  double n_ = 0, x_ = 0, y_ = 0, xx_ = 0, xy_ = 0;
+};
+
+// The stretch below kNarrowed of the line around sample i.
+Stretch narrowed_around(Samples samples, const std::vector<double>& diameters, const DiameterLine& line,
+                        std::size_t i) {
+  const auto is_narrowed = [&](std::size_t k) { return diameters[k] < kNarrowed * line.at(samples[k].arc_px); };
+  Stretch part{i, i};
+  while (part.first > 0 && is_narrowed(part.first - 1)) --part.first;
+  while (part.last + 1 < samples.size() && is_narrowed(part.last + 1)) ++part.last;
+  return part;
+}
+
+std::size_t tightest_sample(Samples samples, const std::vector<double>& diameters, const DiameterLine& line) {
+  std::size_t tightest = 0;
+  double lowest = std::numeric_limits<double>::infinity();
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    const double ratio = diameters[i] / line.at(samples[i].arc_px);
+    if (ratio < lowest) lowest = ratio, tightest = i;
+  }
+  return tightest;
+}
+
+// Through the diameters outside the tightest part and outside every other one that is tight.
+DiameterLine fit_outside(Samples samples, const std::vector<double>& diameters, const DiameterLine& before) {
+  std::vector<bool> is_left_out(samples.size(), false);
+  const auto leave_out = [&](std::size_t i) {
+    const Stretch part = narrowed_around(samples, diameters, before, i);
+    for (std::size_t k = part.first; k <= part.last; ++k) is_left_out[k] = true;
+  };
+  leave_out(tightest_sample(samples, diameters, before));
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    if (!is_left_out[i] && diameters[i] < kTight * before.at(samples[i].arc_px)) leave_out(i);
+  }
+  LineFit fit;
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    if (!is_left_out[i]) fit.add(samples[i].arc_px, samples[i].diameter_px);
+  }
+  // What is left must be enough for a line.
+  return fit.count() * 4 < static_cast<double>(samples.size()) ? before : fit.line();
+}
+
+// The first line follows the wider samples; then fitting and locating alternate until they agree.
+DiameterLine computed_line(Samples samples, const std::vector<double>& diameters) {
+  DiameterLine line;
+  for (int round = 0; round < 3; ++round) {
+    LineFit fit;
+    for (std::size_t i = 0; i < samples.size(); ++i) {
+      const bool is_wide = round == 0 || diameters[i] >= kNarrowed * line.at(samples[i].arc_px);
+      if (is_wide) fit.add(samples[i].arc_px, samples[i].diameter_px);
+    }
+    line = fit.line();
+  }
+  for (int round = 0; round < kRounds; ++round) {
+    const DiameterLine next = fit_outside(samples, diameters, line);
+    const bool is_settled =
+        std::abs(next.slope - line.slope) < 1e-9 && std::abs(next.at_zero_px - line.at_zero_px) < 1e-6;
+    line = next;
+    if (is_settled) break;
+  }
+  return line;
+}
+
+std::size_t sample_at(Samples samples, double share) {
+  const double arc = samples.front().arc_px + share * (samples.back().arc_px - samples.front().arc_px);
+  const auto found = std::ranges::lower_bound(samples, arc, {}, &Sample::arc_px);
+  return std::min(samples.size() - 1, static_cast<std::size_t>(found - samples.begin()));
+}
+
+DiameterLine interpolated_line(Samples samples, std::span<const double> markers) {
+  constexpr std::array kDefaults{0.05, 0.95};
+  LineFit fit;
+  for (const double marker : markers.empty() ? std::span<const double>(kDefaults) : markers) {
+    const std::size_t i = sample_at(samples, marker);
+    fit.add(samples[i].arc_px, local_mean(samples, i, kMarkerReach_px).value);
+  }
+  return fit.line();
+}
+
+DiameterLine mean_local_line(Samples samples, const Narrowing& found, std::span<const double> markers) {
+  std::vector<std::size_t> places;
+  for (const double marker : markers) places.push_back(sample_at(samples, marker));
+  if (markers.empty()) {
+    const double before = samples[found.first].arc_px - kOutside_px, behind = samples[found.last].arc_px + kOutside_px;
+    const auto index_of = [&](double arc) {
+      return static_cast<std::size_t>(std::ranges::lower_bound(samples, arc, {}, &Sample::arc_px) - samples.begin());
+    };
+    if (before >= samples.front().arc_px) places.push_back(index_of(before));
+    if (behind <= samples.back().arc_px) places.push_back(index_of(behind));
+  }
+  if (places.empty()) return found.against[0].line;  // narrowed from end to end
+  double sum = 0;
+  for (const std::size_t place : places) sum += local_mean(samples, place, kMarkerReach_px).value;
+  return {sum / static_cast<double>(places.size()), 0};
+}
+
+Stenosis stenosis_of(const Narrowing& found, double arc_px, const DiameterLine& line) {
+  Stenosis s;
+  s.line = line;
+  s.reference_px = {line.at(arc_px), found.minimal_px.sd};
+  const double ratio = found.minimal_px.value / s.reference_px.value;
+  s.diameter_percent = {100 * (1 - ratio), 100 * found.minimal_px.sd / s.reference_px.value * std::hypot(1, ratio)};
+  s.area_percent = 100 * (1 - ratio * ratio);
+  return s;
+}
+
+}  // namespace
+
+std::string_view to_string(Reference reference) {
+  switch (reference) {
+    case Reference::kComputed: return "computed";
+    case Reference::kInterpolated: return "interpolated";
+    case Reference::kMeanLocal: return "mean_local";
+  }
+  return "";
+}
+
+std::optional<Narrowing> find_narrowing(Samples samples, std::span<const double> markers) {
+  for (const double marker : markers) {
+    CMUNET_CHECK(marker >= 0 && marker <= 1, ErrorCode::kInvalidArgument, "[measure] a marker at ", marker,
+                 " of the length; must be in [0, 1]");
+  }
+  if (samples.empty() || samples.back().arc_px - samples.front().arc_px < kMinLength_px) return std::nullopt;
+  const std::vector<double> diameters = averaged(samples);
+  const DiameterLine line = computed_line(samples, diameters);
+  Narrowing found;
+  found.sample = tightest_sample(samples, diameters, line);
+  const double arc_px = samples[found.sample].arc_px;
+  found.minimal_px = local_mean(samples, found.sample, kAverage_px);
+  const Stretch part = narrowed_around(samples, diameters, line, found.sample);
+  found.first = part.first, found.last = part.last;
+  found.length_px = samples[found.last].arc_px - samples[found.first].arc_px;
+  found.against[0] = stenosis_of(found, arc_px, line);
+  found.against[1] = stenosis_of(found, arc_px, interpolated_line(samples, markers));
+  found.against[2] = stenosis_of(found, arc_px, mean_local_line(samples, found, markers));
+  return found;
+}
+
+Estimate mean_diameter(Samples samples) {
+  constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+  if (samples.empty()) return {kNaN, kNaN};
+  Estimate mean;
+  for (const Sample& s : samples) {
+    mean.value += s.diameter_px / static_cast<double>(samples.size());
+    mean.sd += s.sd_px / static_cast<double>(samples.size());
+  }
+  return mean;
+}
+
+}  // namespace cmunet::vessel

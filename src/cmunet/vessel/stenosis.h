@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// The narrowest place of a vessel against what its diameter should be there.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "cmunet/vessel/calliper.h"
+
+namespace cmunet::vessel {
+
+/// A straight line of diameter over arc length, px.
+struct DiameterLine {
+  double at_zero_px = 0, slope = 0;
+  double at(double arc_px) const { return at_zero_px + slope * arc_px; }
+};
+
+/// Reference diameters as DICOM PS3.17, annex T.4 defines them.
+enum class Reference {
+  kComputed,      ///< line fitted to the diameters outside the narrowed parts
+  kInterpolated,  ///< line through the diameters at two or more markers, by default at 5 % and 95 % of the length
+  kMeanLocal,     ///< mean diameter at one or more markers, by default just outside both ends of the narrowed part
+};
+inline constexpr std::array kReferences{Reference::kComputed, Reference::kInterpolated, Reference::kMeanLocal};
+/// "computed", "interpolated", "mean_local".
+std::string_view to_string(Reference reference);
+
+/// How narrow the vessel is against one reference. Percentages are up to 100; wider than the reference is below 0.
+struct Stenosis {
+  DiameterLine line;          ///< constant for kMeanLocal
+  Estimate reference_px;      ///< the line where the vessel is narrowest
+  Estimate diameter_percent;  ///< 1 − MLD / reference; the calibration cancels out of it
+  double area_percent = 0;    ///< 1 − (MLD / reference)², of a round cross-section
+};
+
+/// The narrowest place of one segment: where diameter / computed reference is lowest, so that the thin end of a
+/// tapering vessel is none.
+struct Narrowing {
+  std::size_t sample = 0;           ///< index of the narrowest sample
+  Estimate minimal_px;              ///< minimal lumen diameter (MLD)
+  std::array<Stenosis, 3> against;  ///< by Reference
+  std::size_t first = 0, last = 0;  ///< samples of the narrowed part: below 95 % of the computed reference
+  double length_px = 0;             ///< of that part
+
+  const Stenosis& against_reference(Reference r) const { return against[static_cast<std::size_t>(r)]; }
+};
+
+/// @param samples  by rising arc_px
+/// @param markers  shares of the length in [0, 1] for kInterpolated and kMeanLocal; empty for their defaults
+/// @return nothing for samples over less than 10 px: too short for a reference.
+/// @throws Error kInvalidArgument for a marker outside [0, 1]. One marker alone leaves kInterpolated constant.
+std::optional<Narrowing> find_narrowing(std::span<const Sample> samples, std::span<const double> markers = {});
+
+/// Mean diameter; its sd is that of single diameters, since what blurs a wall blurs it everywhere. NaN without samples.
+Estimate mean_diameter(std::span<const Sample> samples);
+
+}  // namespace cmunet::vessel

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// References and narrowings on diameters that are given, so that the results are closed forms.
+#include "cmunet/vessel/stenosis.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "cmunet/base/error.h"
+
+namespace cmunet::vessel {
+namespace {
+
+std::vector<Sample> profile(int n, double (*diameter)(int)) {
+  std::vector<Sample> samples(static_cast<std::size_t>(n));
+  for (int i = 0; i < n; ++i) {
+    Sample& s = samples[static_cast<std::size_t>(i)];
+    s.arc_px = i / 2.0;
+    s.diameter_px = diameter(i);
+    s.sd_px = 0.4;
+  }
+  return samples;
+}
+
+// 20 px falling to 10 over 100 px, halved from 45 to 55 px.
+double tapered_and_halved(int i) { return (20 - 0.05 * i) * (std::abs(i - 100) <= 10 ? 0.5 : 1.0); }
+
+TEST(FindNarrowing, HasTheThreeReferences) {
+  const auto samples = profile(201, tapered_and_halved);
+  const auto found = find_narrowing(samples);
+  ASSERT_TRUE(found.has_value());
+  const double arc = samples[found->sample].arc_px;
+  EXPECT_NEAR(arc, 50, 5);
+  EXPECT_NEAR(found->minimal_px.value, (20 - 0.1 * arc) / 2, 0.1);
+  const Stenosis& computed = found->against_reference(Reference::kComputed);
+  EXPECT_NEAR(computed.line.slope, -0.1, 1e-9);
+  EXPECT_NEAR(computed.reference_px.value, 20 - 0.1 * arc, 1e-9);
+  EXPECT_NEAR(computed.diameter_percent.value, 50, 0.5);
+  const Stenosis& interpolated = found->against_reference(Reference::kInterpolated);
+  EXPECT_NEAR(interpolated.line.slope, -0.1, 1e-9);
+  EXPECT_NEAR(interpolated.line.at(5), 19.5, 1e-9);
+  const Stenosis& local = found->against_reference(Reference::kMeanLocal);
+  EXPECT_EQ(local.line.slope, 0);
+  const double before = samples[found->first].arc_px - 5, behind = samples[found->last].arc_px + 5;
+  EXPECT_NEAR(local.reference_px.value, 20 - 0.1 * (before + behind) / 2, 1e-9);
+}
+
+TEST(FindNarrowing, TakesMarkers) {
+  const auto samples = profile(201, tapered_and_halved);
+  const std::vector<double> one{0.1}, two{0.1, 0.8};
+  EXPECT_NEAR(find_narrowing(samples, one)->against_reference(Reference::kMeanLocal).reference_px.value, 19, 1e-9);
+  EXPECT_NEAR(find_narrowing(samples, two)->against_reference(Reference::kMeanLocal).reference_px.value, 15.5, 1e-9);
+  EXPECT_NEAR(find_narrowing(samples, two)->against_reference(Reference::kInterpolated).line.at(30), 17, 1e-9);
+  EXPECT_EQ(find_narrowing(samples, one)->against_reference(Reference::kInterpolated).line.slope, 0);
+  EXPECT_THROW(find_narrowing(samples, std::vector<double>{1.5}), Error);
+}
+
+TEST(FindNarrowing, SaysWhatFollowsFromDiameterAndReference) {
+  const auto found = find_narrowing(profile(201, tapered_and_halved));
+  for (const Reference reference : kReferences) {
+    const Stenosis& s = found->against_reference(reference);
+    const double ratio = found->minimal_px.value / s.reference_px.value;
+    EXPECT_NEAR(s.diameter_percent.value, 100 * (1 - ratio), 1e-9);
+    EXPECT_NEAR(s.area_percent, 100 * (1 - ratio * ratio), 1e-9);
+    EXPECT_NEAR(s.diameter_percent.sd, 100 * 0.4 / s.reference_px.value * std::hypot(1, ratio), 1e-9);
+  }
+  // The halved part, widened by the 1 px over which diameters are averaged.
+  EXPECT_NEAR(found->length_px, 10, 2.01);
+}
+
+TEST(FindNarrowing, ASecondTightPlaceDoesNotPullTheReferenceDown) {
+  const auto found = find_narrowing(profile(301, [](int i) {
+    return std::abs(i - 80) <= 16 ? 4.0 : std::abs(i - 220) <= 16 ? 5.0 : 10.0;
+  }));
+  EXPECT_NEAR(found->against_reference(Reference::kComputed).reference_px.value, 10, 1e-6);
+  EXPECT_NEAR(found->against_reference(Reference::kComputed).diameter_percent.value, 60, 1e-6);
+}
+
+TEST(FindNarrowing, TheThinEndOfATaperIsNone) {
+  const auto found = find_narrowing(profile(201, [](int i) { return 20 - 0.05 * i; }));
+  EXPECT_NEAR(found->against_reference(Reference::kComputed).diameter_percent.value, 0, 0.5);
+}
+
+TEST(FindNarrowing, NeedsTenPixels) {
+  EXPECT_FALSE(find_narrowing(profile(20, [](int) { return 5.0; })).has_value());
+  EXPECT_TRUE(find_narrowing(profile(21, [](int) { return 5.0; })).has_value());
+  EXPECT_FALSE(find_narrowing({}).has_value());
+}
+
+TEST(MeanDiameter, OfNothingIsUndefined) {
+  EXPECT_TRUE(std::isnan(mean_diameter({}).value));
+  EXPECT_DOUBLE_EQ(mean_diameter(profile(3, [](int i) { return 1.0 + i; })).value, 2);
+}
+
+}  // namespace
+}  // namespace cmunet::vessel
