@@ -229,7 +229,8 @@ std::string make_run(const MadeRun& run) {
   DcmFileFormat object;
   DcmDataset& dataset = *object.getDataset();
   put_attributes(run, dataset);
-  if (syntax.getXfer() == EXS_JPEG2000LosslessOnly) {
+  if (!run.has_pixels) {
+  } else if (syntax.getXfer() == EXS_JPEG2000LosslessOnly) {
     std::vector<Bytes> frames;
     for (int f = 0; f < run.frames; ++f) frames.push_back(encode_jpeg2000(run, f));
     put_fragments(run, dataset, syntax.getXfer(), std::move(frames));

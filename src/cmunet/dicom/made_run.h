@@ -28,7 +28,8 @@ struct MadeRun {
   std::vector<std::string> attributes;
   OffsetTable offset_table = OffsetTable::kRight;
   int fragments_per_frame = 1;  ///< of an encapsulated syntax
-  bool has_preamble = true;     ///< without it also the group 2 header is missing
+  bool has_pixels = true;
+  bool has_preamble = true;  ///< without it also the group 2 header is missing
 };
 
 /// The bytes of the object, with an XA class, a patient, and what `run` says.

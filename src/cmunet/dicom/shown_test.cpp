@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+// How frames are shown: windows, tables, inversion, shutters, overlays, and what Enhanced XA says per frame.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "cmunet/base/scratch_folder.h"
+#include "cmunet/dicom/made_run.h"
+#include "cmunet/dicom/xa.h"
+
+namespace cmunet::dicom {
+namespace {
+
+using testing::Contains;
+using testing::HasSubstr;
+
+class Shown : public testing::Test {
+ protected:
+  XaRun read(const MadeRun& run) {
+    write_run(run, folder / "run.dcm");
+    return XaRun(folder / "run.dcm");
+  }
+  // A ramp of 12-bit values along x, from 0 in steps of 100.
+  static MadeRun ramp() {
+    MadeRun made;
+    made.bits_allocated = 16;
+    made.bits_stored = 12;
+    made.high_bit = 11;
+    made.frames = 2;
+    made.width = 40;
+    made.cell = [](int f, int, int x, int) { return 100 * x + 10 * f; };
+    return made;
+  }
+  XaRun read_ramp(std::vector<std::string> attributes) {
+    MadeRun made = ramp();
+    made.attributes = std::move(attributes);
+    return read(made);
+  }
+  static double at(const XaRun& run, int x, int frame = 0) { return static_cast<double>(run.frame(frame).at(0, x)); }
+
+  ScratchFolder folder;
+};
+
+TEST_F(Shown, LinearWindowFollowsTheStandardsFormula) {
+  const XaRun run = read_ramp({"WindowCenter=2000\\500", "WindowWidth=1001\\10"});  // the first of two
+  for (const int x : {0, 10, 14, 15, 16, 20, 24, 25, 26, 39}) {
+    const double expected = std::clamp(((100.0 * x - 1999.5) / 1000 + 0.5) * 255, 0.0, 255.0);
+    EXPECT_NEAR(at(run, x), expected, 1e-3) << x;
+  }
+  EXPECT_EQ(run.stored_frame(1).at(0, 7), 710.0F);
+}
+
+TEST_F(Shown, OtherWindowFunctions) {
+  const XaRun exact = read_ramp({"WindowCenter=2000", "WindowWidth=1000", "VOILUTFunction=LINEAR_EXACT"});
+  EXPECT_NEAR(at(exact, 20), 127.5, 1e-3);
+  EXPECT_NEAR(at(exact, 15), 0, 1e-3);
+  EXPECT_NEAR(at(exact, 25), 255, 1e-3);
+  const XaRun sigmoid = read_ramp({"WindowCenter=2000", "WindowWidth=1000", "VOILUTFunction=SIGMOID"});
+  EXPECT_NEAR(at(sigmoid, 20), 127.5, 1e-3);
+  EXPECT_NEAR(at(sigmoid, 25), 255 / (1 + std::exp(-2.0)), 1e-3);
+}
+
+TEST_F(Shown, WithoutWindowAllFramesShareTheRangeOfTheMiddleOne) {
+  const XaRun run = read_ramp({});
+  EXPECT_THAT(run.header().oddities, Contains(HasSubstr("no window")));
+  EXPECT_NEAR(at(run, 0, 1), 0, 1e-3);
+  EXPECT_NEAR(at(run, 39, 1), 255, 1e-3);
+  EXPECT_NEAR(at(run, 20, 0), 255 * (2000.0 - 10) / 3900, 1e-3);
+}
+
+TEST_F(Shown, AWindowWithoutWidthIsLeftOut) {
+  const XaRun run = read_ramp({"WindowCenter=2000", "WindowWidth=0"});
+  EXPECT_THAT(run.header().oddities, Contains(HasSubstr("no width")));
+  EXPECT_NEAR(at(run, 39, 1), 255, 1e-3);
+}
+
+TEST_F(Shown, Monochrome1IsTurnedOver) {
+  MadeRun made;
+  made.photometric = "MONOCHROME1";
+  const XaRun run = read(made);
+  EXPECT_TRUE(run.header().inverted);
+  EXPECT_EQ(run.frame(1).at(2, 3), 255.0F - run.stored_frame(1).at(2, 3));
+}
+
+TEST_F(Shown, RescaleComesBeforeTheWindow) {
+  const XaRun run = read_ramp({"RescaleSlope=2", "RescaleIntercept=-1000", "WindowCenter=1000", "WindowWidth=2001"});
+  EXPECT_EQ(run.stored_frame(0).at(0, 3), -400.0F);
+  EXPECT_NEAR(at(run, 10), 255 * ((1000.0 - 999.5) / 2000 + 0.5), 1e-3);
+}
+
+TEST_F(Shown, LogarithmicRunsAreWindowedAsStored) {
+  const XaRun run =
+      read_ramp({"PixelIntensityRelationship=LOG", "RescaleSlope=3", "WindowCenter=1000", "WindowWidth=1001"});
+  EXPECT_TRUE(run.header().is_log);
+  EXPECT_EQ(run.stored_frame(0).at(0, 3), 300.0F);
+  EXPECT_NEAR(at(run, 10), 255 * ((1000.0 - 999.5) / 1000 + 0.5), 1e-3);
+}
+
+TEST_F(Shown, VoiTableWithClampedEnds) {
+  const XaRun run = read_ramp({"VOILUTSequence[0].LUTDescriptor=4\\1000\\8", "VOILUTSequence[0].LUTData=0\\33\\66\\ff",
+                               "WindowCenter=1", "WindowWidth=2"});
+  EXPECT_NEAR(at(run, 0), 0, 1e-3);
+  EXPECT_NEAR(at(run, 10), 0, 1e-3);
+  EXPECT_NEAR(at(run, 10, 1), 255, 1e-3);
+  EXPECT_NEAR(at(run, 39), 255, 1e-3);
+}
+
+TEST_F(Shown, ModalityTableReplacesTheStoredValues) {
+  MadeRun made = ramp();
+  made.cell = [](int, int, int x, int) { return x % 4; };
+  made.attributes = {"ModalityLUTSequence[0].LUTDescriptor=4\\0\\16", "ModalityLUTSequence[0].LUTData=9\\7\\1f4\\9c40",
+                     "WindowCenter=250", "WindowWidth=500"};
+  const XaRun run = read(made);
+  EXPECT_EQ(run.stored_frame(0).at(5, 2), 500.0F);
+  EXPECT_EQ(run.stored_frame(0).at(5, 3), 40000.0F);
+}
+
+TEST_F(Shown, ATableShorterThanItClaimsIsLeftOut) {
+  const XaRun run = read_ramp({"VOILUTSequence[0].LUTDescriptor=400\\0\\8", "VOILUTSequence[0].LUTData=0\\51"});
+  EXPECT_THAT(run.header().oddities, Contains(HasSubstr("lookup table")));
+}
+
+TEST_F(Shown, EnhancedXaHasAWindowForEachFrame) {
+  const std::string shared = "SharedFunctionalGroupsSequence[0].", per = "PerFrameFunctionalGroupsSequence[";
+  const XaRun run = read_ramp(
+      {"SOPClassUID=1.2.840.10008.5.1.4.1.1.12.1.1", "WindowCenter=1", "WindowWidth=2",
+       shared + "PixelValueTransformationSequence[0].RescaleSlope=2",
+       shared + "PixelValueTransformationSequence[0].RescaleIntercept=1",
+       per + "0].FrameVOILUTSequence[0].WindowCenter=2000", per + "0].FrameVOILUTSequence[0].WindowWidth=2001",
+       per + "1].FrameVOILUTSequence[0].WindowCenter=6000", per + "1].FrameVOILUTSequence[0].WindowWidth=2001",
+       per + "0].ProjectionPixelCalibrationSequence[0].ObjectPixelSpacingInCenterOfBeam=0.21\\0.22",
+       per + "0].ProjectionPixelCalibrationSequence[0].BeamAngle=31",
+       per + "0].PositionerPositionSequence[0].PositionerPrimaryAngle=-20",
+       shared + "XRayGeometrySequence[0].DistanceSourceToDetector=1100"});
+  EXPECT_NEAR(at(run, 10, 0), 255 * ((2001 - 1999.5) / 2000 + 0.5), 1e-3);
+  EXPECT_NEAR(at(run, 30, 1), 255 * ((6021 - 5999.5) / 2000 + 0.5), 1e-3);
+  const Geometry& geometry = run.header().geometry;
+  ASSERT_TRUE(geometry.object_pixel_spacing_mm);
+  EXPECT_NEAR(geometry.object_pixel_spacing_mm->row_mm, 0.21, 1e-6);
+  EXPECT_NEAR(geometry.object_pixel_spacing_mm->col_mm, 0.22, 1e-6);
+  EXPECT_EQ(geometry.beam_angle_deg, 31.0);
+  EXPECT_EQ(geometry.primary_angle_deg, -20.0);
+  EXPECT_EQ(geometry.source_detector_mm, 1100.0);
+}
+
+TEST_F(Shown, OverlayBitsAboveTheValuesAreLeftOut) {
+  MadeRun made = ramp();
+  made.cell = [](int, int y, int x, int) { return (100 * x) | (y % 2 == 0 ? 0xf000 : 0); };
+  EXPECT_EQ(read(made).stored_frame(0).at(2, 5), 500.0F);
+  made.high_bit = 15;  // values in the upper 12 bits
+  made.cell = [](int, int, int x, int) { return (100 * x) << 4 | 0x5; };
+  EXPECT_EQ(read(made).stored_frame(0).at(2, 5), 500.0F);
+}
+
+TEST_F(Shown, ShuttersBoundTheField) {
+  MadeRun made;
+  made.height = 30;
+  made.width = 40;
+  made.attributes = {"ShutterShape=RECTANGULAR\\CIRCULAR", "ShutterLeftVerticalEdge=6",
+                     "ShutterRightVerticalEdge=35",        "ShutterUpperHorizontalEdge=3",
+                     "ShutterLowerHorizontalEdge=28",      "CenterOfCircularShutter=16\\21",
+                     "RadiusOfCircularShutter=12"};
+  const XaRun run = read(made);
+  for (int y = 0; y < 30; ++y) {
+    for (int x = 0; x < 40; ++x) {
+      const bool open = x >= 5 && x <= 34 && y >= 2 && y <= 27 && std::hypot(y - 15, x - 20) <= 12;
+      ASSERT_EQ(run.field().at(y, x), open ? 1 : 0) << y << " " << x;
+    }
+  }
+  made.attributes = {"ShutterShape=POLYGONAL", "VerticesOfThePolygonalShutter=1\\1\\1\\31\\31\\1"};  // a triangle
+  const XaRun triangle = read(made);
+  EXPECT_EQ(triangle.field().at(5, 5), 1);
+  EXPECT_EQ(triangle.field().at(25, 25), 0);
+  made.attributes = {"ShutterShape=RECTANGULAR", "ShutterLeftVerticalEdge=30", "ShutterRightVerticalEdge=10"};
+  const XaRun nonsense = read(made);
+  EXPECT_EQ(std::ranges::count(nonsense.field(), std::uint8_t{0}), 0);
+  EXPECT_THAT(nonsense.header().oddities, Contains(HasSubstr("shutter")));
+}
+
+TEST_F(Shown, OverlaysAreNotPartOfTheField) {
+  MadeRun made;
+  made.height = 8;
+  made.width = 16;
+  // A plane of 2 x 16 bits whose first row lies on row 3 (counted from 1): bits 0, 1 and 15 of it, then bit 4.
+  made.attributes = {"(6000,0010)=2", "(6000,0011)=16", "(6000,0040)=G",         "(6000,0050)=3\\1",
+                     "(6000,0100)=1", "(6000,0102)=0",  "(6000,3000)=8003\\0010"};
+  const XaRun run = read(made);
+  for (int y = 0; y < 8; ++y) {
+    for (int x = 0; x < 16; ++x) {
+      const bool drawn = (y == 2 && (x < 2 || x == 15)) || (y == 3 && x == 4);
+      ASSERT_EQ(run.field().at(y, x), drawn ? 0 : 1) << y << " " << x;
+    }
+  }
+}
+
+TEST_F(Shown, GeometryAndTimes) {
+  MadeRun made;
+  made.attributes = {"PixelSpacing=0.2\\0.25",
+                     "PixelSpacingCalibrationType=FIDUCIAL",
+                     "ImagerPixelSpacing=0.3\\0.3",
+                     "EstimatedRadiographicMagnificationFactor=1.5",
+                     "DistanceSourceToDetector=1200",
+                     "DistanceSourceToPatient=800",
+                     "PositionerPrimaryAngle=30",
+                     "PositionerSecondaryAngle=-25",
+                     "FrameTimeVector=0\\40\\80",
+                     "BurnedInAnnotation=YES",
+                     "PatientName=Ünal"};
+  const XaRun run = read(made);
+  const Geometry& geometry = run.header().geometry;
+  EXPECT_EQ(geometry.pixel_spacing_mm, (image::Spacing{0.2, 0.25}));
+  EXPECT_EQ(geometry.calibration, SpacingCalibration::kFiducial);
+  EXPECT_EQ(geometry.imager_pixel_spacing_mm, (image::Spacing{0.3, 0.3}));
+  EXPECT_EQ(geometry.magnification, 1.5);
+  EXPECT_EQ(geometry.source_patient_mm, 800.0);
+  EXPECT_EQ(geometry.secondary_angle_deg, -25.0);
+  EXPECT_DOUBLE_EQ(run.header().pixel_aspect_ratio, 0.8);
+  EXPECT_THAT(run.header().frame_time_ms, testing::ElementsAre(0, 40, 120));
+  EXPECT_TRUE(run.header().burned_in_annotation);
+  made.attributes = {"PixelAspectRatio=4\\3", "PixelSpacing=0\\0", "ImagerPixelSpacing=900\\1", "FrameTime=x"};
+  const XaRun odd = read(made);
+  EXPECT_DOUBLE_EQ(odd.header().pixel_aspect_ratio, 4.0 / 3);
+  EXPECT_FALSE(odd.header().geometry.pixel_spacing_mm);
+  EXPECT_FALSE(odd.header().geometry.imager_pixel_spacing_mm);
+  EXPECT_THAT(odd.header().frame_time_ms, testing::IsEmpty());
+  EXPECT_EQ(odd.header().oddities.size(), 2U);
+}
+
+TEST_F(Shown, NamesComeAsUtf8) {
+  MadeRun made;
+  made.attributes = {"SpecificCharacterSet=ISO_IR 100",
+                     "PatientName=\xdcnal^Ay\xe7"
+                     "e"};
+  EXPECT_EQ(read(made).patient().name, "Ünal^Ayçe");
+}
+
+}  // namespace
+}  // namespace cmunet::dicom
