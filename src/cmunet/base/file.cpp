@@ -112,6 +112,15 @@ void write_file_atomic(const fs::path& path, std::string_view text) {
   write_file_atomic(path, std::as_bytes(std::span(text)));
 }
 
+void flush_to_disk(const fs::path& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  CMUNET_CHECK(fd >= 0, ErrorCode::kIo, "[write] cannot open ", path.string(), ": ", errno_text());
+  const bool flushed = ::fsync(fd) == 0;
+  const std::string why = errno_text();
+  ::close(fd);
+  CMUNET_CHECK(flushed, ErrorCode::kIo, "[write] flushing ", path.string(), ": ", why);
+}
+
 void prepare_output_folder(const fs::path& dir, bool force) {
   std::error_code ec;
   if (fs::exists(dir, ec)) {

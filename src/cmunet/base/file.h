@@ -40,6 +40,9 @@ class AtomicFile {
   int fd_ = -1;
 };
 
+/// Flushes a file's bytes, or a folder's list of names, to the disk. @throws Error kIo.
+void flush_to_disk(const std::filesystem::path& path);
+
 /// Makes sure that `dir` is a folder that can be written to, creating it and its parents.
 /// When it exists and is not empty, throws kInvalidArgument unless `force`; with `force` its files stay
 /// and are overwritten one by one. @throws Error kInvalidArgument, kIo.
