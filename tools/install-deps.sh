@@ -2,6 +2,7 @@
 # Installs what cmunet needs on Debian 12, through apt alone. Quick when everything is there.
 #   tools/install-deps.sh               what building and running needs
 #   tools/install-deps.sh --with-tests  also what the tests compare against (Python references)
+#   tools/install-deps.sh --with-pacs   also what the node is tested against: a PACS and DICOM's command line tools
 #   tools/install-deps.sh --check …     only says what is missing (exit 1 if anything is)
 set -euo pipefail
 
@@ -16,10 +17,13 @@ test_packages=(
   libgtest-dev libgmock-dev clang-format-14 clang-tidy-14
   python3-minimal python3-torch python3-numpy python3-scipy python3-skimage dicom3tools python3-pydicom
 )
+# Debian starts orthanc as a service when it installs it; the tests start one of their own and leave that alone.
+pacs_packages=(dcmtk orthanc orthanc-dicomweb)
 check=0
 for argument in "$@"; do
   case "$argument" in
     --with-tests) packages+=("${test_packages[@]}") ;;
+    --with-pacs) packages+=("${pacs_packages[@]}") ;;
     --check) check=1 ;;
     *) echo "install-deps: unknown option $argument" >&2; exit 2 ;;
   esac

@@ -34,7 +34,7 @@ THIRD_PARTY = {
     "jerror.h": r"codec/[^/]+\.cpp",
     "tiff.h": r"codec/[^/]+\.cpp",
     "tiffio.h": r"codec/[^/]+\.cpp",
-    "dcmtk/": r"dicom/[^/]+\.cpp",
+    "dcmtk/": r"(dicom|pacs)/[^/]+\.cpp",
     "openjpeg.h": r"dicom/[^/]+\.cpp",
     "toml++/": r"base/[^/]+\.cpp",
     "xxhash.h": r"base/[^/]+\.cpp",
@@ -47,6 +47,7 @@ THIRD_PARTY = {
 TORCH_PREFIXES = ("torch/", "ATen/", "c10/")
 TEST_PREFIXES = ("gtest/", "gmock/")
 # What the compiler and the system bring; every other <…> header is a third party.
+SYSTEM_PREFIXES = ("arpa/", "netinet/", "sys/")
 SYSTEM_HEADERS = {
     "cpuid.h", "dirent.h", "dlfcn.h", "fcntl.h", "glob.h", "immintrin.h", "malloc.h", "poll.h", "pthread.h", "sched.h",
     "signal.h", "spawn.h", "stdio.h", "stdlib.h", "string.h", "termios.h", "unistd.h",
@@ -198,7 +199,7 @@ def check_own_include(lint, modules, path, number, header, is_test):
 
 
 def check_foreign_include(lint, modules, path, number, header, is_test):
-    if "/" not in header and "." not in header or header.startswith("sys/") or header in SYSTEM_HEADERS:
+    if "/" not in header and "." not in header or header.startswith(SYSTEM_PREFIXES) or header in SYSTEM_HEADERS:
         return
     inside = "/".join(path.parts[2:]) if path.parts[:2] == ("src", "cmunet") else ""
     if header.startswith(TEST_PREFIXES):
