@@ -20,9 +20,9 @@ constexpr std::array<std::string_view, 5> kOtherSections{"model", "pretrain", "f
 
 struct Flags {
   std::vector<std::string> images, masks, splits;
-  std::string arcade, manifest, nnunet, category, group_regex, config, out;
+  std::string arcade, dicom, manifest, nnunet, category, group_regex, config, out;
   std::vector<std::string> assignments;
-  int folds = 0;
+  int folds = 0, frames = 5;
   bool allow_duplicates = false, drop_duplicates = false, group_duplicates = false;
 };
 
@@ -54,11 +54,16 @@ std::vector<dataset::Item> import_folders(const Flags& flags) {
 }
 
 std::vector<dataset::Item> import_items(const Flags& flags) {
-  const int sources = (flags.arcade.empty() ? 0 : 1) + (flags.manifest.empty() ? 0 : 1) +
-                      (flags.nnunet.empty() ? 0 : 1) + (flags.images.empty() || !flags.arcade.empty() ? 0 : 1);
+  const int sources = (flags.arcade.empty() ? 0 : 1) + (flags.dicom.empty() ? 0 : 1) +
+                      (flags.manifest.empty() ? 0 : 1) + (flags.nnunet.empty() ? 0 : 1) +
+                      (flags.images.empty() || !flags.arcade.empty() ? 0 : 1);
   if (sources != 1) {
     throw Error(ErrorCode::kInvalidArgument, concat("[prepare] ", sources, " sources were given; expected one"),
-                "use --images (with --masks), --arcade with --images, --manifest, or --nnunet");
+                "use --images (with --masks), --arcade with --images, --dicom, --manifest, or --nnunet");
+  }
+  if (!flags.dicom.empty()) {
+    return dataset::import_dicom(flags.dicom, flags.frames,
+                                 flags.splits.empty() ? std::nullopt : whole_split(flags.splits[0]));
   }
   if (!flags.manifest.empty()) return dataset::import_csv(flags.manifest);
   if (!flags.nnunet.empty()) return dataset::import_nnunet(flags.nnunet);
@@ -99,6 +104,8 @@ Json source_of(const Flags& flags) {
   if (!flags.masks.empty()) source["masks"] = flags.masks;
   if (!flags.splits.empty()) source["split"] = flags.splits;
   if (!flags.arcade.empty()) source["arcade"] = flags.arcade;
+  if (!flags.dicom.empty())
+    source["dicom"] = {{"frames_per_run", flags.frames}};  // folders are often named by patients
   if (!flags.manifest.empty()) source["manifest"] = flags.manifest;
   if (!flags.nnunet.empty()) source["nnunet"] = flags.nnunet;
   if (!flags.group_regex.empty()) source["group_regex"] = flags.group_regex;
@@ -149,6 +156,9 @@ void add_prepare(CLI::App& app, const CommonOptions& common) {
            "train=18,test=50, 79:1, sklearn:79:1");
   app.add_option("--arcade", flags->arcade, "COCO JSON with polygons (ARCADE), with --images");
   app.add_option("--category", flags->category, "of --arcade: only annotations of this name");
+  app.add_option("--dicom", flags->dicom, "folder of DICOM files, or a DICOMDIR: X-ray runs, grouped by patient");
+  app.add_option("--frames", flags->frames, "of --dicom: at most so many frames of a run, those with filled arteries")
+      ->check(CLI::Range(1, 1000));
   app.add_option("--manifest", flags->manifest, "CSV with columns path, mask, patient, split, spacing");
   app.add_option("--nnunet", flags->nnunet, "folder in nnU-Net's raw layout");
   app.add_option("--group-regex", flags->group_regex,

@@ -21,6 +21,8 @@ struct Item {
   std::string id;     ///< unique; file name without extension, behind the split's name where two would be equal
   std::string group;  ///< patient; the id when unknown
   std::filesystem::path image;
+  std::optional<int> frame;  ///< of a DICOM run; without it `image` is a picture
+  std::string source;        ///< what the store says about the origin; the image's path when empty
   std::variant<std::monostate, std::filesystem::path, Polygons> mask;  ///< none, a label file, or outlines
   std::optional<Split> split;                                          ///< when the source says so
   std::optional<image::Spacing> spacing_mm;                            ///< of the source image

@@ -15,6 +15,7 @@
 #include "cmunet/base/log.h"
 #include "cmunet/codec/codec.h"
 #include "cmunet/dataset/leakage.h"
+#include "cmunet/dicom/xa.h"
 
 namespace cmunet::dataset {
 namespace {
@@ -42,6 +43,23 @@ image::Mask mask_of(const Item& item, int height, int width, std::int64_t& antia
                 "cmunet doctor lists all such pairs");
   }
   return mask;
+}
+
+// What shutters and overlays cover gets the mean of the picture, so that nothing is learnt from their edges.
+image::ImageF read_run_frame(const std::filesystem::path& file, int frame) {
+  const dicom::XaRun run(file);
+  image::ImageF grey = run.frame(frame);
+  const image::Mask& field = run.field();
+  double sum = 0, count = 0;
+  for (std::size_t i = 0; i < grey.size(); ++i) {
+    if (field.data()[i] == 0) continue;
+    sum += static_cast<double>(grey.data()[i]);
+    ++count;
+  }
+  for (std::size_t i = 0; i < grey.size() && count > 0; ++i) {
+    if (field.data()[i] == 0) grey.data()[i] = static_cast<float>(sum / count);
+  }
+  return grey;
 }
 
 // Runs work(i) for all i on several threads; the first error stops the rest and is thrown here.
@@ -223,7 +241,7 @@ std::vector<Record> make_records(const PrepareRequest& request, const std::vecto
     Record& record = records.emplace_back();
     record.id = item.id;
     record.group = groups[i];
-    record.source = item.image.string();
+    record.source = item.source.empty() ? item.image.string() : item.source;
     record.source_height = prepared[i].map.source_height;
     record.source_width = prepared[i].map.source_width;
     record.grid_map = preprocess::to_json(prepared[i].map);
@@ -249,16 +267,16 @@ void set_folds(std::vector<Record>& records, int folds, std::uint64_t seed) {
 }  // namespace
 
 PreparedItem prepare_item(const Item& item, const preprocess::Options& options) {
-  codec::DecodedImage decoded = codec::read_image(item.image);
-  decoded.grey.spacing_mm = item.spacing_mm;
+  image::ImageF grey = item.frame ? read_run_frame(item.image, *item.frame) : codec::read_image(item.image).grey;
+  grey.spacing_mm = item.spacing_mm;
   PreparedItem result;
   if (item.has_mask()) {
-    const image::Mask mask = mask_of(item, decoded.grey.height(), decoded.grey.width(), result.antialiased_pixels);
+    const image::Mask mask = mask_of(item, grey.height(), grey.width(), result.antialiased_pixels);
     result.mask = preprocess::prepare_mask(mask, options);
   }
   preprocess::Options steps = options;
   if (steps.normalise == preprocess::Normalise::kDataset) steps.normalise = preprocess::Normalise::kNone;
-  preprocess::Prepared prepared = preprocess::prepare_image(decoded.grey, steps);
+  preprocess::Prepared prepared = preprocess::prepare_image(grey, steps);
   result.image = std::move(prepared.image);
   result.map = prepared.map;
   return result;
