@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `cmunet predict`: files or folders in; mask, overlay and probability map in each image's own size out.
+// `cmunet predict`: images, DICOM runs or folders in; mask, overlay and probability map in each one's own size out.
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <set>
@@ -11,9 +10,11 @@
 #include "cmunet/base/version.h"
 #include "cmunet/cli/command.h"
 #include "cmunet/cli/model.h"
+#include "cmunet/cli/predict_run.h"
+#include "cmunet/cli/prediction_pictures.h"
 #include "cmunet/codec/codec.h"
+#include "cmunet/dicom/xa.h"
 #include "cmunet/engine/segmenter.h"
-#include "cmunet/report/overlay.h"
 
 namespace cmunet::cli {
 namespace {
@@ -24,28 +25,48 @@ struct Flags {
   std::string model;
   std::string out;
   std::vector<std::string> inputs;
-  bool overlay = false;
-  bool probabilities = false;
+  PictureFlags pictures;
   double threshold = 0.5;
+  std::string frames = "best";
+  bool dicom_seg = false;
+  bool dicom_sc = false;
 };
 
-std::vector<fs::path> find_images(const std::vector<std::string>& inputs) {
-  std::vector<fs::path> files;
-  for (const fs::path input : inputs) {
-    if (fs::is_directory(input)) {
-      std::vector<fs::path> found;
-      for (const auto& entry : fs::directory_iterator(input)) {
-        if (entry.is_regular_file() && codec::is_image_file(entry.path())) found.push_back(entry.path());
-      }
-      std::sort(found.begin(), found.end());
-      if (found.empty()) log_warning("[predict] folder ", input.string(), " holds no image");
-      files.insert(files.end(), found.begin(), found.end());
+/// What was found in the paths that were given.
+struct Inputs {
+  std::vector<fs::path> images;
+  std::vector<fs::path> runs;
+  std::size_t size() const { return images.size() + runs.size(); }
+};
+
+void add_folder(const fs::path& folder, Inputs& inputs) {
+  std::vector<fs::path> images;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.is_regular_file() && codec::is_image_file(entry.path())) images.push_back(entry.path());
+  }
+  std::sort(images.begin(), images.end());
+  const std::vector<fs::path> runs = dicom::find_runs(folder);
+  if (images.empty() && runs.empty()) log_warning("[predict] folder ", folder.string(), " holds no image");
+  inputs.images.insert(inputs.images.end(), images.begin(), images.end());
+  inputs.runs.insert(inputs.runs.end(), runs.begin(), runs.end());
+}
+
+Inputs find_inputs(const std::vector<std::string>& paths) {
+  Inputs inputs;
+  for (const fs::path path : paths) {
+    if (fs::is_directory(path)) {
+      add_folder(path, inputs);
+    } else if (path.filename() == "DICOMDIR") {
+      const std::vector<fs::path> runs = dicom::find_runs(path);
+      inputs.runs.insert(inputs.runs.end(), runs.begin(), runs.end());
+    } else if (!codec::is_image_file(path) && fs::exists(path) && dicom::is_dicom_file(path)) {
+      inputs.runs.push_back(path);
     } else {
-      files.push_back(input);  // a file that is not there is reported with the others that cannot be read
+      inputs.images.push_back(path);  // a file that is not there is reported with the others that cannot be read
     }
   }
-  if (files.empty()) throw Error(ErrorCode::kNotFound, "[predict] there is no image in what was given");
-  return files;
+  if (inputs.size() == 0) throw Error(ErrorCode::kNotFound, "[predict] there is no image in what was given");
+  return inputs;
 }
 
 void check_distinct_stems(const std::vector<fs::path>& files) {
@@ -60,75 +81,89 @@ void check_distinct_stems(const std::vector<fs::path>& files) {
   }
 }
 
-image::Image<std::uint8_t> to_bytes(const image::Mask& mask) {
-  image::Image<std::uint8_t> bytes(mask.height(), mask.width());
-  std::transform(mask.begin(), mask.end(), bytes.begin(), [](std::uint8_t v) { return v != 0 ? 255 : 0; });
-  return bytes;
+// A run's file name without .dcm; runs on a CD are named alike in all folders, so that a second one gets a number.
+// Dots within a name belong to it: many files are called after a UID.
+std::string name_of_run(const fs::path& file, std::set<std::string>& used) {
+  const bool has_ending = file.extension() == ".dcm" || file.extension() == ".DCM";
+  const std::string base = has_ending ? file.stem().string() : file.filename().string();
+  std::string name = base;
+  for (int i = 2; !used.insert(name).second; ++i) name = concat(base, "_", i);
+  return name;
 }
 
-image::Image<std::uint8_t> to_bytes(const image::ImageF& probability) {
-  image::Image<std::uint8_t> bytes(probability.height(), probability.width());
-  std::transform(probability.begin(), probability.end(), bytes.begin(),
-                 [](float p) { return static_cast<std::uint8_t>(std::lround(255 * std::clamp(p, 0.0F, 1.0F))); });
-  return bytes;
-}
-
-Json predict_file(const fs::path& file, const engine::Segmenter& segmenter, const Flags& flags) {
+Json predict_image(const fs::path& file, const engine::Segmenter& segmenter, const Flags& flags) {
   const codec::DecodedImage decoded = codec::read_image(file);
   const engine::Segmentation result = segmenter.segment(decoded.grey);
-  const std::string stem = file.stem().string();
-  const fs::path out = flags.out;
-  Json row = {{"image", file.string()}, {"mask", (out / (stem + ".png")).string()}};
-  codec::write_png(out / (stem + ".png"), to_bytes(result.mask));
-  if (flags.overlay) {
-    row["overlay"] = (out / (stem + "_overlay.png")).string();
-    codec::write_png(out / (stem + "_overlay.png"), report::overlay_mask(decoded.grey, result.mask));
-  }
-  if (flags.probabilities) {
-    row["probability"] = (out / (stem + "_probability.png")).string();
-    codec::write_png(out / (stem + "_probability.png"), to_bytes(result.probability));
-  }
-  const auto vessel = std::count(result.mask.begin(), result.mask.end(), std::uint8_t{1});
-  row["height"] = result.mask.height();
-  row["width"] = result.mask.width();
-  row["vessel_fraction"] = static_cast<double>(vessel) / static_cast<double>(result.mask.size());
+  Json row = {{"image", file.string()}};
+  row.update(write_pictures(flags.out, file.stem().string(), decoded.grey, result, flags.pictures));
   return row;
+}
+
+// Runs `work` and appends what it returns; an input that cannot be read is noted, and the next one follows.
+template <typename Work>
+void attempt(const fs::path& file, Json& done, Json& failed, const Work& work) {
+  try {
+    done.push_back(work());
+  } catch (const Error& e) {
+    // A full disk fails for the rest too; an unreadable image does not.
+    if (e.code() == ErrorCode::kIo) throw;
+    log_warning("skipped ", file.string(), ": ", e.what());
+    failed.push_back({{"image", file.string()}, {"error", e.what()}});
+  }
+}
+
+Json predict_all(const Inputs& inputs, const engine::Segmenter& segmenter, const Flags& flags, const RunJob& job) {
+  Json images = Json::array(), runs = Json::array(), failed = Json::array();
+  std::set<std::string> used;
+  for (const fs::path& file : inputs.images) {
+    used.insert(file.stem().string());
+    attempt(file, images, failed, [&] { return predict_image(file, segmenter, flags); });
+  }
+  for (const fs::path& file : inputs.runs) {
+    const std::string name = name_of_run(file, used);
+    attempt(file, runs, failed, [&] { return predict_run(file, name, segmenter, job, flags.out); });
+  }
+  return {{"images", images}, {"runs", runs}, {"failed", failed}};
 }
 
 void run(const Flags& flags, const CommonOptions& common) {
   const std::string model_path = flags.model.empty() ? default_model() : flags.model;
-  const std::vector<fs::path> files = find_images(flags.inputs);
-  check_distinct_stems(files);
+  const RunJob job{.frames = parse_frame_choice(flags.frames),
+                   .pictures = flags.pictures,
+                   .segmentation = flags.dicom_seg,
+                   .secondary_captures = flags.dicom_sc,
+                   .model = fs::path(model_path).stem().string(),
+                   .name_result = {}};
+  const Inputs inputs = find_inputs(flags.inputs);
+  check_distinct_stems(inputs.images);
+  CMUNET_CHECK(!inputs.runs.empty() || !(flags.dicom_seg || flags.dicom_sc), ErrorCode::kInvalidArgument,
+               "[predict] a DICOM result needs a DICOM run to belong to; there is none in what was given");
   const Model model = open_model(model_path, common);
   CMUNET_CHECK(model.info.kind == "segmentation", ErrorCode::kInvalidArgument, "[predict] ", model_path, " is a ",
                model.info.kind, " network; expected one from cmunet finetune");
   const preprocess::Options preprocessing = preprocess::options_from_json(model.info.preprocessing, model_path);
   if (common.dry_run) {
-    const Json plan = {{"images", files.size()}, {"model", model_path}, {"out", flags.out}};
-    print_result(common, plan, concat("would segment ", files.size(), " images into ", flags.out));
+    const Json plan = {
+        {"images", inputs.images.size()}, {"runs", inputs.runs.size()}, {"model", model_path}, {"out", flags.out}};
+    print_result(common, plan,
+                 concat("would segment ", inputs.images.size(), " images and ", inputs.runs.size(), " DICOM runs into ",
+                        flags.out));
     return;
   }
   prepare_output_folder(flags.out, common.force);
   const engine::Segmenter segmenter(model.engine, preprocessing, flags.threshold);
-  Json images = Json::array(), failed = Json::array();
-  for (const fs::path& file : files) {
-    try {
-      images.push_back(predict_file(file, segmenter, flags));
-    } catch (const Error& e) {
-      // A full disk fails for the rest too; an unreadable image does not.
-      if (e.code() == ErrorCode::kIo) throw;
-      log_warning("skipped ", file.string(), ": ", e.what());
-      failed.push_back({{"image", file.string()}, {"error", e.what()}});
-    }
-  }
-  const Json document = {{"disclaimer", kDisclaimer},    {"model", model_path}, {"engine", model.engine->name()},
-                         {"threshold", flags.threshold}, {"images", images},    {"failed", failed}};
+  Json document = {{"disclaimer", kDisclaimer},
+                   {"model", model_path},
+                   {"engine", model.engine->name()},
+                   {"threshold", flags.threshold}};
+  document.update(predict_all(inputs, segmenter, flags, job));
   save_json(fs::path(flags.out) / "predictions.json", document);
-  print_result(
-      common, document,
-      concat("segmented ", images.size(), " of ", files.size(), " images into ", flags.out, "\n", kDisclaimer));
-  if (!failed.empty()) {
-    throw Error(ErrorCode::kCorrupt, concat("[predict] ", failed.size(), " of ", files.size(), " inputs were skipped"),
+  const std::size_t failed = document["failed"].size();
+  print_result(common, document,
+               concat("segmented ", inputs.size() - failed, " of ", inputs.size(), " images into ", flags.out, "\n",
+                      kDisclaimer));
+  if (failed > 0) {
+    throw Error(ErrorCode::kCorrupt, concat("[predict] ", failed, " of ", inputs.size(), " inputs were skipped"),
                 "see the warnings above, or \"failed\" in predictions.json");
   }
 }
@@ -139,10 +174,15 @@ void add_predict(CLI::App& app, const CommonOptions& common) {
   const auto flags = std::make_shared<Flags>();
   app.add_option("--model", flags->model, "model file or run folder; without it the model that comes with the program");
   app.add_option("--out", flags->out, "output folder")->required();
-  app.add_flag("--overlay", flags->overlay, "also write the picture with its vessels marked");
-  app.add_flag("--probabilities", flags->probabilities, "also write the probability map, 255 = certain");
+  app.add_flag("--overlay", flags->pictures.overlay, "also write the picture with its vessels marked");
+  app.add_flag("--probabilities", flags->pictures.probabilities, "also write the probability map, 255 = certain");
   app.add_option("--threshold", flags->threshold, "vessel above this probability")->capture_default_str();
-  app.add_option("paths", flags->inputs, "images, or folders of images")->required();
+  app.add_option("--frames", flags->frames,
+                 "of a DICOM run: best (where the arteries are filled), all, or a number from 1")
+      ->capture_default_str();
+  app.add_flag("--dicom-seg", flags->dicom_seg, "also write a DICOM segmentation of each run");
+  app.add_flag("--dicom-sc", flags->dicom_sc, "also write the overlays as DICOM secondary captures");
+  app.add_option("paths", flags->inputs, "images, DICOM runs (files, a DICOMDIR), or folders of them")->required();
   app.callback([flags, &common] { run(*flags, common); });
 }
 

@@ -32,13 +32,18 @@ std::vector<Segmentation> Segmenter::segment(std::span<const image::ImageF> grey
     // The probability is mapped and then cut, not the mask: edges stay smooth on finer grids.
     result.probability = preprocess::to_source_grid(probabilities[i], maps[i], 0.0F);
     result.probability.spacing_mm = grey[i].spacing_mm;
-    result.mask = image::Mask(grey[i].height(), grey[i].width());
-    result.mask.spacing_mm = grey[i].spacing_mm;
-    std::transform(result.probability.begin(), result.probability.end(), result.mask.begin(),
-                   [this](float p) -> std::uint8_t { return static_cast<double>(p) > threshold_ ? 1 : 0; });
+    result.mask = mask_of(result.probability);
     results.push_back(std::move(result));
   }
   return results;
+}
+
+image::Mask Segmenter::mask_of(const image::ImageF& probability) const {
+  image::Mask mask(probability.height(), probability.width());
+  mask.spacing_mm = probability.spacing_mm;
+  std::transform(probability.begin(), probability.end(), mask.begin(),
+                 [this](float p) -> std::uint8_t { return static_cast<double>(p) > threshold_ ? 1 : 0; });
+  return mask;
 }
 
 }  // namespace cmunet::engine

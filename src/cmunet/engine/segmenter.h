@@ -28,6 +28,8 @@ class Segmenter {
   Segmentation segment(const image::ImageF& grey) const;
   /// The same for several images at once; the engine sees them as one batch.
   std::vector<Segmentation> segment(std::span<const image::ImageF> grey) const;
+  /// 1 where the probability is above the threshold.
+  image::Mask mask_of(const image::ImageF& probability) const;
 
  private:
   std::shared_ptr<Engine> engine_;

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a DICOM run to its vessels: frames chosen and segmented one at a time, pictures and DICOM objects written.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "cmunet/base/json.h"
+#include "cmunet/cli/prediction_pictures.h"
+#include "cmunet/dicom/result_object.h"
+#include "cmunet/engine/segmenter.h"
+
+namespace cmunet::cli {
+
+/// Which frames are segmented.
+struct FrameChoice {
+  bool all = false;
+  std::optional<int> frame = std::nullopt;  ///< 0-based; absent and not `all`: where the arteries are filled best
+};
+
+/// "best", "all", or the number of a frame, counted from 1 as viewers do. @throws Error kInvalidArgument.
+FrameChoice parse_frame_choice(const std::string& text);
+
+/// What becomes of a run.
+struct RunJob {
+  FrameChoice frames;
+  std::optional<PictureFlags> pictures;  ///< absent: no PNG files
+  bool segmentation = false;             ///< `<name>_seg.dcm`, of all frames that were segmented
+  bool secondary_captures = false;       ///< `<name>_frame017_sc.dcm` for each of them
+  std::string model;                     ///< for the algorithm's name in DICOM objects
+  /// UIDs of the objects by role ("seg", "sc") and 0-based frame; without it they get new ones.
+  std::function<dicom::ResultOptions(const std::string& role, int frame)> name_result;
+};
+
+/// Works on the run in `file` and writes into the folder `out`; file names begin with `name`. Of a run as long as may
+/// be a few frames are in memory. Returns what was done, without patient data: frames from 1, the filling curve, paths.
+/// @throws Error as `dicom::XaRun`; kInvalidArgument for a frame that the run has not; kIo.
+Json predict_run(const std::filesystem::path& file, const std::string& name, const engine::Segmenter& segmenter,
+                 const RunJob& job, const std::filesystem::path& out);
+
+}  // namespace cmunet::cli

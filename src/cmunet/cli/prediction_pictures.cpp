@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmunet/cli/prediction_pictures.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "cmunet/codec/codec.h"
+#include "cmunet/report/overlay.h"
+
+namespace cmunet::cli {
+namespace {
+
+image::Image<std::uint8_t> to_bytes(const image::Mask& mask) {
+  image::Image<std::uint8_t> bytes(mask.height(), mask.width());
+  std::transform(mask.begin(), mask.end(), bytes.begin(), [](std::uint8_t v) { return v != 0 ? 255 : 0; });
+  return bytes;
+}
+
+image::Image<std::uint8_t> to_bytes(const image::ImageF& probability) {
+  image::Image<std::uint8_t> bytes(probability.height(), probability.width());
+  std::transform(probability.begin(), probability.end(), bytes.begin(),
+                 [](float p) { return static_cast<std::uint8_t>(std::lround(255 * std::clamp(p, 0.0F, 1.0F))); });
+  return bytes;
+}
+
+}  // namespace
+
+Json write_pictures(const std::filesystem::path& out, const std::string& stem, const image::ImageF& grey,
+                    const engine::Segmentation& result, const PictureFlags& flags) {
+  Json row = {{"mask", (out / (stem + ".png")).string()}};
+  codec::write_png(out / (stem + ".png"), to_bytes(result.mask));
+  if (flags.overlay) {
+    row["overlay"] = (out / (stem + "_overlay.png")).string();
+    codec::write_png(out / (stem + "_overlay.png"), report::overlay_mask(grey, result.mask));
+  }
+  if (flags.probabilities) {
+    row["probability"] = (out / (stem + "_probability.png")).string();
+    codec::write_png(out / (stem + "_probability.png"), to_bytes(result.probability));
+  }
+  const auto vessel = std::count(result.mask.begin(), result.mask.end(), std::uint8_t{1});
+  row["height"] = result.mask.height();
+  row["width"] = result.mask.width();
+  row["vessel_fraction"] = static_cast<double>(vessel) / static_cast<double>(result.mask.size());
+  return row;
+}
+
+}  // namespace cmunet::cli

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+// The built program: `cmunet predict` on DICOM runs, with the model that comes with it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <string>
+
+#include "cmunet/base/json.h"
+#include "cmunet/base/version.h"
+#include "cmunet/codec/codec.h"
+#include "cmunet/dicom/made_run.h"
+#include "cmunet/dicom/segmentation_object.h"
+#include "run_program.h"
+
+namespace cmunet {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr int kSide = 128;
+
+// A dark vessel that fills between frames 8 and 12 and stays: an arc, which no flip or turn leaves as it is.
+int cell(int frame, int y, int x) {
+  const double filling = std::clamp((frame - 8) / 4.0, 0.0, 1.0);
+  const double off = std::abs(std::hypot(y - 10.0, x - 40.0) - 70);
+  const double vessel = y > 10 && x > 40 && off < 4 ? std::sqrt(1 - off * off / 16) : 0.0;
+  const int texture = (y * 7 + x * 13 + frame * 29) % 5;
+  return static_cast<int>(150 - 80 * filling * vessel) + texture;
+}
+
+class PredictRun : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const ::testing::TestInfo* test = ::testing::UnitTest::GetInstance()->current_test_info();
+    root = fs::path(::testing::TempDir()) / concat("cmunet_predict_run_", test->name());
+    fs::remove_all(root);
+    fs::create_directories(root / "cd/one");
+    fs::create_directories(root / "cd/two");
+  }
+  void TearDown() override { fs::remove_all(root); }
+
+  void write_run(const std::string& file, int frames, std::vector<std::string> attributes = {}) const {
+    dicom::MadeRun run;
+    run.frames = frames, run.height = run.width = kSide;
+    run.cell = [](int frame, int y, int x, int) { return cell(frame, y, x); };
+    run.attributes = std::move(attributes);
+    dicom::write_run(run, root / file);
+  }
+
+  Outcome predict(const std::string& arguments) const {
+    return run_program(CMUNET_PROGRAM, concat("predict --threads 2 --out ", root / "out", " ", arguments), root);
+  }
+
+  Json predictions() const { return load_json(root / "out/predictions.json"); }
+
+  image::Mask mask_of(const std::string& png) const {
+    const image::ImageF grey = codec::read_image(root / "out" / png).grey;
+    image::Mask mask(grey.height(), grey.width());
+    std::transform(grey.begin(), grey.end(), mask.begin(), [](float v) { return v > 0 ? 1 : 0; });
+    return mask;
+  }
+
+  fs::path root;
+};
+
+TEST_F(PredictRun, SegmentsTheFrameInWhichTheVesselIsFilled) {
+  write_run("run.dcm", 20);
+  const Outcome outcome = predict(concat("--overlay --dicom-seg --dicom-sc ", root / "run.dcm"));
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const Json document = predictions();
+  EXPECT_EQ(document["disclaimer"], kDisclaimer);
+  const Json& run = document["runs"][0];
+  EXPECT_EQ(run["frames"], 20);
+  EXPECT_EQ(run["opacification"]["fills"], true);
+  ASSERT_EQ(run["opacification"]["score"].size(), 20U);
+  const int best = run["opacification"]["best_frame"];
+  EXPECT_GE(best, 13);
+  ASSERT_EQ(run["segmented"].size(), 1U);
+  EXPECT_EQ(run["segmented"][0]["frame"], best);
+  const std::string stem = concat("run_frame0", best);
+  for (const char* ending : {".png", "_overlay.png", "_sc.dcm"})
+    EXPECT_TRUE(fs::exists(root / "out" / (stem + ending)));
+  const dicom::SegmentationContent seg = dicom::read_segmentation(root / "out/run_seg.dcm");
+  EXPECT_THAT(seg.source_frames, ElementsAre(best - 1));
+  EXPECT_EQ(seg.masks.at(0), mask_of(stem + ".png"));
+  EXPECT_EQ(seg.source_sop_instance_uid, run["sop_instance_uid"]);
+  // A place on the arc is vessel; its mirror images are not.
+  EXPECT_EQ(seg.masks[0].at(40, 103), 1);
+  for (const auto& [y, x] : {std::pair{40, 127 - 103}, {127 - 40, 103}, {127 - 40, 127 - 103}}) {
+    EXPECT_EQ(seg.masks[0].at(y, x), 0) << y << ' ' << x;
+  }
+}
+
+TEST_F(PredictRun, SegmentsAllFramesOrOne) {
+  write_run("run.dcm", 12);
+  ASSERT_EQ(predict(concat("--frames all --dicom-seg ", root / "run.dcm")).status, 0);
+  EXPECT_EQ(predictions()["runs"][0]["segmented"].size(), 12U);
+  const dicom::SegmentationContent all = dicom::read_segmentation(root / "out/run_seg.dcm");
+  ASSERT_EQ(all.masks.size(), 12U);
+  for (const int frame : {0, 5, 11}) {
+    EXPECT_EQ(all.source_frames[static_cast<std::size_t>(frame)], frame);
+    EXPECT_EQ(all.masks[static_cast<std::size_t>(frame)],
+              mask_of(concat("run_frame0", frame < 9 ? "0" : "", frame + 1, ".png")));
+  }
+  ASSERT_EQ(predict(concat("--force --frames 12 --dicom-seg ", root / "run.dcm")).status, 0);
+  const dicom::SegmentationContent one = dicom::read_segmentation(root / "out/run_seg.dcm");
+  EXPECT_THAT(one.source_frames, ElementsAre(11));
+  EXPECT_EQ(one.masks.at(0), all.masks[11]);
+}
+
+TEST_F(PredictRun, FindsNothingBehindAShutter) {
+  write_run("run.dcm", 12,
+            {"ShutterShape=RECTANGULAR", "ShutterLeftVerticalEdge=70", "ShutterRightVerticalEdge=128",
+             "ShutterUpperHorizontalEdge=1", "ShutterLowerHorizontalEdge=128"});
+  ASSERT_EQ(predict(concat("--frames 12 ", root / "run.dcm")).status, 0);
+  const image::Mask mask = mask_of("run_frame012.png");
+  int inside = 0, outside = 0;
+  for (int y = 0; y < kSide; ++y) {
+    for (int x = 0; x < kSide; ++x) (x >= 69 ? inside : outside) += mask.at(y, x);
+  }
+  EXPECT_GT(inside, 50);
+  EXPECT_EQ(outside, 0);
+}
+
+TEST_F(PredictRun, TakesFoldersOfRunsAndImagesWithoutMixingThemUp) {
+  write_run("cd/one/IM1", 1);
+  write_run("cd/two/IM1", 3);
+  codec::write_png(root / "cd/picture.png", image::Image<std::uint8_t>(64, 64, 90));
+  const Outcome outcome = predict(concat("--frames 3 ", root / "cd"));
+  EXPECT_EQ(outcome.status, 3);  // one has no frame 3; the others were done
+  const Json document = predictions();
+  EXPECT_EQ(document["images"].size(), 1U);
+  EXPECT_EQ(document["runs"].size(), 1U);
+  ASSERT_EQ(document["failed"].size(), 1U);
+  EXPECT_THAT(document["failed"][0]["error"].get<std::string>(), HasSubstr("frame 3 of a run of 1"));
+  ASSERT_EQ(predict(concat("--force ", root / "cd")).status, 0);
+  std::vector<std::string> masks;
+  const Json again = predictions();
+  for (const Json& run : again["runs"])
+    masks.push_back(fs::path(run["segmented"][0]["mask"].get<std::string>()).filename());
+  EXPECT_THAT(masks, ::testing::UnorderedElementsAre(testing::StartsWith("IM1"), testing::StartsWith("IM1")));
+  EXPECT_NE(masks[0], masks[1]);
+}
+
+TEST_F(PredictRun, RefusesWhatMakesNoSense) {
+  write_run("run.dcm", 3);
+  codec::write_png(root / "picture.png", image::Image<std::uint8_t>(64, 64, 90));
+  EXPECT_EQ(predict(concat("--frames last ", root / "run.dcm")).status, 2);
+  EXPECT_EQ(predict(concat("--frames 0 ", root / "run.dcm")).status, 2);
+  EXPECT_EQ(predict(concat("--dicom-seg ", root / "picture.png")).status, 2);
+  EXPECT_FALSE(fs::exists(root / "out"));
+}
+
+TEST_F(PredictRun, FindsTheFilledArteryOfARealCine) {
+  const fs::path cine = fs::path(CMUNET_SHARED_DATA) / "dicom_xa/rubo/rubo_0002_xa_96f_jpegbaseline.dcm";
+  if (!fs::exists(cine)) GTEST_SKIP() << cine << " is not here";
+  const Outcome outcome = predict(concat("--dicom-seg --json ", cine));
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const Json document = predictions();
+  const Json& run = document["runs"][0];
+  EXPECT_EQ(run["opacification"]["fills"], true);
+  // The catheter stands empty for 16 frames, the tree is full from about frame 46 on.
+  EXPECT_GE(run["opacification"]["best_frame"], 46);
+  const double best = run["opacification"]["smoothed"][run["opacification"]["best_frame"].get<std::size_t>() - 1];
+  for (int frame = 0; frame < 14; ++frame) EXPECT_LT(run["opacification"]["score"][frame], 0.05 * best) << frame;
+  const double share = run["segmented"][0]["vessel_fraction"];
+  EXPECT_GT(share, 0.015);
+  EXPECT_LT(share, 0.05);
+  EXPECT_EQ(dicom::read_segmentation(root / "out/rubo_0002_xa_96f_jpegbaseline_seg.dcm").masks.size(), 1U);
+  const std::string said = outcome.out + outcome.err + document.dump();
+  for (const char* secret : {"Rubo", "DEMO", "556342B", "19951025"}) EXPECT_THAT(said, Not(HasSubstr(secret)));
+}
+
+}  // namespace
+}  // namespace cmunet
