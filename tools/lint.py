@@ -42,6 +42,7 @@ THIRD_PARTY = {
     "onnx/": r"engine/onnx_export\.cpp",
     "nlohmann/": r"base/json\.h",
     "boost/": r"stats/[^/]+\.cpp",
+    "httplib.h": r"pacs/[^/]+\.cpp",
     "CLI/": r"cli/[^/]+\.(h|cpp)",
 }
 TORCH_PREFIXES = ("torch/", "ATen/", "c10/")
