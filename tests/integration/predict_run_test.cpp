@@ -12,6 +12,7 @@
 #include "cmunet/base/version.h"
 #include "cmunet/codec/codec.h"
 #include "cmunet/dicom/made_run.h"
+#include "cmunet/dicom/result_test_support.h"
 #include "cmunet/dicom/segmentation_object.h"
 #include "run_program.h"
 
@@ -114,6 +115,29 @@ TEST_F(PredictRun, SegmentsAllFramesOrOne) {
   EXPECT_EQ(one.masks.at(0), all.masks[11]);
 }
 
+TEST_F(PredictRun, ReportsDiametersInMillimetresOnlyWhenCalibrated) {
+  if (!dicom::has_pydicom()) GTEST_SKIP() << "pydicom (python3-pydicom) is not installed";
+  write_run("run.dcm", 12, {"ImagerPixelSpacing=0.4\\0.4", "EstimatedRadiographicMagnificationFactor=1.6"});
+  ASSERT_EQ(predict(concat("--frames 12 --dicom-sr ", root / "run.dcm")).status, 0);
+  const std::string calibrated = dicom::run_python("read_report.py", root / "out/run_frame012_sr.dcm");
+  EXPECT_THAT(calibrated, HasSubstr("template 3213"));
+  EXPECT_THAT(calibrated, HasSubstr("frame 12\n"));
+  EXPECT_THAT(calibrated, HasSubstr("Calibration Method = Geometric Isocenter\n"));
+  EXPECT_THAT(calibrated, HasSubstr("Horizontal Pixel Spacing = 0.25 mm/{pixel}\n"));
+  const auto mean_diameter = [](const std::string& report) {
+    const std::size_t end = report.find("\n      Derivation = Mean");
+    const std::size_t begin = report.rfind("Vessel lumen diameter = ", end);
+    return std::stod(report.substr(begin + 24, end - begin - 24));
+  };
+  EXPECT_NEAR(mean_diameter(calibrated), 8 * 0.25, 0.5);  // the arc is 8 px wide
+  write_run("run.dcm", 12, {"ImagerPixelSpacing=0.4\\0.4"});
+  ASSERT_EQ(predict(concat("--force --frames 12 --dicom-sr ", root / "run.dcm")).status, 0);
+  const std::string uncalibrated = dicom::run_python("read_report.py", root / "out/run_frame012_sr.dcm");
+  EXPECT_THAT(uncalibrated, HasSubstr("template none"));
+  EXPECT_THAT(uncalibrated, Not(HasSubstr(" mm")));
+  EXPECT_NEAR(mean_diameter(uncalibrated), mean_diameter(calibrated) / 0.25, 1e-3);
+}
+
 TEST_F(PredictRun, FindsNothingBehindAShutter) {
   write_run("run.dcm", 12,
             {"ShutterShape=RECTANGULAR", "ShutterLeftVerticalEdge=70", "ShutterRightVerticalEdge=128",
@@ -160,7 +184,7 @@ TEST_F(PredictRun, RefusesWhatMakesNoSense) {
 TEST_F(PredictRun, FindsTheFilledArteryOfARealCine) {
   const fs::path cine = fs::path(CMUNET_SHARED_DATA) / "dicom_xa/rubo/rubo_0002_xa_96f_jpegbaseline.dcm";
   if (!fs::exists(cine)) GTEST_SKIP() << cine << " is not here";
-  const Outcome outcome = predict(concat("--dicom-seg --json ", cine));
+  const Outcome outcome = predict(concat("--dicom-seg --dicom-sr --json ", cine));
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   const Json document = predictions();
   const Json& run = document["runs"][0];

@@ -30,6 +30,7 @@ struct Flags {
   std::string frames = "best";
   bool dicom_seg = false;
   bool dicom_sc = false;
+  bool dicom_sr = false;
 };
 
 /// What was found in the paths that were given.
@@ -132,11 +133,13 @@ void run(const Flags& flags, const CommonOptions& common) {
                    .pictures = flags.pictures,
                    .segmentation = flags.dicom_seg,
                    .secondary_captures = flags.dicom_sc,
+                   .report = flags.dicom_sr,
                    .model = fs::path(model_path).stem().string(),
                    .name_result = {}};
   const Inputs inputs = find_inputs(flags.inputs);
   check_distinct_stems(inputs.images);
-  CMUNET_CHECK(!inputs.runs.empty() || !(flags.dicom_seg || flags.dicom_sc), ErrorCode::kInvalidArgument,
+  CMUNET_CHECK(!inputs.runs.empty() || !(flags.dicom_seg || flags.dicom_sc || flags.dicom_sr),
+               ErrorCode::kInvalidArgument,
                "[predict] a DICOM result needs a DICOM run to belong to; there is none in what was given");
   const Model model = open_model(model_path, common);
   CMUNET_CHECK(model.info.kind == "segmentation", ErrorCode::kInvalidArgument, "[predict] ", model_path, " is a ",
@@ -182,6 +185,8 @@ void add_predict(CLI::App& app, const CommonOptions& common) {
       ->capture_default_str();
   app.add_flag("--dicom-seg", flags->dicom_seg, "also write a DICOM segmentation of each run");
   app.add_flag("--dicom-sc", flags->dicom_sc, "also write the overlays as DICOM secondary captures");
+  app.add_flag("--dicom-sr", flags->dicom_sr,
+               "also measure the best frame's vessels and write a DICOM structured report");
   app.add_option("paths", flags->inputs, "images, DICOM runs (files, a DICOMDIR), or folders of them")->required();
   app.callback([flags, &common] { run(*flags, common); });
 }

@@ -6,11 +6,13 @@
 #include <vector>
 
 #include "cmunet/base/log.h"
+#include "cmunet/cli/vessel_report.h"
 #include "cmunet/dicom/secondary_capture.h"
 #include "cmunet/dicom/segmentation_object.h"
 #include "cmunet/dicom/xa.h"
 #include "cmunet/engine/frame.h"
 #include "cmunet/report/overlay.h"
+#include "cmunet/vessel/measure.h"
 #include "cmunet/vessel/opacification.h"
 
 namespace cmunet::cli {
@@ -64,6 +66,69 @@ std::string frame_stem(const std::string& name, int frame, int frames) {
   return name + text;
 }
 
+// Writes what becomes of each frame, and at the end what becomes of all.
+class ResultWriter {
+ public:
+  ResultWriter(const dicom::XaRun& run, const std::string& name, const RunJob& job, const fs::path& out)
+      : source_{run.header(), run.patient()},
+        name_(name),
+        job_(job),
+        out_(out),
+        segmentation_(source_, named("seg", 0)),
+        capture_series_(dicom::new_uid()) {}
+
+  Json add(int frame, const image::ImageF& grey, const engine::Segmentation& result) {
+    const std::string stem = frame_stem(name_, frame, source_.header.frames);
+    Json entry = {{"frame", frame + 1}};
+    if (job_.pictures) entry.update(write_pictures(out_, stem, grey, result, *job_.pictures));
+    if (job_.segmentation) segmentation_.add(frame, result.mask);
+    if (job_.secondary_captures) {
+      dicom::ResultOptions options = named("sc", frame);
+      if (options.series_uid.empty()) options.series_uid = capture_series_;
+      options.instance_number = frame + 1;
+      entry["dicom_sc"] = (out_ / (stem + "_sc.dcm")).string();
+      dicom::write_secondary_capture(out_ / (stem + "_sc.dcm"), source_, frame, report::overlay_mask(grey, result.mask),
+                                     options);
+    }
+    return entry;
+  }
+
+  // Measures the vessels of a frame and writes the report; returns nothing where there is no vessel to measure.
+  Json report(int frame, const engine::Segmentation& result) const {
+    const vessel::Calibration calibration = calibration_of(source_.header);
+    const dicom::ArterialReport report =
+        arterial_report(vessel::measure_vessels(result.probability, {.calibration = calibration}), frame);
+    if (report.segments.empty()) {
+      log_warning("no vessel in ", name_, " is long enough to be measured");
+      return Json::object();
+    }
+    const fs::path path = out_ / (frame_stem(name_, frame, source_.header.frames) + "_sr.dcm");
+    dicom::write_structured_report(path, source_, report, named("sr", frame));
+    return {{"dicom_sr", path.string()}, {"calibration", calibration.note}};
+  }
+
+  Json finish() const {
+    if (!job_.segmentation) return Json::object();
+    const fs::path path = out_ / (name_ + "_seg.dcm");
+    segmentation_.save(path);
+    return {{"dicom_seg", path.string()}};
+  }
+
+ private:
+  dicom::ResultOptions named(const std::string& role, int frame) const {
+    dicom::ResultOptions options = job_.name_result ? job_.name_result(role, frame) : dicom::ResultOptions{};
+    options.model = job_.model;
+    return options;
+  }
+
+  dicom::ResultSource source_;
+  std::string name_;
+  const RunJob& job_;
+  fs::path out_;
+  dicom::SegmentationObject segmentation_;
+  std::string capture_series_;
+};
+
 }  // namespace
 
 FrameChoice parse_frame_choice(const std::string& text) {
@@ -88,39 +153,20 @@ Json predict_run(const fs::path& file, const std::string& name, const engine::Se
     row["opacification"] = to_json(*filling);
     if (!filling->fills) log_warning("no contrast medium is seen to arrive in ", name, "; its best frame is a guess");
   }
-
-  const dicom::ResultSource source{header, run.patient()};
-  const auto named = [&job](const std::string& role, int frame) {
-    dicom::ResultOptions options = job.name_result ? job.name_result(role, frame) : dicom::ResultOptions{};
-    options.model = job.model;
-    return options;
-  };
-  dicom::SegmentationObject segmentation(source, named("seg", 0));
-  const std::string capture_series = dicom::new_uid();
+  ResultWriter writer(run, name, job, out);
+  const std::vector<int> frames = chosen_frames(run, job.frames, filling);
+  const int reported = frames.size() == 1 ? frames.front() : filling ? filling->best_frame : 0;
   Json segmented = Json::array();
-  for (const int frame : chosen_frames(run, job.frames, filling)) {
+  for (const int frame : frames) {
     const image::ImageF grey = run.frame(frame);
     const engine::Segmentation result = engine::segment_frame(
         segmenter, grey, run.field(), {.pixel_aspect = header.pixel_aspect_ratio, .is_log = header.is_log});
-    const std::string stem = frame_stem(name, frame, header.frames);
-    Json entry = {{"frame", frame + 1}};
-    if (job.pictures) entry.update(write_pictures(out, stem, grey, result, *job.pictures));
-    if (job.segmentation) segmentation.add(frame, result.mask);
-    if (job.secondary_captures) {
-      dicom::ResultOptions options = named("sc", frame);
-      if (options.series_uid.empty()) options.series_uid = capture_series;
-      options.instance_number = frame + 1;
-      entry["dicom_sc"] = (out / (stem + "_sc.dcm")).string();
-      dicom::write_secondary_capture(out / (stem + "_sc.dcm"), source, frame, report::overlay_mask(grey, result.mask),
-                                     options);
-    }
+    Json entry = writer.add(frame, grey, result);
+    if (job.report && frame == reported) entry.update(writer.report(frame, result));
     segmented.push_back(std::move(entry));
   }
   row["segmented"] = std::move(segmented);
-  if (job.segmentation) {
-    row["dicom_seg"] = (out / (name + "_seg.dcm")).string();
-    segmentation.save(out / (name + "_seg.dcm"));
-  }
+  row.update(writer.finish());
   return row;
 }
 

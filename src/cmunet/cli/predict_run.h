@@ -29,8 +29,9 @@ struct RunJob {
   std::optional<PictureFlags> pictures;  ///< absent: no PNG files
   bool segmentation = false;             ///< `<name>_seg.dcm`, of all frames that were segmented
   bool secondary_captures = false;       ///< `<name>_frame017_sc.dcm` for each of them
+  bool report = false;                   ///< `<name>_frame017_sr.dcm`, what is measured on the best frame
   std::string model;                     ///< for the algorithm's name in DICOM objects
-  /// UIDs of the objects by role ("seg", "sc") and 0-based frame; without it they get new ones.
+  /// UIDs of the objects by role ("seg", "sc", "sr") and 0-based frame; without it they get new ones.
   std::function<dicom::ResultOptions(const std::string& role, int frame)> name_result;
 };
 

@@ -94,11 +94,7 @@ void put(DcmItem& item, const DcmTagKey& tag, int value) { put(item, tag, std::t
 
 std::string decimal_string(double value) {
   std::array<char, 32> text{};
-  for (int digits = 12; digits > 0; --digits) {
-    const int length = std::snprintf(text.data(), text.size(), "%.*g", digits, value);
-    if (length <= 16) break;
-  }
-  return text.data();
+  return {text.data(), static_cast<std::size_t>(std::snprintf(text.data(), text.size(), "%.6g", value))};
 }
 
 DcmItem& add_item(DcmItem& item, const DcmTagKey& sequence) {

@@ -25,7 +25,7 @@ struct Code {
 void put(DcmItem& item, const DcmTagKey& tag, const std::string& value);
 /// The same from a whole number.
 void put(DcmItem& item, const DcmTagKey& tag, int value);
-/// A decimal string of at most 16 characters (VR DS).
+/// A decimal string (VR DS) of six significant digits: no measurement has more.
 std::string decimal_string(double value);
 
 /// Appends an item to a sequence, which is created when it is not there.

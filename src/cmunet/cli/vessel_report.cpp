@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmunet/cli/vessel_report.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "cmunet/base/error.h"
+
+namespace cmunet::cli {
+namespace {
+
+constexpr double kSdsOf95Percent = 1.96;
+// Beyond it the distance of the calibrated plane says little about an artery's (PS3.17, FFF.1.3).
+constexpr double kMaxBeamAngle_deg = 60;
+
+vessel::SpacingOrigin origin_of(dicom::SpacingCalibration calibration) {
+  switch (calibration) {
+    case dicom::SpacingCalibration::kGeometry: return vessel::SpacingOrigin::kGeometry;
+    case dicom::SpacingCalibration::kFiducial: return vessel::SpacingOrigin::kFiducial;
+    case dicom::SpacingCalibration::kUnspecified: break;
+  }
+  return vessel::SpacingOrigin::kUnknown;
+}
+
+dicom::CalibrationMethod method_of(vessel::CalibrationSource source) {
+  switch (source) {
+    case vessel::CalibrationSource::kMagnification: return dicom::CalibrationMethod::kIsocentre;
+    case vessel::CalibrationSource::kCatheter: return dicom::CalibrationMethod::kCatheter;
+    case vessel::CalibrationSource::kPixelSpacing: return dicom::CalibrationMethod::kPixelSpacing;
+    case vessel::CalibrationSource::kManual:
+    case vessel::CalibrationSource::kNone: break;
+  }
+  return dicom::CalibrationMethod::kSpacingByUser;
+}
+
+dicom::ReferenceMethod method_of(vessel::Reference reference) {
+  switch (reference) {
+    case vessel::Reference::kComputed: return dicom::ReferenceMethod::kCurveFitted;
+    case vessel::Reference::kInterpolated: return dicom::ReferenceMethod::kInterpolatedLocal;
+    case vessel::Reference::kMeanLocal: break;
+  }
+  return dicom::ReferenceMethod::kMeanLocal;
+}
+
+// In millimetres when there are any, else in pixels.
+dicom::ReportedValue length_of(const vessel::Estimate& length_px, const vessel::Calibration& calibration) {
+  const vessel::Interval interval = vessel::in_mm(length_px, calibration).value_or(vessel::in_px(length_px));
+  return {interval.value, (interval.high - interval.low) / 2};
+}
+
+dicom::ReportedLesion lesion_of(const vessel::Narrowing& narrowing, const vessel::MeasuredSegment& segment,
+                                const vessel::Measurement& measurement) {
+  const vessel::Stenosis& stenosis = narrowing.against_reference(measurement.reference);
+  const double unit = measurement.calibration.mm_per_px.value_or(1.0);
+  const auto arc = [&](std::size_t sample) { return unit * segment.samples[sample].arc_px; };
+  return {
+      .reference_method = method_of(measurement.reference),
+      .minimal_diameter = length_of(narrowing.minimal_px, measurement.calibration),
+      .reference_diameter = length_of(stenosis.reference_px, measurement.calibration),
+      .diameter_stenosis_percent = {stenosis.diameter_percent.value, kSdsOf95Percent * stenosis.diameter_percent.sd},
+      .area_stenosis_percent = stenosis.area_percent,
+      .length = unit * narrowing.length_px,
+      .proximal_border = arc(narrowing.first),
+      .distal_border = arc(narrowing.last),
+      .site_of_minimum = arc(narrowing.sample)};
+}
+
+// A narrowed part with vessel on both sides. One that reaches the last cross-section is as often where contrast medium,
+// the picture or the segmentation ends as a narrowing, and has nothing on that side to be compared with.
+bool is_lesion(const vessel::MeasuredSegment& segment) {
+  return segment.narrowing && segment.narrowing->first > 0 && segment.narrowing->last + 1 < segment.samples.size();
+}
+
+dicom::ReportedSegment segment_of(const vessel::MeasuredSegment& segment, const vessel::Measurement& measurement) {
+  const double unit = measurement.calibration.mm_per_px.value_or(1.0);
+  dicom::ReportedSegment reported;
+  for (const vessel::Sample& sample : segment.samples) {
+    reported.left_contour.push_back(sample.left);
+    reported.right_contour.push_back(sample.right);
+  }
+  const auto [narrowest, widest] = std::ranges::minmax_element(segment.samples, {}, &vessel::Sample::diameter_px);
+  reported.length = unit * segment.length_px;
+  reported.mean_diameter = length_of(segment.mean_diameter_px, measurement.calibration);
+  reported.minimal_diameter = unit * narrowest->diameter_px;
+  reported.maximal_diameter = unit * widest->diameter_px;
+  if (is_lesion(segment)) reported.lesion = lesion_of(*segment.narrowing, segment, measurement);
+  return reported;
+}
+
+}  // namespace
+
+vessel::Calibration calibration_of(const dicom::XaHeader& header) {
+  const dicom::Geometry& geometry = header.geometry;
+  vessel::AcquisitionGeometry size{.pixel_spacing_mm = geometry.pixel_spacing_mm,
+                                   .pixel_spacing_origin = origin_of(geometry.calibration),
+                                   .imager_pixel_spacing_mm = geometry.imager_pixel_spacing_mm,
+                                   .magnification = geometry.magnification,
+                                   .source_detector_mm = geometry.source_detector_mm,
+                                   .source_patient_mm = geometry.source_patient_mm,
+                                   .pixel_aspect = header.pixel_aspect_ratio};
+  const bool has_object_spacing = !size.pixel_spacing_mm && geometry.object_pixel_spacing_mm;
+  if (has_object_spacing) {
+    size.pixel_spacing_mm = geometry.object_pixel_spacing_mm;
+    size.pixel_spacing_origin = vessel::SpacingOrigin::kGeometry;
+  }
+  vessel::Calibration calibration = vessel::calibrate_by_geometry(size);
+  if (has_object_spacing && std::abs(geometry.beam_angle_deg.value_or(0)) > kMaxBeamAngle_deg) {
+    calibration.note += concat("; doubtful, since the beam is ", *geometry.beam_angle_deg, " degrees oblique");
+  }
+  return calibration;
+}
+
+dicom::ArterialReport arterial_report(const vessel::Measurement& measurement, int frame, double catheter_french) {
+  const vessel::Calibration& calibration = measurement.calibration;
+  dicom::ArterialReport report;
+  report.frame = frame;
+  if (calibration.mm_per_px) {
+    const double mm = *calibration.mm_per_px;
+    report.calibration = {.method = method_of(calibration.source),
+                          .mm_per_px = {mm * calibration.aspect, mm},
+                          .relative_uncertainty = kSdsOf95Percent * calibration.relative_sd,
+                          .catheter_french = catheter_french,
+                          .note = calibration.note};
+  }
+  for (const vessel::MeasuredSegment& segment : measurement.segments) {
+    if (segment.samples.size() >= 2) report.segments.push_back(segment_of(segment, measurement));
+  }
+  return report;
+}
+
+}  // namespace cmunet::cli
