@@ -115,7 +115,7 @@ void SegmentationObject::add(int frame, const image::Mask& mask) {
                ErrorCode::kInvalidArgument, "[segmentation] frame ", frame, " of ", header.frames,
                "; frames must rise from one to the next");
   frames_.push_back(frame);
-  bits_.resize((bit_count_ + mask.size() + 7) / 8);
+  bits_.resize((bit_count_ + mask.size() + 15) / 16 * 2);  // an even number of bytes
   for (const std::uint8_t value : mask) {
     if (value != 0) bits_[bit_count_ / 8] = static_cast<std::uint8_t>(bits_[bit_count_ / 8] | (1U << (bit_count_ % 8)));
     ++bit_count_;
@@ -136,10 +136,8 @@ void SegmentationObject::save(const std::filesystem::path& path) const {
   for (std::size_t i = 0; i < frames_.size(); ++i) {
     put_frame(dataset, source_.header.source, static_cast<int>(i) + 1, frames_[i]);
   }
-  std::vector<std::uint8_t> padded = bits_;
-  padded.resize(padded.size() + padded.size() % 2);
   const bool stored =
-      dataset.putAndInsertUint8Array(DCM_PixelData, padded.data(), static_cast<unsigned long>(padded.size())).good();
+      dataset.putAndInsertUint8Array(DCM_PixelData, bits_.data(), static_cast<unsigned long>(bits_.size())).good();
   CMUNET_CHECK(stored, ErrorCode::kInternal, "[segmentation] the masks cannot be stored");
   save_object(file, path);
 }
