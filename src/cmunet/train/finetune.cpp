@@ -12,6 +12,7 @@
 #include "cmunet/base/log.h"
 #include "cmunet/nn/count.h"
 #include "cmunet/nn/losses.h"
+#include "cmunet/train/memory.h"
 #include "cmunet/train/precision.h"
 #include "cmunet/train/session.h"
 
@@ -100,6 +101,7 @@ class Run {
         scale_(options.precision) {}
 
   Json execute() {
+    check_memory("finetune", memory_bytes(), device_);
     FinetuneOptions described = options_;
     Fields fields;
     describe(described, fields);
@@ -120,10 +122,6 @@ class Run {
   }
 
   Json plan() {
-    const double activations =
-        nn::activation_bytes(options_.unet, data_.height, data_.width) * static_cast<double>(plan_.batch_size);
-    const auto parameters = static_cast<double>(nn::count_parameters("unet", *unet_).trainable);
-    const auto data = static_cast<double>(data_.train.images.nbytes() + data_.val.images.nbytes());
     std::vector<std::int64_t> rows(static_cast<std::size_t>(std::min<std::int64_t>(4, plan_.batch_size)));
     std::iota(rows.begin(), rows.end(), std::int64_t{0});
     train_step(rows);  // warms up
@@ -135,14 +133,22 @@ class Run {
             {"validation_images", data_.val.ids.size()},
             {"steps", plan_.steps},
             {"epochs", plan_.epochs},
-            {"parameters", {{"trainable", parameters}}},
-            {"memory_estimate_gib", (activations + 16 * parameters + data) / (1 << 30)},
+            {"parameters", {{"trainable", nn::count_parameters("unet", *unet_).trainable}}},
+            {"memory_estimate_gib", memory_bytes() / (1 << 30)},
             {"expected_hours_without_validation", seconds / 3600},
             {"init", init_report_},
             {"config", options_json(options_)}};
   }
 
  private:
+  double memory_bytes() const {
+    const double activations =
+        nn::activation_bytes(options_.unet, data_.height, data_.width) * static_cast<double>(plan_.batch_size);
+    const auto parameters = static_cast<double>(nn::count_parameters("unet", *unet_).trainable);
+    const auto data = static_cast<double>(data_.train.images.nbytes() + data_.val.images.nbytes());
+    return activations + 16 * parameters + data;
+  }
+
   nn::UNet make_unet() {
     torch::manual_seed(options_.seed);
     nn::UNet unet(options_.unet);
@@ -402,7 +408,11 @@ Json plan_finetune(const FinetuneOptions& options, const FinetuneRequest& reques
 
 Json finetune(const FinetuneOptions& options, const FinetuneRequest& request, const Observer& observer) {
   options.check();
-  return Run(options, request, observer).execute();
+  try {
+    return Run(options, request, observer).execute();
+  } catch (const c10::Error& e) {
+    throw to_error("finetune", e);
+  }
 }
 
 }  // namespace cmunet::train

@@ -12,6 +12,7 @@
 #include "cmunet/base/error.h"
 #include "cmunet/base/log.h"
 #include "cmunet/nn/count.h"
+#include "cmunet/train/memory.h"
 #include "cmunet/train/precision.h"
 #include "cmunet/train/session.h"
 
@@ -83,6 +84,7 @@ class Run {
   }
 
   Json execute() {
+    check_memory("pretrain", memory_bytes(), device_);
     PretrainOptions described = options_;
     Fields fields;
     describe(described, fields);
@@ -103,12 +105,6 @@ class Run {
 
   Json plan() {
     const nn::ParameterCount parameters = nn::count_parameters("all", method_->module());
-    const std::int64_t view = method_->input_size();
-    const double activations = nn::activation_bytes(options_.method.unet, view, view) * kForwardPasses *
-                               static_cast<double>(std::min<std::int64_t>(options_.batch_size, plan_.images));
-    const double weights =
-        16.0 * static_cast<double>(parameters.trainable) + 4.0 * static_cast<double>(parameters.frozen);
-    const double data = static_cast<double>(data_.data.images.nbytes());
     const double seconds = measure_step() * static_cast<double>(plan_.steps);
     return {{"images", plan_.images},
             {"steps", plan_.steps},
@@ -116,12 +112,22 @@ class Run {
             {"steps_per_epoch", plan_.steps_per_epoch},
             {"peak_lr", plan_.schedule.peak_lr},
             {"parameters", {{"trainable", parameters.trainable}, {"frozen", parameters.frozen}}},
-            {"memory_estimate_gib", (activations + weights + data) / (1 << 30)},
+            {"memory_estimate_gib", memory_bytes() / (1 << 30)},
             {"expected_hours", seconds / 3600},
             {"config", options_json(options_)}};
   }
 
  private:
+  double memory_bytes() const {
+    const nn::ParameterCount parameters = nn::count_parameters("all", method_->module());
+    const std::int64_t view = method_->input_size();
+    const double activations = nn::activation_bytes(options_.method.unet, view, view) * kForwardPasses *
+                               static_cast<double>(std::min<std::int64_t>(options_.batch_size, plan_.images));
+    const double weights =
+        16.0 * static_cast<double>(parameters.trainable) + 4.0 * static_cast<double>(parameters.frozen);
+    return activations + weights + static_cast<double>(data_.data.images.nbytes());
+  }
+
   // Seconds of one optimiser step, from a real one on at most four images after a first one that warms up.
   double measure_step() {
     const std::int64_t count = std::min<std::int64_t>(4, plan_.images_per_step);
@@ -352,7 +358,11 @@ Json plan_pretrain(const PretrainOptions& options, const PretrainRequest& reques
 
 Json pretrain(const PretrainOptions& options, const PretrainRequest& request, const Observer& observer) {
   options.check();
-  return Run(options, request, observer).execute();
+  try {
+    return Run(options, request, observer).execute();
+  } catch (const c10::Error& e) {
+    throw to_error("pretrain", e);
+  }
 }
 
 }  // namespace cmunet::train

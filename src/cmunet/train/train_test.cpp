@@ -14,6 +14,7 @@
 #include "cmunet/train/checkpoint.h"
 #include "cmunet/train/control.h"
 #include "cmunet/train/finetune.h"
+#include "cmunet/train/memory.h"
 #include "cmunet/train/optimizer.h"
 #include "cmunet/train/run_folder.h"
 #include "cmunet/train/session.h"
@@ -244,6 +245,34 @@ TEST_F(TrainFiles, ARunFolderIsNotOverwrittenAndResumesOnlyWithTheSameOptions) {
   EXPECT_EQ(code_of([&] { RunFolder(dir / "none", fields, true, false); }), ErrorCode::kNotFound);
   RunFolder forced(run, fields, false, true);
   EXPECT_FALSE(fs::exists(run / "metrics.jsonl"));
+}
+
+TEST(Memory, ARunThatCannotFitIsRefusedBeforeItStarts) {
+  const std::optional<double> available = available_memory_bytes();
+  ASSERT_TRUE(available);
+  EXPECT_GT(*available, 0);
+  EXPECT_NO_THROW(check_memory("finetune", 1024, at::kCPU));
+  EXPECT_NO_THROW(check_memory("finetune", 1e18, at::kCUDA));  // not this machine's memory
+  try {
+    check_memory("finetune", 1e18, at::kCPU);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::kOutOfMemory);
+    EXPECT_NE(std::string(e.what()).find("batch_size"), std::string::npos);
+  }
+}
+
+TEST(Memory, AnAllocatorThatGivesUpIsToldFromOtherErrors) {
+  const auto code_of = [](const std::function<void()>& action) {
+    try {
+      action();
+    } catch (const c10::Error& e) {
+      return to_error("finetune", e).code();
+    }
+    return ErrorCode::kNotFound;
+  };
+  EXPECT_EQ(code_of([] { torch::empty({std::int64_t{1} << 50}); }), ErrorCode::kOutOfMemory);
+  EXPECT_EQ(code_of([] { torch::zeros({2}).add(torch::zeros({3})); }), ErrorCode::kInternal);
 }
 
 TEST(StopRequest, KnowsFlagTimeAndFile) {
