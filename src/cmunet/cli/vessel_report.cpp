@@ -11,7 +11,7 @@ namespace {
 
 constexpr double kSdsOf95Percent = 1.96;
 // Beyond it the distance of the calibrated plane says little about an artery's (PS3.17, FFF.1.3).
-constexpr double kMaxBeamAngle_deg = 60;
+constexpr double kMaxBeamAngleDeg = 60;
 
 vessel::SpacingOrigin origin_of(dicom::SpacingCalibration calibration) {
   switch (calibration) {
@@ -104,7 +104,7 @@ vessel::Calibration calibration_of(const dicom::XaHeader& header) {
     size.pixel_spacing_origin = vessel::SpacingOrigin::kGeometry;
   }
   vessel::Calibration calibration = vessel::calibrate_by_geometry(size);
-  if (has_object_spacing && std::abs(geometry.beam_angle_deg.value_or(0)) > kMaxBeamAngle_deg) {
+  if (has_object_spacing && std::abs(geometry.beam_angle_deg.value_or(0)) > kMaxBeamAngleDeg) {
     calibration.note += concat("; doubtful, since the beam is ", *geometry.beam_angle_deg, " degrees oblique");
   }
   return calibration;

@@ -13,8 +13,8 @@
 namespace cmunet::vessel {
 namespace {
 
-constexpr int kGrid_px = 256;
-constexpr std::array kSigmas_px = {1.5, 2.2, 3.2};  // arteries of 1.5 to 4 mm in a field of 14 cm
+constexpr int kGridPx = 256;
+constexpr std::array kSigmasPx = {1.5, 2.2, 3.2};  // arteries of 1.5 to 4 mm in a field of 14 cm
 constexpr int kReach = 50;                          // the side over the reach of the neighbourhood
 constexpr int kMaxEarly = 5;
 constexpr int kSmoothReach = 2;  // frames on either side
@@ -25,8 +25,8 @@ constexpr double kVisible = 2e-4;
 
 image::ImageF reduced(const image::ImageF& frame) {
   const int side = std::max(frame.height(), frame.width());
-  if (side <= kGrid_px) return frame;
-  const auto scaled = [side](int length) { return std::max(1, length * kGrid_px / side); };
+  if (side <= kGridPx) return frame;
+  const auto scaled = [side](int length) { return std::max(1, length * kGridPx / side); };
   return image::resize_bilinear(frame, scaled(frame.height()), scaled(frame.width()));
 }
 
@@ -79,7 +79,7 @@ void OpacificationMeter::add(const image::ImageF& frame, const image::Mask& fiel
                "[opacification] more than the ", frames_, " frames that were announced");
   CMUNET_CHECK(std::min(frame.height(), frame.width()) >= 32, ErrorCode::kInvalidArgument, "[opacification] a ",
                frame.height(), "x", frame.width(), " frame; must have 32 px a side");
-  const image::ImageF response = tube_response(attenuation(reduced(frame), is_log_), kSigmas_px);
+  const image::ImageF response = tube_response(attenuation(reduced(frame), is_log_), kSigmasPx);
   const bool is_first = score_.empty();
   CMUNET_CHECK(is_first || (response.height() == reference_.height() && response.width() == reference_.width()),
                ErrorCode::kInvalidArgument, "[opacification] frames of one run differ in size");
