@@ -15,7 +15,7 @@ namespace {
 
 constexpr int kGridPx = 256;
 constexpr std::array kSigmasPx = {1.5, 2.2, 3.2};  // arteries of 1.5 to 4 mm in a field of 14 cm
-constexpr int kReach = 50;                          // the side over the reach of the neighbourhood
+constexpr int kReach = 50;                         // the side over the reach of the neighbourhood
 constexpr int kMaxEarly = 5;
 constexpr int kSmoothReach = 2;  // frames on either side
 // Grey values near black are mostly noise, and the logarithm would blow it up.
