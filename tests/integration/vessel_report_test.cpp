@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// From what a header says to a calibration, and from a measurement to what is reported of it.
+#include "cmunet/cli/vessel_report.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace cmunet::cli {
+namespace {
+
+// A straight vessel along x of 100 samples half a pixel apart, 8 px wide, narrowed to 4 px from `first` to `last`.
+vessel::Measurement narrowed(std::size_t first, std::size_t last, const vessel::Calibration& calibration) {
+  vessel::MeasuredSegment segment;
+  for (std::size_t i = 0; i < 100; ++i) {
+    const double x = 10 + 0.5 * static_cast<double>(i);
+    const double radius = i >= first && i <= last ? 2 : 4;
+    segment.samples.push_back(
+        {{20, x}, {20 - radius, x}, {20 + radius, x}, 0.5 * static_cast<double>(i), 2 * radius, 0.4});
+  }
+  segment.length_px = 52;
+  segment.mean_diameter_px = {7.5, 0.4};
+  vessel::Narrowing narrowing;
+  narrowing.first = first, narrowing.last = last, narrowing.sample = first + 1;
+  narrowing.minimal_px = {4, 0.4};
+  narrowing.length_px = 0.5 * static_cast<double>(last - first);
+  for (vessel::Stenosis& stenosis : narrowing.against) {
+    stenosis.reference_px = {8, 0.3};
+    stenosis.diameter_percent = {50, 5};
+    stenosis.area_percent = 75;
+  }
+  segment.narrowing = narrowing;
+  vessel::Measurement measurement;
+  measurement.calibration = calibration;
+  measurement.reference = vessel::Reference::kInterpolated;
+  measurement.segments = {segment};
+  return measurement;
+}
+
+TEST(ArterialReport, IsInMillimetresWithBothUncertainties) {
+  vessel::Calibration calibration = vessel::calibrate_manually({0.3, 0.25}, 0.05);
+  const dicom::ArterialReport report = arterial_report(narrowed(40, 60, calibration), 3);
+  EXPECT_EQ(report.frame, 3);
+  ASSERT_TRUE(report.calibration.has_value());
+  EXPECT_EQ(report.calibration->method, dicom::CalibrationMethod::kSpacingByUser);
+  EXPECT_NEAR(report.calibration->mm_per_px.row_mm, 0.3, 1e-12);
+  EXPECT_NEAR(report.calibration->mm_per_px.col_mm, 0.25, 1e-12);
+  EXPECT_NEAR(report.calibration->relative_uncertainty, 1.96 * 0.05, 1e-12);
+  ASSERT_EQ(report.segments.size(), 1U);
+  const dicom::ReportedSegment& segment = report.segments[0];
+  EXPECT_EQ(segment.left_contour.size(), 100U);
+  EXPECT_EQ(segment.right_contour.back(), (image::PointF{24, 59.5}));
+  EXPECT_NEAR(segment.length, 13, 1e-12);
+  EXPECT_NEAR(segment.minimal_diameter, 1, 1e-12);
+  EXPECT_NEAR(segment.maximal_diameter, 2, 1e-12);
+  ASSERT_TRUE(segment.lesion.has_value());
+  EXPECT_EQ(segment.lesion->reference_method, dicom::ReferenceMethod::kInterpolatedLocal);
+  EXPECT_NEAR(segment.lesion->minimal_diameter.value, 1, 1e-12);
+  EXPECT_NEAR(segment.lesion->minimal_diameter.uncertainty, 1.96 * std::hypot(0.4 * 0.25, 1 * 0.05), 1e-4);
+  EXPECT_NEAR(segment.lesion->reference_diameter.value, 2, 1e-12);
+  EXPECT_NEAR(segment.lesion->diameter_stenosis_percent.uncertainty, 9.8, 1e-9);
+  EXPECT_NEAR(segment.lesion->length, 2.5, 1e-12);
+  EXPECT_NEAR(segment.lesion->proximal_border, 5, 1e-12);
+  EXPECT_NEAR(segment.lesion->distal_border, 7.5, 1e-12);
+  EXPECT_NEAR(segment.lesion->site_of_minimum, 5.125, 1e-12);
+}
+
+TEST(ArterialReport, IsInPixelsWithoutCalibration) {
+  const dicom::ArterialReport report = arterial_report(narrowed(40, 60, {}), 0);
+  EXPECT_FALSE(report.calibration.has_value());
+  EXPECT_NEAR(report.segments[0].mean_diameter.value, 7.5, 1e-12);
+  EXPECT_NEAR(report.segments[0].mean_diameter.uncertainty, 1.96 * 0.4, 1e-4);
+  EXPECT_NEAR(report.segments[0].lesion->length, 10, 1e-12);
+}
+
+TEST(ArterialReport, CallsNothingALesionThatReachesTheEnd) {
+  EXPECT_TRUE(arterial_report(narrowed(1, 20, {}), 0).segments[0].lesion.has_value());
+  EXPECT_FALSE(arterial_report(narrowed(0, 20, {}), 0).segments[0].lesion.has_value());
+  EXPECT_FALSE(arterial_report(narrowed(80, 99, {}), 0).segments[0].lesion.has_value());
+}
+
+TEST(ArterialReport, LeavesOutWhatHasNoContour) {
+  vessel::Measurement measurement = narrowed(40, 60, {});
+  measurement.segments.emplace_back();  // a stub without samples
+  EXPECT_EQ(arterial_report(measurement, 0).segments.size(), 1U);
+  measurement.segments.erase(measurement.segments.begin());
+  EXPECT_TRUE(arterial_report(measurement, 0).segments.empty());
+}
+
+TEST(CalibrationOf, TakesNoSizeOnTheDetectorForOneInThePatient) {
+  dicom::XaHeader header;
+  header.geometry.imager_pixel_spacing_mm = image::Spacing{0.4, 0.4};
+  EXPECT_FALSE(calibration_of(header).mm_per_px.has_value());
+  header.geometry.source_detector_mm = 1200;
+  header.geometry.source_patient_mm = 800;
+  EXPECT_NEAR(calibration_of(header).mm_per_px.value_or(0), 0.4 * 800 / 1200, 1e-12);
+  header.geometry.magnification = 1.6;
+  EXPECT_NEAR(calibration_of(header).mm_per_px.value_or(0), 0.25, 1e-12);
+}
+
+TEST(CalibrationOf, TakesTheObjectSpacingOfEnhancedRunsAndDoubtsObliqueOnes) {
+  dicom::XaHeader header;
+  header.geometry.object_pixel_spacing_mm = image::Spacing{0.22, 0.22};
+  header.geometry.beam_angle_deg = 30;
+  const vessel::Calibration straight = calibration_of(header);
+  EXPECT_NEAR(straight.mm_per_px.value_or(0), 0.22, 1e-12);
+  EXPECT_THAT(straight.note, testing::Not(testing::HasSubstr("doubtful")));
+  header.geometry.beam_angle_deg = 65;
+  EXPECT_THAT(calibration_of(header).note, testing::HasSubstr("doubtful"));
+}
+
+}  // namespace
+}  // namespace cmunet::cli
