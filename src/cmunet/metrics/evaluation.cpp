@@ -45,6 +45,7 @@ Json to_json(const ImageResult& image) {
           {"iou", number(m.iou)},
           {"modified_hausdorff_px", number(m.modified_hausdorff_px)},
           {"diameter_difference_px", number(m.diameter_difference_px)},
+          {"breaks_per_100px", number(m.breaks_per_100px)},
           {"soft_cl_dice", number(m.soft_cl_dice)},
           {"pred_diameter_px", number(m.pred_diameter_px)},
           {"target_diameter_px", number(m.target_diameter_px)},
@@ -64,6 +65,7 @@ Evaluation summarise(std::vector<ImageResult> images, std::uint64_t seed) {
   e.iou = summary_of(images, &ImageMetrics::iou, seed);
   e.modified_hausdorff_px = summary_of(images, &ImageMetrics::modified_hausdorff_px, seed);
   e.diameter_difference_px = summary_of(images, &ImageMetrics::diameter_difference_px, seed);
+  e.breaks_per_100px = summary_of(images, &ImageMetrics::breaks_per_100px, seed);
   e.soft_cl_dice = summary_of(images, &ImageMetrics::soft_cl_dice, seed);
   Counts pooled;
   for (const ImageResult& image : images) pooled += image.metrics.counts;
@@ -83,6 +85,7 @@ Json to_json(const Evaluation& e) {
             {"iou", to_json(e.iou)},
             {"modified_hausdorff_px", to_json(e.modified_hausdorff_px)},
             {"diameter_difference_px", to_json(e.diameter_difference_px)},
+            {"breaks_per_100px", to_json(e.breaks_per_100px)},
             {"soft_cl_dice", to_json(e.soft_cl_dice)}}},
           {"pooled", {{"dice", number(e.pooled_dice)}, {"iou", number(e.pooled_iou)}}},
           {"images", std::move(images)}};

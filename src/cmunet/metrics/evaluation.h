@@ -28,7 +28,7 @@ struct ImageResult {
 
 struct Evaluation {
   std::vector<ImageResult> images;
-  Summary dice, cl_dice, iou, modified_hausdorff_px, diameter_difference_px, soft_cl_dice;
+  Summary dice, cl_dice, iou, modified_hausdorff_px, diameter_difference_px, breaks_per_100px, soft_cl_dice;
   double pooled_dice = 0, pooled_iou = 0;  ///< from the counts summed over all images
 };
 

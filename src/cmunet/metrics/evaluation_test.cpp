@@ -66,8 +66,8 @@ TEST(Evaluation, FollowsItsSeedAndRefusesNoImages) {
 TEST(Evaluation, JsonHasTheAgreedShape) {
   const Json json = to_json(summarise(three_images(), 1));
   EXPECT_EQ(json.at("disclaimer"), kDisclaimer);
-  const char* const names[] = {"dice",        "cl_dice", "iou", "modified_hausdorff_px", "diameter_difference_px",
-                               "soft_cl_dice"};
+  const char* const names[] = {
+      "dice", "cl_dice", "iou", "modified_hausdorff_px", "diameter_difference_px", "breaks_per_100px", "soft_cl_dice"};
   for (const char* name : names) {
     const Json& summary = json.at("metrics").at(name);
     for (const char* key : {"mean", "sd", "ci95", "n", "undefined"}) EXPECT_TRUE(summary.contains(key)) << name << key;

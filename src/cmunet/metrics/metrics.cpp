@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
 #include <vector>
 
+#include "cmunet/image/components.h"
 #include "cmunet/image/contour.h"
 #include "cmunet/image/nearest.h"
 #include "cmunet/image/thinning.h"
@@ -58,6 +60,27 @@ double mean_nearest_px(const std::vector<image::PointF>& points, const std::vect
   double sum = 0;
   for (const image::PointF& p : points) sum += nearest.distance_px(p);
   return sum / static_cast<double>(points.size());
+}
+
+// For each stretch of `missed`, an 8-connected piece of the centre line, the parts of the prediction that the line
+// meets at its ends.
+std::vector<std::set<int>> parts_at_stretches(const image::Mask& missed, const image::Mask& centreline,
+                                              const image::Image<int>& part) {
+  const image::Components stretches = image::connected_components(missed, 8);
+  std::vector<std::set<int>> met(static_cast<std::size_t>(stretches.count));
+  for (int y = 0; y < missed.height(); ++y) {
+    for (int x = 0; x < missed.width(); ++x) {
+      if (missed.at(y, x) == 0) continue;
+      std::set<int>& parts = met[static_cast<std::size_t>(stretches.labels.at(y, x) - 1)];
+      for (int v = y - 1; v <= y + 1; ++v) {
+        for (int u = x - 1; u <= x + 1; ++u) {
+          const bool is_end = part.contains(v, u) && centreline.at(v, u) != 0 && part.at(v, u) != 0;
+          if (is_end) parts.insert(part.at(v, u));
+        }
+      }
+    }
+  }
+  return met;
 }
 
 }  // namespace
@@ -118,6 +141,28 @@ double diameter_difference_px(const image::Mask& pred, const image::Mask& target
   return std::abs(vessel::mean_diameter_px(pred) - vessel::mean_diameter_px(target));
 }
 
+double breaks_per_100px(const image::Mask& pred, const image::Mask& target) {
+  image::check_same_size(pred, target, "breaks_per_100px");
+  const image::Mask centreline = image::thin(target);
+  const image::Image<int> part = image::connected_components(pred, 8).labels;
+  image::Mask missed = centreline;
+  std::int64_t length = 0, found = 0;
+  for (int y = 0; y < missed.height(); ++y) {
+    for (int x = 0; x < missed.width(); ++x) {
+      length += centreline.at(y, x);
+      if (part.at(y, x) == 0) continue;
+      found += centreline.at(y, x);
+      missed.at(y, x) = 0;
+    }
+  }
+  if (found == 0) return kNan;
+  std::int64_t breaks = 0;
+  for (const std::set<int>& parts : parts_at_stretches(missed, centreline, part)) {
+    breaks += std::max<std::int64_t>(0, std::ssize(parts) - 1);
+  }
+  return 100 * ratio(breaks, length);
+}
+
 ImageMetrics measure(const image::Mask& pred, const image::Mask& target) {
   ImageMetrics m;
   m.counts = count(pred, target);
@@ -126,6 +171,7 @@ ImageMetrics measure(const image::Mask& pred, const image::Mask& target) {
   m.cl_dice = cl_dice(pred, target);
   m.soft_cl_dice = soft_cl_dice(pred, target);
   m.modified_hausdorff_px = modified_hausdorff_px(pred, target);
+  m.breaks_per_100px = breaks_per_100px(pred, target);
   m.pred_diameter_px = vessel::mean_diameter_px(pred);
   m.target_diameter_px = vessel::mean_diameter_px(target);
   m.diameter_difference_px = std::abs(m.pred_diameter_px - m.target_diameter_px);

@@ -46,12 +46,19 @@ double modified_hausdorff_px(const image::Mask& pred, const image::Mask& target)
 /// undefined.
 double diameter_difference_px(const image::Mask& pred, const image::Mask& target);
 
+/// Breaks per 100 px of the target's centre line. A break is a stretch of that line (`image::thin`; 8-connected)
+/// outside pred that joins different 8-connected parts of pred: k parts make k − 1 breaks. A stretch that ends in
+/// nothing is missing, not a break; one that pred goes around in one piece is none either. NaN when the target has no
+/// centre line or none of it lies in pred: nothing was found that could be broken.
+double breaks_per_100px(const image::Mask& pred, const image::Mask& target);
+
 /// All of them for one image.
 struct ImageMetrics {
   Counts counts;
   double dice = 0, cl_dice = 0, iou = 0;
   double modified_hausdorff_px = 0;
   double diameter_difference_px = 0;
+  double breaks_per_100px = 0;
   double soft_cl_dice = 0;
   double pred_diameter_px = 0, target_diameter_px = 0;
 };

@@ -316,6 +316,7 @@ TEST(Metrics, MeasureGivesTheSameAsEachFunction) {
   EXPECT_DOUBLE_EQ(m.modified_hausdorff_px, modified_hausdorff_px(c.pred, c.target));
   EXPECT_DOUBLE_EQ(m.diameter_difference_px, diameter_difference_px(c.pred, c.target));
   EXPECT_DOUBLE_EQ(m.soft_cl_dice, soft_cl_dice(c.pred, c.target));
+  EXPECT_DOUBLE_EQ(m.breaks_per_100px, breaks_per_100px(c.pred, c.target));
 }
 
 TEST(ClDice, ClosedForms) {

@@ -33,7 +33,7 @@ struct Measure {
   Summary Evaluation::*summary;
 };
 
-constexpr std::array<Measure, 6> kMeasures{{
+constexpr std::array<Measure, 7> kMeasures{{
     {"dice", "Dice", "↑", 3, &ImageMetrics::dice, &Evaluation::dice},
     {"cl_dice", "clDice", "↑", 3, &ImageMetrics::cl_dice, &Evaluation::cl_dice},
     {"iou", "IoU", "↑", 3, &ImageMetrics::iou, &Evaluation::iou},
@@ -41,9 +41,10 @@ constexpr std::array<Measure, 6> kMeasures{{
      &Evaluation::modified_hausdorff_px},
     {"diameter_difference_px", "diameter difference (px)", "↓", 2, &ImageMetrics::diameter_difference_px,
      &Evaluation::diameter_difference_px},
+    {"breaks_per_100px", "breaks per 100 px", "↓", 2, &ImageMetrics::breaks_per_100px, &Evaluation::breaks_per_100px},
     {"soft_cl_dice", "soft clDice", "↑", 3, &ImageMetrics::soft_cl_dice, &Evaluation::soft_cl_dice},
 }};
-constexpr std::size_t kPrimaryMeasures = 5;  // soft clDice serves comparison only
+constexpr std::size_t kPrimaryMeasures = 6;  // soft clDice serves comparison only
 
 std::string interval(const Summary& summary, int digits) {
   return concat("[", format_fixed(summary.ci95[0], digits), ", ", format_fixed(summary.ci95[1], digits), "]");

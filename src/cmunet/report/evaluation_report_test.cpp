@@ -102,8 +102,8 @@ TEST(EvaluationTables, RowsAndColumns) {
   evaluation.images[0].metrics.counts = {1, 2, 3, 4};
   evaluation.dice = {0.25, 0.1, {0.2, 0.3}, 1, 1};
   const std::string csv = to_csv(image_table(evaluation));
-  EXPECT_THAT(csv, HasSubstr("id,dice,cl_dice,iou,modified_hausdorff_px,diameter_difference_px,soft_cl_dice,"
-                             "pred_diameter_px,target_diameter_px,tp,fp,fn,tn\r\nimage1,0.25,"));
+  EXPECT_THAT(csv, HasSubstr("id,dice,cl_dice,iou,modified_hausdorff_px,diameter_difference_px,breaks_per_100px,"
+                             "soft_cl_dice,pred_diameter_px,target_diameter_px,tp,fp,fn,tn\r\nimage1,0.25,"));
   EXPECT_THAT(csv, HasSubstr(",1,2,3,4\r\nimage2,,"));
   EXPECT_THAT(to_csv(summary_table(evaluation)), HasSubstr("Dice ↑,0.250 ± 0.100,\"[0.200, 0.300]\",1,1\r\n"));
   EXPECT_THAT(evaluation_text(evaluation), HasSubstr("2 images"));
