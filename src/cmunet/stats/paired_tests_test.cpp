@@ -35,6 +35,8 @@ TEST(Statistics, EqualSciPy) {
     expect(standard_deviation(x), "sd");
     expect(quantile(x, 0.1), "quantile_10");
     expect(quantile(x, 0.5), "median");
+    expect(student_mean_interval(x)[0], "student_low");
+    expect(student_mean_interval(x)[1], "student_high");
     expect(pearson(x, y), "pearson");
     expect(pearson_p_value(pearson(x, y), std::ssize(x)), "pearson_p");
     expect(regression(x, y).slope, "slope");

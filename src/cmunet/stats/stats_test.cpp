@@ -29,6 +29,15 @@ TEST(Summary, TooFewValuesAreUndefined) {
   EXPECT_TRUE(std::isnan(bootstrap_mean_interval({}, 1)[0]));
 }
 
+TEST(StudentInterval, ClosedForm) {
+  // Of two values the quantile is Cauchy's, tan(0.475 π), and the standard error half their distance.
+  const auto [low, high] = student_mean_interval(std::vector<double>{1, 3});
+  EXPECT_NEAR(low, 2 - std::tan(0.475 * M_PI), 1e-9);
+  EXPECT_NEAR(high, 2 + std::tan(0.475 * M_PI), 1e-9);
+  EXPECT_TRUE(std::isnan(student_mean_interval(std::vector<double>{1})[0]));
+  EXPECT_THROW(student_mean_interval(std::vector<double>{1, 2}, 1), Error);
+}
+
 TEST(Bootstrap, AgreesWithTheNormalIntervalOnAManyValuedSample) {
   Rng rng(4);
   std::vector<double> values(400);

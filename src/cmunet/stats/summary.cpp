@@ -2,6 +2,7 @@
 #include "cmunet/stats/summary.h"
 
 #include <algorithm>
+#include <boost/math/distributions/students_t.hpp>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -44,6 +45,16 @@ double quantile(std::span<const double> values, double q) {
   std::vector<double> sorted(values.begin(), values.end());
   std::sort(sorted.begin(), sorted.end());
   return quantile_of_sorted(sorted, q);
+}
+
+std::array<double, 2> student_mean_interval(std::span<const double> values, double level) {
+  CMUNET_CHECK(level > 0 && level < 1, ErrorCode::kInvalidArgument, "[student_mean_interval] level is ", level,
+               "; must be in (0, 1)");
+  if (values.size() < 2) return {kNan, kNan};
+  const auto n = static_cast<double>(values.size());
+  const double reach = boost::math::quantile(boost::math::students_t(n - 1), (1 + level) / 2) *
+                       standard_deviation(values) / std::sqrt(n);
+  return {mean(values) - reach, mean(values) + reach};
 }
 
 std::array<double, 2> bootstrap_mean_interval(std::span<const double> values, std::uint64_t seed, double level,
