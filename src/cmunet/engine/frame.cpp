@@ -50,15 +50,14 @@ Segmentation segment_frame(const Segmenter& segmenter, const image::ImageF& grey
   fill_outside(input, field);
   Segmentation result = segmenter.segment(with_square_pixels(input, traits.pixel_aspect));
   if (result.mask.height() != grey.height() || result.mask.width() != grey.width()) {
-    result.probability = image::resize_bilinear(result.probability, grey.height(), grey.width());
-    result.mask = segmenter.mask_of(result.probability);
+    result = segmenter.post_process(image::resize_bilinear(result.probability, grey.height(), grey.width()));
   }
   for (std::size_t i = 0; i < grey.size(); ++i) {
     if (field.data()[i] != 0) continue;
     result.probability.data()[i] = 0;
-    result.mask.data()[i] = 0;
+    result.mask.data()[i] = result.bridges.data()[i] = 0;
   }
-  result.probability.spacing_mm = result.mask.spacing_mm = grey.spacing_mm;
+  result.probability.spacing_mm = result.mask.spacing_mm = result.bridges.spacing_mm = grey.spacing_mm;
   return result;
 }
 

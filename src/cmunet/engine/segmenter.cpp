@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cmunet/engine/segmenter.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace cmunet::engine {
 
-Segmenter::Segmenter(std::shared_ptr<Engine> engine, preprocess::Options preprocessing, double threshold)
-    : engine_(std::move(engine)), preprocessing_(std::move(preprocessing)), threshold_(threshold) {
-  CMUNET_CHECK(threshold > 0 && threshold < 1, ErrorCode::kInvalidArgument, "[segment] threshold is ", threshold,
-               "; must lie between 0 and 1");
+Segmenter::Segmenter(std::shared_ptr<Engine> engine, preprocess::Options preprocessing,
+                     PostprocessOptions postprocessing)
+    : engine_(std::move(engine)), preprocessing_(std::move(preprocessing)), postprocessing_(std::move(postprocessing)) {
+  postprocessing_.check();
 }
 
 Segmentation Segmenter::segment(const image::ImageF& grey) const {
@@ -25,25 +24,23 @@ std::vector<Segmentation> Segmenter::segment(std::span<const image::ImageF> grey
     prepared.push_back(std::move(result.image));
     maps.push_back(result.map);
   }
-  const std::vector<image::ImageF> probabilities = engine_->vessel_probability(prepared);
+  const std::vector<image::ImageF> probabilities = vessel_probability(*engine_, prepared, postprocessing_.flips);
   std::vector<Segmentation> results;
   for (std::size_t i = 0; i < grey.size(); ++i) {
-    Segmentation result;
     // The probability is mapped and then cut, not the mask: edges stay smooth on finer grids.
-    result.probability = preprocess::to_source_grid(probabilities[i], maps[i], 0.0F);
-    result.probability.spacing_mm = grey[i].spacing_mm;
-    result.mask = mask_of(result.probability);
-    results.push_back(std::move(result));
+    image::ImageF probability = preprocess::to_source_grid(probabilities[i], maps[i], 0.0F);
+    probability.spacing_mm = grey[i].spacing_mm;
+    results.push_back(post_process(std::move(probability)));
   }
   return results;
 }
 
-image::Mask Segmenter::mask_of(const image::ImageF& probability) const {
-  image::Mask mask(probability.height(), probability.width());
-  mask.spacing_mm = probability.spacing_mm;
-  std::transform(probability.begin(), probability.end(), mask.begin(),
-                 [this](float p) -> std::uint8_t { return static_cast<double>(p) > threshold_ ? 1 : 0; });
-  return mask;
+Segmentation Segmenter::post_process(image::ImageF probability) const {
+  const preprocess::GridMap map =
+      preprocess::square_map(probability.height(), probability.width(), preprocessing_.crop, preprocessing_.size);
+  const double factor = static_cast<double>(map.crop_height) / map.height;
+  Postprocessed done = postprocess(probability, postprocessing_.scaled(factor));
+  return {std::move(done.mask), std::move(done.bridges), std::move(probability)};
 }
 
 }  // namespace cmunet::engine

@@ -60,7 +60,9 @@ TEST(Segmenter, GivesABatchToTheEngineAtOnce) {
 
 TEST(Segmenter, RefusesEmptyImagesAndBadThresholds) {
   const auto engine = std::make_shared<DarkIsVessel>();
-  EXPECT_THROW(Segmenter(engine, preprocess::Options{}, 1.0), Error);
+  PostprocessOptions bad;
+  bad.threshold = 1.0;
+  EXPECT_THROW(Segmenter(engine, preprocess::Options{}, bad), Error);
   EXPECT_THROW(Segmenter(engine, preprocess::Options{}).segment(image::ImageF{}), Error);
 }
 
