@@ -64,6 +64,16 @@ figure { margin: 0; background: var(--paper); border: 1px solid var(--line); bor
 figure img { display: block; width: 100%; height: auto; }
 figure svg.plot { display: block; width: 100%; height: auto; max-width: 640px; margin: 0 auto; }
 figcaption { padding: 9px 14px; color: var(--muted); font-size: 13.5px; overflow-wrap: anywhere; }
+a { color: var(--accent); }
+.runs { font-size: 11.5px; margin-left: 4px; }
+.grid { overflow-x: auto; margin: 10px 0 18px; }
+.grid table { table-layout: fixed; min-width: 640px; }
+.grid th { position: static; box-shadow: none; border: 0; font-size: 13px; white-space: normal; padding: 8px 4px; }
+.grid th[scope=row] { width: 112px; padding-left: 14px; vertical-align: middle; }
+.grid td { border: 0; padding: 3px; vertical-align: top; white-space: normal; background: var(--paper); }
+.grid img { display: block; width: 100%; height: auto; border-radius: 4px; image-rendering: auto; }
+.grid .missing { color: var(--muted); text-align: center; vertical-align: middle; }
+.grid .note { color: var(--muted); font-size: 12px; text-align: center; font-variant-numeric: tabular-nums; }
 footer { color: var(--muted); font-size: 13px; margin-top: 44px; padding-bottom: 36px; }
 footer p { border-top: 1px solid var(--line); padding-top: 14px; max-width: none; }
 @media (prefers-color-scheme: dark) {
@@ -72,7 +82,8 @@ footer p { border-top: 1px solid var(--line); padding-top: 14px; max-width: none
   .plot .stroke-0 { stroke: #56b4e9; } .plot .fill-0 { fill: #56b4e9; }
   .plot .stroke-1 { stroke: #f5894a; } .plot .fill-1 { fill: #f5894a; }
   .plot .stroke-2 { stroke: #2cc79a; } .plot .fill-2 { fill: #2cc79a; }
-  .plot .stroke-5 { stroke: #8aa4ff; } .plot .fill-5 { fill: #8aa4ff; } }
+  .plot .stroke-5 { stroke: #8aa4ff; } .plot .fill-5 { fill: #8aa4ff; }
+  .plot .stroke-6 { stroke: #c3ccd6; } .plot .fill-6 { fill: #c3ccd6; } }
 @media print {
   @page { margin: 14mm; }
   :root { color-scheme: light; }
@@ -188,6 +199,34 @@ void Page::picture(const image::ImageRgb& image, std::string_view caption) {
 }
 
 void Page::picture(const image::Image<std::uint8_t>& grey, std::string_view caption) { picture(to_rgb(grey), caption); }
+
+void Page::pictures(const PictureGrid& grid, std::string_view caption) {
+  begin_row(Row::kNone);
+  std::string table = "<table>\n<thead><tr><th scope=\"row\"></th>";
+  for (const std::string& column : grid.columns) table += "<th scope=\"col\">" + escape(column) + "</th>";
+  table += "</tr></thead>\n<tbody>\n";
+  for (const PictureGrid::Row& row : grid.rows) {
+    CMUNET_CHECK(row.pictures.size() == grid.columns.size(), ErrorCode::kInvalidArgument, "[pictures] row '", row.title,
+                 "' has ", row.pictures.size(), " pictures; there are ", grid.columns.size(), " columns");
+    table += "<tr><th scope=\"row\">" + escape(row.title) + "</th>";
+    for (std::size_t c = 0; c < row.pictures.size(); ++c) {
+      const PictureGrid::Picture& picture = row.pictures[c];
+      if (picture.image.empty()) {
+        table += "<td class=\"missing\">–</td>";
+        continue;
+      }
+      const std::string alt =
+          concat(row.title, ", ", grid.columns[c], picture.caption.empty() ? "" : ", ", picture.caption);
+      const std::string image = concat("<img alt=\"", escape(alt), "\" src=\"", picture_uri(picture.image), "\">");
+      table += "<td>" + (picture.href.empty() ? image : "<a href=\"" + escape(picture.href) + "\">" + image + "</a>");
+      if (!picture.caption.empty()) table += "<div class=\"note\">" + escape(picture.caption) + "</div>";
+      table += "</td>";
+    }
+    table += "</tr>\n";
+  }
+  body_ += "<figure class=\"grid\">" + table + "</tbody></table>\n" +
+           (caption.empty() ? std::string() : element("figcaption", "", caption)) + "</figure>\n";
+}
 
 std::string Page::str() const {
   const std::string script_source = is_sortable_ ? concat("; script-src 'nonce-", kNonce, "'") : "";

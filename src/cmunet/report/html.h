@@ -35,6 +35,21 @@ struct ColourKey {
   std::string name;
 };
 
+/// Pictures in rows and columns that mean something; all columns are equally wide.
+struct PictureGrid {
+  struct Picture {
+    image::ImageRgb image;  ///< empty where there is none
+    std::string caption;    ///< below it; may be empty
+    std::string href;       ///< where it comes from, relative to the page; may be empty
+  };
+  struct Row {
+    std::string title;
+    std::vector<Picture> pictures;  ///< one per column
+  };
+  std::vector<std::string> columns;
+  std::vector<Row> rows;
+};
+
 /// A page under construction; every call adds below the last. Plots that follow one another share a row, and so do
 /// pictures, as far as the window is wide enough.
 class Page {
@@ -52,6 +67,9 @@ class Page {
   void svg(std::string_view svg, std::string_view caption = {});
   void picture(const image::ImageRgb& image, std::string_view caption);
   void picture(const image::Image<std::uint8_t>& grey, std::string_view caption);
+
+  /// @throws Error kInvalidArgument when a row has not one picture per column.
+  void pictures(const PictureGrid& grid, std::string_view caption);
 
   /// The whole document, with version and disclaimer.
   std::string str() const;

@@ -77,12 +77,14 @@ ImageRgb to_rgb(const image::Image<std::uint8_t>& grey) {
   return out;
 }
 
-ImageRgb overlay_mask(const ImageF& image, const Mask& pred) {
+ImageRgb overlay_mask(const ImageF& image, const Mask& pred, const Mask& bridges) {
+  if (!bridges.empty()) image::check_same_size(pred, bridges, "overlay_mask");
   ImageRgb out = backdrop(image, pred, "overlay_mask");
   for (int y = 0; y < pred.height(); ++y) {
     for (int x = 0; x < pred.width(); ++x) {
       if (pred.at(y, x) == 0) continue;
-      out.at(y, x) = mix(out.at(y, x), kVesselColour, is_contour(pred, y, x) ? 1.0 : kTint);
+      const bool is_bridge = !bridges.empty() && bridges.at(y, x) != 0;
+      out.at(y, x) = is_bridge ? kBridgeColour : mix(out.at(y, x), kVesselColour, is_contour(pred, y, x) ? 1.0 : kTint);
     }
   }
   return out;

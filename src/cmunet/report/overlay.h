@@ -10,6 +10,7 @@ namespace cmunet::report {
 
 // From the palette of Okabe and Ito (2008): they differ in lightness as well as in hue.
 inline constexpr image::Rgb kVesselColour{86, 180, 233};         ///< predicted vessel; sky blue
+inline constexpr image::Rgb kBridgeColour{230, 159, 0};          ///< assumed, not seen; orange
 inline constexpr image::Rgb kTruePositiveColour{86, 180, 233};   ///< in both masks; sky blue
 inline constexpr image::Rgb kFalsePositiveColour{213, 94, 0};    ///< only in the prediction; vermillion
 inline constexpr image::Rgb kFalseNegativeColour{240, 228, 66};  ///< only in the target; yellow
@@ -23,8 +24,9 @@ image::ImageRgb to_rgb(const image::Image<std::uint8_t>& grey);
 
 /// The picture with the predicted vessel tinted and its outermost pixels (4-neighbours of the background) in full
 /// colour. An empty `image` means that there is none: the mask is drawn on dark grey.
-/// @throws Error kInvalidArgument unless both have one size.
-image::ImageRgb overlay_mask(const image::ImageF& image, const image::Mask& pred);
+/// @param bridges  pixels of the mask that were assumed to close gaps, in a colour of their own; empty for none
+/// @throws Error kInvalidArgument unless all have one size.
+image::ImageRgb overlay_mask(const image::ImageF& image, const image::Mask& pred, const image::Mask& bridges = {});
 
 /// The picture with true positives, false positives and false negatives in their colours. `image` may be empty, as
 /// above. @throws Error kInvalidArgument unless all have one size.

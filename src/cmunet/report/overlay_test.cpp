@@ -53,6 +53,15 @@ TEST(Overlay, MaskHasContourAndTint) {
   EXPECT_EQ(out.at(0, 0), (Rgb{128, 128, 128}));  // one grey value: mid grey
 }
 
+TEST(Overlay, BridgesHaveTheirOwnColour) {
+  Mask bridges(7, 7);
+  bridges.at(3, 3) = 1;
+  const image::ImageRgb out = overlay_mask(ImageF(7, 7, 3.0F), square(7, 2, 5), bridges);
+  EXPECT_EQ(out.at(3, 3), kBridgeColour);
+  EXPECT_EQ(out.at(2, 2), kVesselColour);
+  EXPECT_THROW(overlay_mask({}, square(7, 2, 5), Mask(7, 6)), Error);
+}
+
 TEST(Overlay, ImageBorderIsNoContour) {
   const image::ImageRgb out = overlay_mask({}, square(3, 0, 3));
   EXPECT_NE(out.at(0, 0), kVesselColour);

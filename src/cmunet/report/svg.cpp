@@ -87,6 +87,35 @@ void draw_line(Canvas& canvas, const Frame& frame, const Series& series, std::si
   });
 }
 
+// What is drawn at a point with whiskers: series stand beside one another, so that no mark hides another.
+double shift_of(std::size_t i, std::size_t count) {
+  constexpr double kStepPx = 5;
+  return kStepPx * (static_cast<double>(i) - static_cast<double>(count - 1) / 2);
+}
+
+void draw_whiskers(Canvas& canvas, const Frame& frame, const Series& series, std::size_t i, std::size_t count) {
+  std::vector<double> xs, ys;
+  for (std::size_t k = 0; k < series.x.size(); ++k) {
+    const double x = frame.x(series.x[k]) + shift_of(i, count), y = frame.y(series.y[k]);
+    if (!std::isfinite(x) || !std::isfinite(y)) continue;
+    xs.push_back(x), ys.push_back(y);
+  }
+  canvas.path(xs, ys, false, stroke_of(i) + R"( stroke-width="1.6" stroke-linejoin="round")");
+  for (std::size_t k = 0; k < series.x.size(); ++k) {
+    const double x = frame.x(series.x[k]) + shift_of(i, count), y = frame.y(series.y[k]);
+    if (!std::isfinite(x) || !std::isfinite(y)) continue;
+    if (!series.lower.empty()) {
+      const double low = frame.y(series.lower[k]), high = frame.y(series.upper[k]);
+      if (std::isfinite(low) && std::isfinite(high) && low != high) {
+        const std::string stroke = solid_stroke_of(i) + R"( stroke-width="1.4")";
+        canvas.line(x, low, x, high, stroke);
+        for (const double end : {low, high}) canvas.line(x - 2.5, end, x + 2.5, end, stroke);
+      }
+    }
+    canvas.marker(x, y, i, concat(series.name, ": ", format_exact(series.x[k]), ", ", format_fixed(series.y[k], 4)));
+  }
+}
+
 // Dots with their labels; beyond kMaxDots evenly chosen ones.
 void draw_dots(Canvas& canvas, const Frame& frame, const std::vector<double>& x, const std::vector<double>& y,
                const std::vector<std::string>& labels) {
@@ -113,6 +142,7 @@ std::string line_chart(const LineChart& chart) {
   std::vector<double> all_x;
   std::vector<double> all_y;
   std::vector<LegendEntry> legend;
+  const bool has_whiskers = chart.intervals == IntervalStyle::kWhisker;
   for (const Series& series : chart.series) {
     check_lengths(series.x.size(), series.y.size(), 0, "line_chart");
     const bool band_ok =
@@ -121,16 +151,20 @@ std::string line_chart(const LineChart& chart) {
                  " points, ", series.lower.size(), " lower and ", series.upper.size(), " upper bounds");
     all_x = joined(all_x, series.x);
     all_y = joined(joined(joined(all_y, series.y), series.lower), series.upper);
-    legend.push_back({series.name, stroke_of(legend.size()) + R"( stroke-width="2")"});
+    const std::size_t i = legend.size();
+    legend.push_back({series.name, stroke_of(i) + R"( stroke-width="2")",
+                      has_whiskers ? std::optional<std::size_t>(i) : std::nullopt});
   }
-  Canvas canvas(kPlotWidthPx, 320, chart.title);
+  Canvas canvas(kPlotWidthPx, has_whiskers ? 400 : 320, chart.title);
   if (legend.size() > 1) canvas.legend(legend);
   const Frame frame =
       make_frame(canvas, range_of(all_x, chart.x, 0), chart.x, range_of(all_y, chart.y, 5), chart.y, 22);
   draw_axes(canvas, frame, chart.x, chart.y);
   canvas.begin_clip(frame);
-  for (std::size_t i = 0; i < chart.series.size(); ++i) draw_band(canvas, frame, chart.series[i], i);
-  for (std::size_t i = 0; i < chart.series.size(); ++i) draw_line(canvas, frame, chart.series[i], i);
+  const std::size_t count = chart.series.size();
+  for (std::size_t i = 0; i < count && !has_whiskers; ++i) draw_band(canvas, frame, chart.series[i], i);
+  for (std::size_t i = 0; i < count && !has_whiskers; ++i) draw_line(canvas, frame, chart.series[i], i);
+  for (std::size_t i = 0; i < count && has_whiskers; ++i) draw_whiskers(canvas, frame, chart.series[i], i, count);
   canvas.end_clip();
   return canvas.str();
 }

@@ -15,7 +15,8 @@ struct Axis {
   std::string label;          ///< with its unit: "diameter (px)"
   std::optional<double> min;  ///< values beyond are cut off, not moved
   std::optional<double> max;
-  bool log = false;  ///< base 10; values that are not positive are left out
+  bool log = false;                ///< base 10; values that are not positive are left out
+  std::vector<double> ticks = {};  ///< these and no others; empty for round numbers
 };
 
 /// A named line; `x` and `y` have one length. A non-finite y leaves a gap.
@@ -23,8 +24,14 @@ struct Series {
   std::string name;
   std::vector<double> x;
   std::vector<double> y;
-  std::vector<double> lower;  ///< band around the line, e.g. a confidence interval; both empty for none
+  std::vector<double> lower;  ///< around the line, e.g. a confidence interval; both empty for none
   std::vector<double> upper;
+};
+
+/// How the intervals around lines are drawn.
+enum class IntervalStyle {
+  kBand,     ///< an area; for few lines of many points
+  kWhisker,  ///< vertical bars; lines get markers of their own and stand beside one another; for many lines, few points
 };
 
 struct LineChart {
@@ -32,8 +39,9 @@ struct LineChart {
   Axis x;
   Axis y;
   std::vector<Series> series;
+  IntervalStyle intervals = IntervalStyle::kBand;
 };
-/// Lines with optional bands and a legend. @throws Error kInvalidArgument when lengths within a series differ.
+/// Lines with optional intervals and a legend. @throws Error kInvalidArgument when lengths within a series differ.
 std::string line_chart(const LineChart& chart);
 
 struct DistributionPlot {

@@ -17,8 +17,9 @@ constexpr double kCharWidthPx = 6.4;  // mean advance of a 12 px sans-serif digi
 constexpr double kLegendRowPx = 20;
 constexpr double kClipMarginPx = 6;
 
-// Okabe and Ito (2008), without their yellow, which vanishes on white.
-constexpr std::array<const char*, 6> kColours{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"};
+// Okabe and Ito (2008), without their yellow, which vanishes on white, and with a grey for their black.
+constexpr std::array<const char*, 7> kColours{"#0072b2", "#d55e00", "#009e73", "#cc79a7",
+                                              "#e69f00", "#56b4e9", "#4d5761"};
 constexpr std::array<const char*, 4> kDashes{"", "7 4", "2 3", "9 3 2 3"};
 
 std::string px(double value) {
@@ -76,7 +77,8 @@ std::string compact(double value) {
   return text;
 }
 
-std::vector<double> ticks_of(const Scale& scale, int max_count) {
+std::vector<double> ticks_of(const Scale& scale, const Axis& axis, int max_count) {
+  if (!axis.ticks.empty()) return axis.ticks;
   return scale.log ? log_ticks(scale.range) : linear_ticks(scale.range, max_count);
 }
 
@@ -180,6 +182,7 @@ void Canvas::legend(std::span<const LegendEntry> entries) {
       y += kLegendRowPx;
     }
     line(x, y, x + 24, y, entry.attributes);
+    if (entry.marker) marker(x + 12, y, *entry.marker);
     text(x + 30, y + 4, entry.name, Anchor::kStart);
     x += entry_width;
   }
@@ -209,10 +212,21 @@ void Canvas::dot(double x, double y, double radius, std::string_view attributes,
                   closing("circle", tooltip));
 }
 
-void Canvas::path(std::span<const double> x, std::span<const double> y, bool closed, std::string_view attributes) {
+void Canvas::marker(double x, double y, std::size_t i, std::string_view tooltip) {
+  switch (i % 4) {
+    case 0: return dot(x, y, 4, fill_of(i), tooltip);
+    case 1: return rectangle(x - 3.5, y - 3.5, 7, 7, fill_of(i), tooltip);
+    case 2: return path(std::array{x, x + 5, x, x - 5}, std::array{y - 5, y, y + 5, y}, true, fill_of(i), tooltip);
+    default:
+      return path(std::array{x, x + 4.8, x - 4.8}, std::array{y - 5, y + 3.6, y + 3.6}, true, fill_of(i), tooltip);
+  }
+}
+
+void Canvas::path(std::span<const double> x, std::span<const double> y, bool closed, std::string_view attributes,
+                  std::string_view tooltip) {
   body_ += "<path d=\"";
   for (std::size_t i = 0; i < x.size(); ++i) body_ += concat(i == 0 ? "M" : "L", px(x[i]), " ", px(y[i]));
-  body_ += concat(closed ? "Z" : "", "\" ", attributes, closed ? "" : " fill=\"none\"", "/>\n");
+  body_ += concat(closed ? "Z" : "", "\" ", attributes, closed ? "" : " fill=\"none\"", closing("path", tooltip));
 }
 
 void Canvas::begin_clip(const Frame& frame) {
@@ -237,7 +251,7 @@ std::string Canvas::str() const {
 
 void draw_x_axis(Canvas& canvas, const Frame& frame, const Axis& axis) {
   const int max_count = std::max(2, static_cast<int>((frame.right - frame.left) / 70));
-  const std::vector<double> ticks = ticks_of(frame.x, max_count);
+  const std::vector<double> ticks = ticks_of(frame.x, axis, max_count);
   const std::vector<std::string> labels = tick_labels(ticks, frame.x.log);
   for (std::size_t i = 0; i < ticks.size(); ++i) {
     const double x = frame.x(ticks[i]);
@@ -249,7 +263,7 @@ void draw_x_axis(Canvas& canvas, const Frame& frame, const Axis& axis) {
 }
 
 void draw_y_axis(Canvas& canvas, const Frame& frame, const Axis& axis) {
-  const std::vector<double> ticks = ticks_of(frame.y, y_tick_count(frame.bottom - frame.top));
+  const std::vector<double> ticks = ticks_of(frame.y, axis, y_tick_count(frame.bottom - frame.top));
   const std::vector<std::string> labels = tick_labels(ticks, frame.y.log);
   for (std::size_t i = 0; i < ticks.size(); ++i) {
     const double y = frame.y(ticks[i]);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -58,6 +59,7 @@ enum class Anchor { kStart, kMiddle, kEnd };
 struct LegendEntry {
   std::string name;
   std::string attributes;
+  std::optional<std::size_t> marker = std::nullopt;  ///< of this series
 };
 
 /// One SVG document under construction. Coordinates are pixels, y down.
@@ -77,8 +79,11 @@ class Canvas {
   void rectangle(double x, double y, double width, double height, std::string_view attributes,
                  std::string_view tooltip = {});
   void dot(double x, double y, double radius, std::string_view attributes, std::string_view tooltip = {});
+  /// The mark of series `i`: a disc, square, diamond or triangle in its colour.
+  void marker(double x, double y, std::size_t i, std::string_view tooltip = {});
   /// A path through points; `closed` for an area.
-  void path(std::span<const double> x, std::span<const double> y, bool closed, std::string_view attributes);
+  void path(std::span<const double> x, std::span<const double> y, bool closed, std::string_view attributes,
+            std::string_view tooltip = {});
   /// What follows until `end_clip` is cut off a few pixels outside the frame.
   void begin_clip(const Frame& frame);
   void end_clip();

@@ -59,6 +59,16 @@ std::string sort_key(const Cell& cell) {
   return std::isfinite(value) ? format_exact(value) : std::isnan(value) ? "" : value > 0 ? "1e999" : "-1e999";
 }
 
+// The value with its links, escaped.
+std::string linked(const std::string& value, std::span<const Link> links) {
+  std::string after;
+  for (const Link& link : links) {
+    if (link.text.empty()) return "<a href=\"" + escape(link.href) + "\">" + escape(value) + "</a>";
+    after += " <a href=\"" + escape(link.href) + "\">" + escape(link.text) + "</a>";
+  }
+  return escape(value) + (after.empty() ? "" : "<span class=\"runs\">" + after + "</span>");
+}
+
 void add_settings(Table& table, const Json& value, const std::string& name) {
   if (value.is_object()) {
     for (const auto& [key, child] : value.items()) add_settings(table, child, name.empty() ? key : name + "." + key);
@@ -78,6 +88,17 @@ void Table::add_row(std::vector<Cell> cells) {
   CMUNET_CHECK(cells.size() == columns_.size(), ErrorCode::kInvalidArgument, "[table] a row has ", cells.size(),
                " cells; there are ", columns_.size(), " columns");
   rows_.push_back(std::move(cells));
+}
+
+void Table::link(std::size_t column, std::vector<Link> links) {
+  CMUNET_CHECK(!rows_.empty() && column < columns_.size(), ErrorCode::kInvalidArgument, "[table] there is no column ",
+               column, " in a last row to link; there are ", columns_.size(), " columns and ", rows_.size(), " rows");
+  links_[{rows_.size() - 1, column}] = std::move(links);
+}
+
+std::span<const Link> Table::links(std::size_t row, std::size_t column) const {
+  const auto found = links_.find({row, column});
+  return found == links_.end() ? std::span<const Link>() : std::span<const Link>(found->second);
 }
 
 bool Table::is_numeric(std::size_t column) const {
@@ -178,12 +199,13 @@ std::string to_html(const Table& table, const HtmlTableOptions& options) {
     out += (options.sortable ? "<button type=\"button\">" + title + "</button>" : title) + "</th>";
   }
   out += "</tr></thead>\n<tbody>\n";
-  for (const auto& row : table.rows()) {
+  for (std::size_t r = 0; r < table.rows().size(); ++r) {
+    const auto& row = table.rows()[r];
     out += "<tr>";
     for (std::size_t c = 0; c < row.size(); ++c) {
       out += table.is_numeric(c) ? "<td class=\"number\"" : "<td";
       if (options.sortable) out += " data-key=\"" + escape(sort_key(row[c])) + "\"";
-      out += ">" + escape(to_text(row[c], table.columns()[c].digits)) + "</td>";
+      out += ">" + linked(to_text(row[c], table.columns()[c].digits), table.links(r, c)) + "</td>";
     }
     out += "</tr>\n";
   }

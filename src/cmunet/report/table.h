@@ -3,14 +3,22 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "cmunet/base/json.h"
 
 namespace cmunet::report {
+
+/// A way from a cell to where its value comes from. The address is relative to the page.
+struct Link {
+  std::string text;  ///< shown after the value; empty when the value itself is the link
+  std::string href;
+};
 
 /// Text, a measured number (NaN: undefined), or a count.
 using Cell = std::variant<std::string, double, std::int64_t>;
@@ -27,15 +35,20 @@ class Table {
   explicit Table(std::vector<Column> columns);
   /// @throws Error kInvalidArgument when the number of cells is not the number of columns.
   void add_row(std::vector<Cell> cells);
+  /// Gives a cell of the last row links, which only HTML shows. @throws Error kInvalidArgument when there is none.
+  void link(std::size_t column, std::vector<Link> links);
 
   std::span<const Column> columns() const { return columns_; }
   std::span<const std::vector<Cell>> rows() const { return rows_; }
   /// True when the column has rows, and numbers in all of them; it is then aligned to the right.
   bool is_numeric(std::size_t column) const;
+  /// Of a cell; mostly none.
+  std::span<const Link> links(std::size_t row, std::size_t column) const;
 
  private:
   std::vector<Column> columns_;
   std::vector<std::vector<Cell>> rows_;
+  std::map<std::pair<std::size_t, std::size_t>, std::vector<Link>> links_;
 };
 
 /// A table of two columns from a nested JSON object, keys dotted, such as the resolved options of a run.
