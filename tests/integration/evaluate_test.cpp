@@ -131,13 +131,14 @@ TEST_F(Evaluate, DryRunWritesNothing) {
 }
 
 // A copy of the program beside a stand-in for cmunet-train that prints its arguments.
-TEST_F(Evaluate, ModelIsHandedOverUnchanged) {
+TEST_F(Evaluate, ADeviceIsHandedOverUnchanged) {
   const fs::path copy = root / "cmunet";
   fs::copy_file(CMUNET_PROGRAM, copy);
-  EXPECT_EQ(run("evaluate --model m --store s", copy).status, 3);
+  EXPECT_EQ(run("evaluate --model m --store s --device cpu", copy).status, 3);
   write_file_atomic(root / "cmunet-train", "#!/bin/sh\nprintf '%s|' \"$@\"\n");
   fs::permissions(root / "cmunet-train", fs::perms::owner_all);
-  EXPECT_EQ(run("evaluate --store 's t' --model=m --json", copy).out, "evaluate|--store|s t|--model=m|--json|");
+  EXPECT_EQ(run("evaluate --store 's t' --device=cpu --model=m --json", copy).out,
+            "evaluate|--store|s t|--device=cpu|--model=m|--json|");
 }
 
 }  // namespace

@@ -91,6 +91,21 @@ holds "the document has the promised keys" \
   json out.txt "set(d['metrics']['dice']) >= {'mean','sd','ci95','n','undefined'} and \
     len(d['images']) == 4 and set(d['pooled']) >= {'dice','iou'}"
 for file in evaluation.csv evaluation.json report.html; do holds "eval/$file" test -s "eval/$file"; done
+expect 0 "evaluate with LibTorch" \
+  "$cmunet" evaluate --model fine --store store --split test --device cpu --json
+expect 0 "postprocess" "$cmunet" postprocess --model fine --store store --out chosen.json --json
+holds "it is chosen on validation images" \
+  json out.txt "d['split'] == 'val' and d['images'] == 3 and len(d['steps']) == 6"
+expect 2 "postprocess has no choice of split" \
+  "$cmunet" postprocess --model fine --store store --split test --out chosen2.json
+expect 0 "predict with what was chosen" \
+  "$cmunet" predict --model fine --postprocess chosen.json --out chosen_masks ph/images/0000.png
+expect 0 "evaluate with what was chosen" \
+  "$cmunet" evaluate --model fine --store store --split val --postprocess chosen.json --json
+expect 0 "compare engines" "$cmunet" info --check-engine fine ph/images/0000.png --json
+holds "native and reference agree" json out.txt "d['max_difference'] < 1e-3"
+expect 0 "compare engines with LibTorch" "$cmunet" info --check-engine fine ph/images/0000.png --device cpu --json
+holds "LibTorch and native agree" json out.txt "d['max_difference'] < 1e-3 and 'torch' in d['engines'][0]"
 expect 0 "predict" \
   "$cmunet" predict --model fine --out masks --overlay --probabilities ph/images/0000.png ph/images/0001.png
 for file in 0000.png 0000_overlay.png 0000_probability.png 0001.png; do holds "masks/$file" test -s "masks/$file"; done
@@ -111,7 +126,7 @@ holds "the page shows reconstructions" grep -q "data:image/png" pre/report.html
 } >methods.toml
 bench=("$cmunet" benchmark --store store --config methods.toml --out bench)
 expect 0 "benchmark --dry-run" "${bench[@]}" --dry-run --json
-holds "it plans 11 runs" json out.txt "len(d['jobs']) == 11 and not any(j['done'] for j in d['jobs'])"
+holds "it plans 17 runs" json out.txt "len(d['jobs']) == 17 and not any(j['done'] for j in d['jobs'])"
 expect 0 "benchmark" "${bench[@]}" --json
 holds "all six methods were fine-tuned" json out.txt "len(d['cells']) == 6 and not d['comparisons']"
 holds "MoCo hands on its encoder alone" json bench/finetune/moco_v2-labels2-seed1/run.json \
@@ -120,6 +135,9 @@ rm bench/finetune/mae-labels2-seed1/run.json
 expect 0 "benchmark --test finishes what is missing" "${bench[@]}" --test --json
 holds "and compares with the first method" json out.txt "len(d['comparisons']) == 5 and len(d['cells']) == 6"
 holds "bench/report.html" grep -q "Differences from scratch" bench/report.html
+holds "it shows what pre-training rebuilds and how the models segment" \
+  test "$(grep -o '<img' bench/report.html | wc -l)" -gt 15
+expect 0 "benchmark --report does nothing else" "${bench[@]}" --report --json
 sed -i 's/^base_width = .*/base_width = 4/' methods.toml
 expect 2 "a benchmark keeps its settings" "${bench[@]}"
 expect 0 "compare" "$cmunet" compare bench/test/scratch-labels2-seed1 bench/test/mae-labels2-seed1 --json

@@ -2,6 +2,7 @@
 // `cmunet benchmark`: pre-training methods × numbers of labels × seeds, each cell a run of the ordinary commands with
 // the same settings, in a folder that is worked on until everything is done. Choices are made on validation data; the
 // test split is read by `--test` alone.
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <set>
@@ -26,6 +27,7 @@ struct Flags {
   std::string config;
   std::string out;
   bool test = false;
+  bool report = false;
 };
 
 class Benchmark {
@@ -41,11 +43,13 @@ class Benchmark {
     adopt_config();
     while (do_next_job()) {
     }
-    const Json document = write_benchmark_report(options_, out_);
+    const Json document = report();
     CMUNET_CHECK(failed_.empty(), ErrorCode::kIo, "[benchmark] ", failed_.size(), " of ", jobs_.size(),
                  " jobs failed, the first of them ", *failed_.begin(), "; the others are done");
     return document;
   }
+
+  Json report() const { return write_benchmark_report(options_, out_, flags_.stores.front()); }
 
   Json plan() const {
     Json document = {{"jobs", Json::array()}};
@@ -82,9 +86,16 @@ class Benchmark {
     CommonOptions common = common_;
     common.seed = static_cast<std::uint64_t>(job.seed);
     std::vector<std::string> words;
-    if (job.kind == JobKind::kTest) {
-      words = {"evaluate", "--model", (out_ / job.needs).string(), "--store", flags_.stores.front(), "--split", "test",
-               "--out",    folder};
+    if (is_evaluation(job)) {
+      words = {"evaluate",
+               "--model",
+               (out_ / job.needs).string(),
+               "--store",
+               flags_.stores.front(),
+               "--split",
+               job.kind == JobKind::kTest ? "test" : "val",
+               "--out",
+               folder};
     } else if (job.kind == JobKind::kPretrain) {
       words = {"pretrain", "--config", flags_.config, "--out", folder};
       for (const std::string& store : flags_.stores) words.insert(words.end(), {"--store", store});
@@ -93,13 +104,19 @@ class Benchmark {
       if (job.labels > 0) words.insert(words.end(), {"--labels", std::to_string(job.labels)});
       if (!job.needs.empty()) words.insert(words.end(), {"--init", (out_ / job.needs).string()});
     }
-    for (const std::string& assignment : job.assignments) words.insert(words.end(), {"--set", assignment});
-    if (job.kind != JobKind::kTest && fs::exists(out_ / job.name / "checkpoints" / "last.state.safetensors")) {
+    for (const std::string& assignment : job.assignments) {
+      if (!is_evaluation(job)) words.insert(words.end(), {"--set", assignment});
+    }
+    if (!is_evaluation(job) && fs::exists(out_ / job.name / "checkpoints" / "last.state.safetensors")) {
       words.emplace_back("--resume");
     } else {
       words.emplace_back("--force");  // what an interrupted run left before its first checkpoint
     }
-    const std::vector<std::string> rest = common_words(common);
+    std::vector<std::string> rest = common_words(common);
+    if (is_evaluation(job) && common.device == "cpu") {  // the native engine's work; --device asks for LibTorch
+      const auto device = std::ranges::find(rest, "--device");
+      rest.erase(device, device + 2);
+    }
     words.insert(words.end(), rest.begin(), rest.end());
     return words;
   }
@@ -155,7 +172,7 @@ void run(const Flags& flags, const CommonOptions& common) {
     print_result(common, plan, plan.dump(2));
     return;
   }
-  const Json document = benchmark.run();
+  const Json document = flags.report ? benchmark.report() : benchmark.run();
   print_result(common, document, concat(flags.out, "/report.html\n", kDisclaimer));
 }
 
@@ -172,6 +189,7 @@ void add_benchmark(CLI::App& app, const CommonOptions& common) {
       ->check(CLI::ExistingFile);
   app.add_option("--out", flags->out, "folder of jobs; an interrupted benchmark continues there")->required();
   app.add_flag("--test", flags->test, "at the end, evaluate every model on the test split");
+  app.add_flag("--report", flags->report, "only write the report of what is finished, and do nothing else");
   app.callback([flags, &common] { run(*flags, common); });
 }
 

@@ -145,8 +145,11 @@ std::vector<Job> plan_benchmark(const BenchmarkOptions& options, bool with_test)
           job.assignments = regime.assignments;
           if (method.name != kScratch) job.needs = concat("pretrain/", method.name, "-seed", seed);
           jobs.push_back(job);
-          job.kind = JobKind::kTest;
           job.needs = job.name;
+          job.kind = JobKind::kValidate;
+          job.name = "val/" + cell;
+          jobs.push_back(job);
+          job.kind = JobKind::kTest;
           job.name = "test/" + cell;
           tests.push_back(job);
         }
@@ -157,8 +160,10 @@ std::vector<Job> plan_benchmark(const BenchmarkOptions& options, bool with_test)
   return jobs;
 }
 
+bool is_evaluation(const Job& job) { return job.kind == JobKind::kValidate || job.kind == JobKind::kTest; }
+
 bool is_done(const Job& job, const fs::path& out) {
-  if (job.kind == JobKind::kTest) return fs::exists(out / job.name / "evaluation.json");
+  if (is_evaluation(job)) return fs::exists(out / job.name / "evaluation.json");
   const fs::path record = out / job.name / "run.json";
   return fs::exists(record) && load_json(record).value("exit", "") == "finished";
 }

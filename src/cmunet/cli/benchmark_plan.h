@@ -26,10 +26,10 @@ struct BenchmarkOptions {
 /// @throws Error kInvalidArgument naming the key: unknown, of a wrong type, empty, a method that does not exist.
 BenchmarkOptions read_benchmark_options(const Json& config, const std::string& origin);
 
-enum class JobKind { kPretrain, kFinetune, kTest };
+enum class JobKind { kPretrain, kFinetune, kValidate, kTest };
 
 /// One run. Its folder below the benchmark's is its name: "pretrain/mae-seed42", "finetune/mae-labels18-seed42",
-/// "test/mae-labels18-seed42".
+/// "val/mae-labels18-seed42", "test/mae-labels18-seed42".
 struct Job {
   JobKind kind = JobKind::kPretrain;
   std::string name;
@@ -40,7 +40,11 @@ struct Job {
   std::vector<std::string> assignments;
 };
 
-/// All jobs, those of the first seed first, so that a benchmark that is cut short has whole comparisons.
+/// Does the job measure a model, on validation or test images?
+bool is_evaluation(const Job& job);
+
+/// All jobs, those of the first seed first, so that a benchmark that is cut short has whole comparisons. Every model is
+/// measured on the validation split, for the report.
 /// @param with_test  also one job per fine-tuned model that evaluates it on the test split
 std::vector<Job> plan_benchmark(const BenchmarkOptions& options, bool with_test);
 

@@ -49,20 +49,20 @@ std::string program_folder();
 void add_phantom(CLI::App& app, const CommonOptions& common);
 void add_prepare(CLI::App& app, const CommonOptions& common);
 void add_doctor(CLI::App& app, const CommonOptions& common);
-void add_evaluate(CLI::App& app, const CommonOptions& common);
 void add_benchmark(CLI::App& app, const CommonOptions& common);
 void add_compare(CLI::App& app, const CommonOptions& common);
 void add_bench(CLI::App& app, const CommonOptions& common);
 void add_export(CLI::App& app, const CommonOptions& common);
-void add_info(CLI::App& app, const CommonOptions& common);
 void add_demo(CLI::App& app, const CommonOptions& common);
-/// In both programs: with the native engine in `cmunet`, with LibTorch in `cmunet-train`.
+void add_postprocess(CLI::App& app, const CommonOptions& common);
+
+// In both programs: with the native engine in `cmunet`, with LibTorch in `cmunet-train` where --device is given.
+void add_evaluate(CLI::App& app, const CommonOptions& common);
+void add_info(CLI::App& app, const CommonOptions& common);
 void add_predict(CLI::App& app, const CommonOptions& common);
 
 // The commands of `cmunet-train`.
 void add_pretrain(CLI::App& app, const CommonOptions& common);
 void add_finetune(CLI::App& app, const CommonOptions& common);
-void add_evaluate_model(CLI::App& app, const CommonOptions& common);
-void add_info_model(CLI::App& app, const CommonOptions& common);
 
 }  // namespace cmunet::cli

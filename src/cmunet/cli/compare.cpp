@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // `cmunet compare`: evaluations of the same images against the first one, image by image.
+#include <cmath>
 #include <filesystem>
 #include <map>
 #include <memory>
 
 #include "cmunet/base/version.h"
-#include "cmunet/cli/benchmark_report.h"
 #include "cmunet/cli/command.h"
+#include "cmunet/cli/comparison.h"
 #include "cmunet/report/table.h"
-#include "cmunet/stats/paired_tests.h"
 
 namespace cmunet::cli {
 namespace {
@@ -54,12 +54,10 @@ void run(const Flags& flags, const CommonOptions& common) {
   CMUNET_CHECK(flags.evaluations.size() >= 2, ErrorCode::kInvalidArgument,
                "[compare] there is one evaluation; expected two or more");
   std::vector<Comparison> rows;
-  std::vector<double> p;
   for (std::size_t i = 1; i < flags.evaluations.size(); ++i) {
     rows.push_back(compare_files(flags.evaluations[i], flags.evaluations[0], flags.metric));
-    p.push_back(std::isnan(rows.back().p_wilcoxon) ? 1.0 : rows.back().p_wilcoxon);
   }
-  const std::vector<double> adjusted = stats::holm_adjust(p);
+  correct_together(rows);
   report::Table table({{"evaluation", 0},
                        {"difference", 4},
                        {"95 % low", 4},
@@ -69,9 +67,8 @@ void run(const Flags& flags, const CommonOptions& common) {
                        {"p, Wilcoxon", 4},
                        {"p, Holm", 4},
                        {"images", 0}});
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const Comparison& c = rows[i];
-    table.add_row({c.method, c.difference, c.low, c.high, c.effect_size, c.p_t, c.p_wilcoxon, adjusted[i], c.images});
+  for (const Comparison& c : rows) {
+    table.add_row({c.method, c.difference, c.low, c.high, c.effect_size, c.p_t, c.p_wilcoxon, c.p_holm, c.images});
   }
   const Json document = {{"disclaimer", kDisclaimer},
                          {"metric", flags.metric},
@@ -88,7 +85,8 @@ void add_compare(CLI::App& app, const CommonOptions& common) {
   app.add_option("evaluations", flags->evaluations,
                  "folders or evaluation.json files of cmunet evaluate; baseline first")
       ->required();
-  app.add_option("--metric", flags->metric, "dice, cl_dice, iou, modified_hausdorff_px or diameter_difference_px")
+  app.add_option("--metric", flags->metric,
+                 "dice, cl_dice, iou, modified_hausdorff_px, diameter_difference_px or breaks_per_100px")
       ->capture_default_str();
   app.callback([flags, &common] { run(*flags, common); });
 }

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// `cmunet evaluate --pred DIR --target DIR`: how well predicted masks agree with true ones, paired by file name.
+// `cmunet evaluate`: how well predicted masks agree with true ones. --pred and --target name folders, paired by file
+// name; with --model the masks are a model's, of one split of a store (evaluate_model.h).
 #include <algorithm>
-#include <atomic>
-#include <exception>
 #include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
 #include <span>
-#include <thread>
 #include <vector>
 
 #include "cmunet/base/error.h"
@@ -16,6 +14,8 @@
 #include "cmunet/base/log.h"
 #include "cmunet/base/version.h"
 #include "cmunet/cli/command.h"
+#include "cmunet/cli/evaluate_model.h"
+#include "cmunet/cli/parallel.h"
 #include "cmunet/codec/codec.h"
 #include "cmunet/metrics/evaluation.h"
 #include "cmunet/report/evaluation_report.h"
@@ -31,6 +31,7 @@ struct Flags {
   std::string images;
   std::string out;
   bool ignore_missing = false;
+  EvaluateModelFlags of_model;
 };
 
 /// The files of one image; `image` is empty when there is none.
@@ -134,36 +135,6 @@ report::Example load_example(const Case& item) {
   return example;
 }
 
-// Calls run(i) for every i below `count` on `threads` threads (0: all cores). Of several errors the one with the
-// lowest i is thrown, whichever came first in time: indices are taken in order, and what is taken is done.
-template <typename Run>
-void for_each_parallel(std::size_t count, int threads, Run run) {
-  const std::size_t wanted = threads > 0 ? static_cast<std::size_t>(threads) : std::thread::hardware_concurrency();
-  std::vector<std::exception_ptr> errors(count);
-  std::atomic<std::size_t> next = 0;
-  std::atomic<bool> has_failed = false;
-  const auto work = [&] {
-    while (!has_failed) {
-      const std::size_t i = next++;
-      if (i >= count) return;
-      try {
-        run(i);
-      } catch (...) {
-        errors[i] = std::current_exception();
-        has_failed = true;
-      }
-    }
-  };
-  {
-    std::vector<std::jthread> workers;
-    for (std::size_t w = 1; w < std::clamp<std::size_t>(wanted, 1, count); ++w) workers.emplace_back(work);
-    work();
-  }
-  for (const std::exception_ptr& error : errors) {
-    if (error) std::rethrow_exception(error);
-  }
-}
-
 metrics::Evaluation evaluate(std::span<const Case> cases, const CommonOptions& common) {
   std::vector<metrics::ImageResult> results(cases.size());
   for_each_parallel(cases.size(), common.threads, [&](std::size_t i) {
@@ -173,7 +144,7 @@ metrics::Evaluation evaluate(std::span<const Case> cases, const CommonOptions& c
   return metrics::summarise(std::move(results), common.seed);
 }
 
-void run(const Flags& flags, const CommonOptions& common) {
+void evaluate_folders(const Flags& flags, const CommonOptions& common) {
   const std::vector<Case> cases = find_cases(flags);
   if (common.dry_run) {
     print_result(common, {{"images", cases.size()}}, concat("would evaluate ", cases.size(), " images"));
@@ -194,17 +165,33 @@ void run(const Flags& flags, const CommonOptions& common) {
   print_result(common, report::evaluation_json(evaluation, source), report::evaluation_text(evaluation));
 }
 
+void run(const Flags& flags, const CommonOptions& common) {
+  CMUNET_CHECK(!flags.pred.empty() || !flags.of_model.model.empty(), ErrorCode::kInvalidArgument,
+               "[evaluate] there is nothing to evaluate; expected --pred and --target, or --model and --store");
+  if (flags.of_model.model.empty()) {
+    evaluate_folders(flags, common);
+  } else {
+    evaluate_model(flags.of_model, flags.out, common);
+  }
+}
+
 }  // namespace
 
 void add_evaluate(CLI::App& app, const CommonOptions& common) {
   const auto flags = std::make_shared<Flags>();
-  app.add_option("--pred", flags->pred, "folder of predicted masks; any value but 0 is vessel")->required();
-  app.add_option("--target", flags->target, "folder of true masks, same file names and sizes")->required();
-  app.add_option("--images", flags->images, "folder of the angiograms, shown in the report");
+  CLI::Option* pred = app.add_option("--pred", flags->pred, "folder of predicted masks; any value but 0 is vessel");
+  CLI::Option* target = app.add_option("--target", flags->target, "folder of true masks, same file names and sizes");
+  app.add_option("--images", flags->images, "folder of the angiograms, shown in the report")->needs(pred);
+  CLI::Option* model = app.add_option("--model", flags->of_model.model, "instead: model file or run folder");
+  CLI::Option* store = app.add_option("--store", flags->of_model.store, "prepared store that the model segments");
+  app.add_option("--split", flags->of_model.split, "train, val or test")->capture_default_str();
+  add_postprocess_flags(app, flags->of_model.postprocess);
   app.add_option("--out", flags->out, "folder for evaluation.csv, evaluation.json and report.html");
   app.add_flag("--ignore-missing", flags->ignore_missing, "leave out targets without a prediction");
-  app.footer(concat("To evaluate a model on a prepared store: cmunet evaluate --model MODEL --store STORE [--help]\n",
-                    kDisclaimer));
+  pred->needs(target)->excludes(model);
+  target->needs(pred);
+  model->needs(store);
+  store->needs(model);
   app.callback([flags, &common] { run(*flags, common); });
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `cmunet info PATH`: what a model, a run, a store or a safetensors file is. Needs no LibTorch: names, shapes and the
-// description in the file say it all.
+// `cmunet info PATH`: what a model, a run, a store or a safetensors file is, from names, shapes and the description in
+// the file.
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
@@ -9,6 +9,7 @@
 
 #include "cmunet/base/safetensors.h"
 #include "cmunet/base/version.h"
+#include "cmunet/cli/check_engine.h"
 #include "cmunet/cli/command.h"
 #include "cmunet/dataset/store.h"
 
@@ -207,8 +208,19 @@ std::string tensors_text(const Json& d) {
   return text;
 }
 
-void run(const std::string& path, const CommonOptions& common) {
-  Json document = describe_path(path);
+struct Flags {
+  std::vector<std::string> paths;
+  bool check_engine = false;
+};
+
+void run(const Flags& flags, const CommonOptions& common) {
+  if (flags.check_engine) {
+    check_engine(flags.paths.front(), {flags.paths.begin() + 1, flags.paths.end()}, common);
+    return;
+  }
+  CMUNET_CHECK(flags.paths.size() == 1, ErrorCode::kInvalidArgument, "[info] ", flags.paths.size(),
+               " paths were given; expected one");
+  Json document = describe_path(flags.paths.front());
   document["disclaimer"] = kDisclaimer;
   const std::string type = document["type"];
   const std::string text = type == "model"   ? model_text(document)
@@ -220,9 +232,12 @@ void run(const std::string& path, const CommonOptions& common) {
 }  // namespace
 
 void add_info(CLI::App& app, const CommonOptions& common) {
-  const auto path = std::make_shared<std::string>();
-  app.add_option("path", *path, "model file, run folder, store or safetensors file")->required();
-  app.callback([path, &common] { run(*path, common); });
+  const auto flags = std::make_shared<Flags>();
+  app.add_option("path", flags->paths, "model file, run folder, store or safetensors file")->required();
+  app.add_flag(
+      "--check-engine", flags->check_engine,
+      "compare two engines: path is a model, images or folders of images follow; with --device LibTorch is one");
+  app.callback([flags, &common] { run(*flags, common); });
 }
 
 }  // namespace cmunet::cli

@@ -10,13 +10,14 @@ int main(int argc, char** argv) {
       {"demo", "do the whole job on synthetic angiograms and write a report", add_demo},
       {"phantom", "make synthetic angiograms with exactly known vessels", add_phantom},
       {"prepare", "turn images into a store that training reads", add_prepare},
-      {"evaluate", "measure segmentations against the truth", add_evaluate, "--model"},
+      {"evaluate", "measure segmentations against the truth", add_evaluate, "--device"},
       {"predict", "segment angiograms with a model", add_predict, "--device"},
+      {"postprocess", "choose post-processing on validation images", add_postprocess},
       {"compare", "test whether evaluations of the same images differ", add_compare},
       {"benchmark", "compare pre-training methods over labels and seeds", add_benchmark},
       {"export", "write a model as ONNX", add_export},
       {"bench", "time the engine on this machine", add_bench},
-      {"info", "say what a model, run, store or weight file is", add_info},
+      {"info", "say what a model, run, store or weight file is", add_info, "--device"},
       {"doctor", "find what is wrong with a data set", add_doctor},
   });
   static constexpr auto kTrainCommands = std::to_array<std::pair<const char*, const char*>>({

@@ -24,4 +24,8 @@ std::string default_model();
 /// @throws Error kNotFound, kCorrupt, kUnsupported.
 Model open_model(const std::string& path, const CommonOptions& common);
 
+/// The same network on another engine, to compare with: in `cmunet` the plain reference, which is slow; in
+/// `cmunet-train` the native engine.
+std::shared_ptr<engine::Engine> open_other_engine(const std::string& path, const CommonOptions& common);
+
 }  // namespace cmunet::cli

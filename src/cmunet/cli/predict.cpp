@@ -9,7 +9,9 @@
 #include "cmunet/base/log.h"
 #include "cmunet/base/version.h"
 #include "cmunet/cli/command.h"
+#include "cmunet/cli/image_files.h"
 #include "cmunet/cli/model.h"
+#include "cmunet/cli/postprocess_flags.h"
 #include "cmunet/cli/predict_run.h"
 #include "cmunet/cli/prediction_pictures.h"
 #include "cmunet/codec/codec.h"
@@ -26,7 +28,7 @@ struct Flags {
   std::string out;
   std::vector<std::string> inputs;
   PictureFlags pictures;
-  double threshold = 0.5;
+  PostprocessFlags postprocess;
   std::string frames = "best";
   bool dicom_seg = false;
   bool dicom_sc = false;
@@ -41,11 +43,7 @@ struct Inputs {
 };
 
 void add_folder(const fs::path& folder, Inputs& inputs) {
-  std::vector<fs::path> images;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    if (entry.is_regular_file() && codec::is_image_file(entry.path())) images.push_back(entry.path());
-  }
-  std::sort(images.begin(), images.end());
+  const std::vector<fs::path> images = images_in(folder);
   const std::vector<fs::path> runs = dicom::find_runs(folder);
   if (images.empty() && runs.empty()) log_warning("[predict] folder ", folder.string(), " holds no image");
   inputs.images.insert(inputs.images.end(), images.begin(), images.end());
@@ -145,6 +143,7 @@ void run(const Flags& flags, const CommonOptions& common) {
   CMUNET_CHECK(model.info.kind == "segmentation", ErrorCode::kInvalidArgument, "[predict] ", model_path, " is a ",
                model.info.kind, " network; expected one from cmunet finetune");
   const preprocess::Options preprocessing = preprocess::options_from_json(model.info.preprocessing, model_path);
+  const engine::PostprocessOptions postprocessing = read_postprocessing(flags.postprocess, model_path);
   if (common.dry_run) {
     const Json plan = {
         {"images", inputs.images.size()}, {"runs", inputs.runs.size()}, {"model", model_path}, {"out", flags.out}};
@@ -154,11 +153,12 @@ void run(const Flags& flags, const CommonOptions& common) {
     return;
   }
   prepare_output_folder(flags.out, common.force);
-  const engine::Segmenter segmenter(model.engine, preprocessing, flags.threshold);
+  const engine::Segmenter segmenter(model.engine, preprocessing, postprocessing);
   Json document = {{"disclaimer", kDisclaimer},
                    {"model", model_path},
                    {"engine", model.engine->name()},
-                   {"threshold", flags.threshold}};
+                   {"threshold", postprocessing.threshold},
+                   {"postprocess", engine::to_json(postprocessing)}};
   document.update(predict_all(inputs, segmenter, flags, job));
   save_json(fs::path(flags.out) / "predictions.json", document);
   const std::size_t failed = document["failed"].size();
@@ -179,7 +179,7 @@ void add_predict(CLI::App& app, const CommonOptions& common) {
   app.add_option("--out", flags->out, "output folder")->required();
   app.add_flag("--overlay", flags->pictures.overlay, "also write the picture with its vessels marked");
   app.add_flag("--probabilities", flags->pictures.probabilities, "also write the probability map, 255 = certain");
-  app.add_option("--threshold", flags->threshold, "vessel above this probability")->capture_default_str();
+  add_postprocess_flags(app, flags->postprocess);
   app.add_option("--frames", flags->frames,
                  "of a DICOM run: best (where the arteries are filled), all, or a number from 1")
       ->capture_default_str();

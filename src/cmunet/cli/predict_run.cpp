@@ -87,8 +87,8 @@ class ResultWriter {
       if (options.series_uid.empty()) options.series_uid = capture_series_;
       options.instance_number = frame + 1;
       entry["dicom_sc"] = (out_ / (stem + "_sc.dcm")).string();
-      dicom::write_secondary_capture(out_ / (stem + "_sc.dcm"), source_, frame, report::overlay_mask(grey, result.mask),
-                                     options);
+      dicom::write_secondary_capture(out_ / (stem + "_sc.dcm"), source_, frame,
+                                     report::overlay_mask(grey, result.mask, result.bridges), options);
     }
     return entry;
   }

@@ -31,7 +31,7 @@ Json write_pictures(const std::filesystem::path& out, const std::string& stem, c
   codec::write_png(out / (stem + ".png"), to_bytes(result.mask));
   if (flags.overlay) {
     row["overlay"] = (out / (stem + "_overlay.png")).string();
-    codec::write_png(out / (stem + "_overlay.png"), report::overlay_mask(grey, result.mask));
+    codec::write_png(out / (stem + "_overlay.png"), report::overlay_mask(grey, result.mask, result.bridges));
   }
   if (flags.probabilities) {
     row["probability"] = (out / (stem + "_probability.png")).string();
@@ -40,6 +40,7 @@ Json write_pictures(const std::filesystem::path& out, const std::string& stem, c
   const auto vessel = std::count(result.mask.begin(), result.mask.end(), std::uint8_t{1});
   row["height"] = result.mask.height();
   row["width"] = result.mask.width();
+  row["bridged_px"] = std::count(result.bridges.begin(), result.bridges.end(), std::uint8_t{1});
   row["vessel_fraction"] = static_cast<double>(vessel) / static_cast<double>(result.mask.size());
   return row;
 }

@@ -16,7 +16,8 @@ struct PictureFlags {
 };
 
 /// Writes `<stem>.png` (the mask, 255 = vessel) and as asked `<stem>_overlay.png` and `<stem>_probability.png` into the
-/// folder `out`. Returns their paths, the size, and the share of pixels that are vessel. @throws Error kIo.
+/// folder `out`. Returns their paths, the size, the number of bridged pixels and the share
+/// of pixels that are vessel. @throws Error kIo.
 Json write_pictures(const std::filesystem::path& out, const std::string& stem, const image::ImageF& grey,
                     const engine::Segmentation& result, const PictureFlags& flags);
 

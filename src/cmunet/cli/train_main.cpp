@@ -10,7 +10,8 @@ int main(int argc, char** argv) {
       {"pretrain", "learn from unlabelled angiograms", add_pretrain},
       {"finetune", "learn to segment from labelled angiograms", add_finetune},
 #ifdef CMUNET_IMAGING
-      {"evaluate", "measure a model's segmentations against the truth", add_evaluate_model},
+      {"evaluate", "measure segmentations against the truth", add_evaluate},
+      {"info", "say what a model, run, store or weight file is", add_info},
       {"predict", "segment angiograms with a model", add_predict},
 #endif
   };

@@ -40,7 +40,7 @@ Segmentation Segmenter::post_process(image::ImageF probability) const {
       preprocess::square_map(probability.height(), probability.width(), preprocessing_.crop, preprocessing_.size);
   const double factor = static_cast<double>(map.crop_height) / map.height;
   Postprocessed done = postprocess(probability, postprocessing_.scaled(factor));
-  return {std::move(done.mask), std::move(done.bridges), std::move(probability)};
+  return {std::move(done.mask), std::move(probability), std::move(done.bridges)};
 }
 
 }  // namespace cmunet::engine

@@ -16,8 +16,8 @@ namespace cmunet::engine {
 /// Vessels of one image on its own grid.
 struct Segmentation {
   image::Mask mask;           ///< after post-processing; 0 outside what preprocessing cropped
-  image::Mask bridges;        ///< pixels of `mask` that only the bridging of gaps has set
   image::ImageF probability;  ///< [0, 1]; with flips their mean
+  image::Mask bridges;        ///< pixels of `mask` that only the bridging of gaps has set
 };
 
 /// Thread-safe when the engine is.

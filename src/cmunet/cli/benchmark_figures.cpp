@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmunet/cli/benchmark_figures.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "cmunet/base/error.h"
+#include "cmunet/cli/published_results.h"
+#include "cmunet/report/svg.h"
+#include "cmunet/report/text.h"
+#include "cmunet/stats/agreement.h"
+#include "cmunet/stats/summary.h"
+
+namespace cmunet::cli {
+namespace {
+
+using report::format_fixed;
+
+// A chart over numbers of labels: each of them is a tick, and no line touches the frame.
+report::LineChart labels_axes(const std::string& title, const std::string& measure, std::vector<double> labels) {
+  report::LineChart chart;
+  chart.title = title;
+  chart.y.label = measure;
+  chart.x.label = "labelled images";
+  chart.x.log = true;
+  std::ranges::sort(labels);
+  const auto repeated = std::ranges::unique(labels);
+  labels.erase(repeated.begin(), repeated.end());
+  if (!labels.empty()) chart.x.min = labels.front() / 1.3, chart.x.max = labels.back() * 1.3;
+  chart.x.ticks = std::move(labels);
+  chart.intervals = report::IntervalStyle::kWhisker;
+  return chart;
+}
+
+report::Series series_of(const FigureData& data, const std::string& method, const std::string& key) {
+  std::map<double, std::vector<double>> by_images;
+  for (const BenchmarkCell& cell : data.cells) {
+    if (cell.job.regime != data.regime || cell.job.method != method) continue;
+    const double value = cell.metric(data.shown, key);
+    if (!std::isnan(value)) by_images[static_cast<double>(cell.images)].push_back(value);
+  }
+  report::Series series;
+  series.name = method;
+  for (const auto& [images, values] : by_images) {
+    series.x.push_back(images);
+    series.y.push_back(stats::mean(values));
+    series.lower.push_back(std::ranges::min(values));
+    series.upper.push_back(std::ranges::max(values));
+  }
+  return series;
+}
+
+// "y = 0.91 x + 0.20, r = 0.87, p < 0.001"
+std::string regression_text(const stats::Line& line, double r, double p) {
+  return concat("y = ", format_fixed(line.slope, 2), " x ", line.intercept < 0 ? "− " : "+ ",
+                format_fixed(std::abs(line.intercept), 2), ", r = ", format_fixed(r, 2),
+                p < 0.001 ? ", p < 0.001" : ", p = " + format_fixed(p, 3));
+}
+
+std::string scatter_of(const DiameterPairs& d, const std::string& title) {
+  const double r = stats::pearson(d.target_px, d.pred_px);
+  const stats::Line line = stats::regression(d.target_px, d.pred_px);
+  report::ScatterPlot plot;
+  plot.title = "Mean diameter: " + title;
+  plot.x.label = "true (px)";
+  plot.y.label = "segmented (px)";
+  plot.x_values = d.target_px, plot.y_values = d.pred_px, plot.labels = d.ids;
+  plot.regression = report::ScatterPlot::Line{line.slope, line.intercept};
+  plot.regression_name = regression_text(line, r, stats::pearson_p_value(r, std::ssize(d.ids)));
+  plot.identity_line = true;
+  return report::scatter_plot(plot);
+}
+
+std::string agreement_of(const DiameterPairs& d, const std::string& title) {
+  const stats::Agreement agreement = stats::bland_altman(d.pred_px, d.target_px);
+  report::BlandAltmanPlot plot;
+  plot.title = "Agreement: " + title;
+  plot.x.label = "mean of both (px)";
+  plot.y.label = "segmented − true (px)";
+  for (std::size_t i = 0; i < d.ids.size(); ++i) {
+    plot.means.push_back((d.pred_px[i] + d.target_px[i]) / 2);
+    plot.differences.push_back(d.pred_px[i] - d.target_px[i]);
+  }
+  plot.labels = d.ids;
+  plot.bias = agreement.bias, plot.lower_limit = agreement.lower_limit, plot.upper_limit = agreement.upper_limit;
+  return report::bland_altman_plot(plot);
+}
+
+}  // namespace
+
+std::string highlighted_method(const BenchmarkOptions& options) {
+  const auto found = std::ranges::find(options.methods, "cm_unet", &BenchmarkOptions::Named::name);
+  return found != options.methods.end() ? found->name : options.methods.back().name;
+}
+
+std::string labels_chart(const FigureData& data, const std::string& key, const std::string& title) {
+  std::vector<report::Series> all;
+  std::vector<double> labels;
+  bool has_values = false;
+  for (const auto& method : data.options.methods) {
+    // A method without values keeps its place, so that its colour is the same in every chart.
+    const report::Series& series = all.emplace_back(series_of(data, method.name, key));
+    labels.insert(labels.end(), series.x.begin(), series.x.end());
+    has_values = has_values || !series.x.empty();
+  }
+  if (!has_values) return {};
+  report::LineChart chart = labels_axes(title, title.substr(title.find(' ') + 1), std::move(labels));
+  chart.series = std::move(all);
+  return report::line_chart(chart);
+}
+
+std::string published_labels_chart(const std::string& key, const std::string& title) {
+  report::LineChart chart =
+      labels_axes(title, title.substr(title.find(' ') + 1), {kPublishedLabels.begin(), kPublishedLabels.end()});
+  for (const PublishedMethod& method : published_methods()) {
+    report::Series& series = chart.series.emplace_back();
+    series.name = method.name;
+    series.x.assign(kPublishedLabels.begin(), kPublishedLabels.end());
+    const auto& values = key == "dice" ? method.dice : method.modified_hausdorff_px;
+    series.y.assign(values.begin(), values.end());
+  }
+  return report::line_chart(chart);
+}
+
+void add_diameter_plots(const FigureData& data, std::int64_t labels, report::Page& page) {
+  const std::string method = highlighted_method(data.options);
+  for (const BenchmarkCell* cell : cells_of(data.cells, data.regime, method, labels)) {
+    const DiameterPairs d = diameters_of(cell->evaluation(data.shown));
+    if (d.ids.size() < 3) continue;
+    const std::string title = concat(method, ", ", labels_title(labels), ", seed ", cell->job.seed);
+    page.svg(scatter_of(d, title));
+    page.svg(agreement_of(d, title));
+    return;
+  }
+}
+
+}  // namespace cmunet::cli

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmunet/cli/benchmark_tables.h"
+
+#include <array>
+#include <cmath>
+
+#include "cmunet/base/error.h"
+#include "cmunet/cli/published_results.h"
+#include "cmunet/report/text.h"
+#include "cmunet/stats/agreement.h"
+#include "cmunet/stats/summary.h"
+
+namespace cmunet::cli {
+namespace {
+
+using report::format_fixed;
+using report::Link;
+
+struct Metric {
+  const char* key;
+  const char* title;
+  int digits;
+};
+constexpr std::array<Metric, 6> kMetrics{{{"dice", "Dice ↑", 3},
+                                          {"cl_dice", "clDice ↑", 3},
+                                          {"iou", "IoU ↑", 3},
+                                          {"modified_hausdorff_px", "modified Hausdorff (px) ↓", 2},
+                                          {"diameter_difference_px", "diameter difference (px) ↓", 2},
+                                          {"breaks_per_100px", "breaks per 100 px ↓", 2}}};
+
+using CellPointers = std::vector<const BenchmarkCell*>;
+
+// "0.752 [0.741, 0.763]": mean over seeds and its interval.
+std::string mean_over_seeds(const CellPointers& cells, Shown shown, const Metric& metric) {
+  std::vector<double> values;
+  for (const BenchmarkCell* cell : cells) {
+    if (const double v = cell->metric(shown, metric.key); !std::isnan(v)) values.push_back(v);
+  }
+  const std::string text = format_fixed(stats::mean(values), metric.digits);
+  if (values.size() < 2) return text;
+  const auto [low, high] = stats::student_mean_interval(values);
+  return concat(text, " [", format_fixed(low, metric.digits), ", ", format_fixed(high, metric.digits), "]");
+}
+
+std::vector<Link> links_of(const CellPointers& cells, Shown shown) {
+  std::vector<Link> links;
+  for (const BenchmarkCell* cell : cells) links.push_back({concat(cell->job.seed), cell->folder(shown) + "/"});
+  return links;
+}
+
+std::string p_text(double p) {
+  if (std::isnan(p)) return "–";
+  return p < 0.001 ? "< 0.001" : format_fixed(p, 3);
+}
+
+}  // namespace
+
+report::Table table_one(const BenchmarkOptions& options, const std::vector<BenchmarkCell>& cells,
+                        const std::string& regime, std::int64_t labels, Shown shown) {
+  std::vector<report::Table::Column> columns{{"method"}};
+  for (const Metric& metric : kMetrics) columns.push_back({metric.title});
+  columns.push_back({"parameters (M)", 2});
+  columns.push_back({"seeds"});
+  report::Table table(std::move(columns));
+  for (const auto& method : options.methods) {
+    const CellPointers seeds = cells_of(cells, regime, method.name, labels);
+    if (seeds.empty()) continue;
+    std::vector<report::Cell> row{method.name};
+    for (const Metric& metric : kMetrics) row.emplace_back(mean_over_seeds(seeds, shown, metric));
+    row.emplace_back(seeds.front()->parameters / 1e6);
+    row.emplace_back(static_cast<std::int64_t>(seeds.size()));
+    table.add_row(std::move(row));
+    for (std::size_t m = 0; m < kMetrics.size(); ++m) table.link(m + 1, links_of(seeds, shown));
+    const std::string& trained = seeds.front()->job.needs.empty() ? seeds.front()->job.name : seeds.front()->job.needs;
+    table.link(kMetrics.size() + 1, {{"", trained + "/"}});
+  }
+  return table;
+}
+
+report::Table published_table_one() {
+  report::Table table({{"method (published)"},
+                       {"Dice ↑", 3},
+                       {"Cl-Dice ↑", 3},
+                       {"IoU ↑", 3},
+                       {"HD (px) ↓", 2},
+                       {"ADD (px) ↓", 2},
+                       {"parameters (M)", 2},
+                       {"remark"}});
+  for (const PublishedMethod& m : published_methods()) {
+    table.add_row({m.name, m.dice[0], m.cl_dice, m.iou, m.modified_hausdorff_px[0], m.diameter_difference_px,
+                   m.parameters_millions, m.remark});
+  }
+  return table;
+}
+
+report::Table dice_table(const BenchmarkOptions& options, const std::vector<BenchmarkCell>& cells,
+                         const std::string& regime, Shown shown) {
+  std::vector<report::Table::Column> columns{{"method"}};
+  for (const std::int64_t labels : options.labels) columns.push_back({labels_title(labels)});
+  report::Table table(std::move(columns));
+  for (const auto& method : options.methods) {
+    std::vector<report::Cell> row{method.name};
+    for (const std::int64_t labels : options.labels) {
+      row.emplace_back(mean_over_seeds(cells_of(cells, regime, method.name, labels), shown, kMetrics[0]));
+    }
+    table.add_row(std::move(row));
+    for (std::size_t i = 0; i < options.labels.size(); ++i) {
+      table.link(i + 1, links_of(cells_of(cells, regime, method.name, options.labels[i]), shown));
+    }
+  }
+  return table;
+}
+
+report::Table published_dice_table() {
+  std::vector<report::Table::Column> columns{{"method (published)"}};
+  for (const double labels : kPublishedLabels) columns.push_back({labels_title(static_cast<std::int64_t>(labels)), 3});
+  report::Table table(std::move(columns));
+  for (const PublishedMethod& m : published_methods()) {
+    table.add_row({m.name, m.dice[0], m.dice[1], m.dice[2], m.dice[3], m.dice[4]});
+  }
+  return table;
+}
+
+report::Table agreement_table(const BenchmarkOptions& options, const std::vector<BenchmarkCell>& cells,
+                              const std::string& regime, Shown shown) {
+  report::Table table({{"method"},
+                       {"labels"},
+                       {"Pearson r", 3},
+                       {"p"},
+                       {"slope", 3},
+                       {"intercept (px)", 2},
+                       {"bias (px)", 2},
+                       {"lower limit (px)", 2},
+                       {"upper limit (px)", 2},
+                       {"images"}});
+  for (const auto& method : options.methods) {
+    for (const std::int64_t labels : options.labels) {
+      for (const BenchmarkCell* cell : cells_of(cells, regime, method.name, labels)) {
+        const DiameterPairs d = diameters_of(cell->evaluation(shown));
+        if (d.ids.empty()) continue;
+        const double r = stats::pearson(d.target_px, d.pred_px);
+        const stats::Line line = stats::regression(d.target_px, d.pred_px);
+        const stats::Agreement agreement = stats::bland_altman(d.pred_px, d.target_px);
+        table.add_row({method.name, labels == 0 ? "all" : concat(labels), r,
+                       p_text(stats::pearson_p_value(r, std::ssize(d.ids))), line.slope, line.intercept, agreement.bias,
+                       agreement.lower_limit, agreement.upper_limit, std::ssize(d.ids)});
+        for (std::size_t c = 2; c < table.columns().size(); ++c) table.link(c, {{"", cell->folder(shown) + "/"}});
+        break;
+      }
+    }
+  }
+  return table;
+}
+
+report::Table published_agreement_table() {
+  report::Table table({{"method (published)"},
+                       {"labels"},
+                       {"Pearson r", 2},
+                       {"bias (px)", 2},
+                       {"lower limit (px)", 2},
+                       {"upper limit (px)", 2}});
+  for (const PublishedAgreement& a : published_agreement()) {
+    table.add_row({"cm_unet", static_cast<std::int64_t>(a.labels), a.r, a.bias_px, a.lower_px, a.upper_px});
+  }
+  return table;
+}
+
+report::Table comparison_table(const std::vector<Comparison>& comparisons) {
+  report::Table table({{"method"},
+                       {"labels"},
+                       {"difference in Dice", 4},
+                       {"95 % low", 4},
+                       {"95 % high", 4},
+                       {"Cohen's d", 2},
+                       {"p, paired t", 4},
+                       {"p, Wilcoxon", 4},
+                       {"p, Holm", 4},
+                       {"seeds"},
+                       {"images"}});
+  for (const Comparison& c : comparisons) {
+    table.add_row({c.regime.empty() ? c.method : c.method + ", " + c.regime, c.labels == 0 ? "all" : concat(c.labels),
+                   c.difference, c.low, c.high, c.effect_size, c.p_t, c.p_wilcoxon, c.p_holm, c.seeds, c.images});
+  }
+  return table;
+}
+
+report::Table cell_table(const std::vector<BenchmarkCell>& cells) {
+  report::Table table({{"run"},
+                       {"method"},
+                       {"images"},
+                       {"seed"},
+                       {"validation Dice", 4},
+                       {"test Dice", 4},
+                       {"test clDice", 4},
+                       {"test modified Hausdorff (px)", 2},
+                       {"test diameter difference (px)", 3}});
+  constexpr std::array<const char*, 4> kKeys{"dice", "cl_dice", "modified_hausdorff_px", "diameter_difference_px"};
+  for (const BenchmarkCell& cell : cells) {
+    std::vector<report::Cell> row{cell.job.name, cell.job.method, cell.images, cell.job.seed, cell.val_dice};
+    for (const char* key : kKeys) row.emplace_back(cell.metric(Shown::kTest, key));
+    table.add_row(std::move(row));
+    table.link(0, {{"", cell.job.name + "/"}});
+    table.link(4, {{"", cell.folder(Shown::kValidation) + "/"}});
+    for (std::size_t c = 5; c < 9; ++c) table.link(c, {{"", cell.folder(Shown::kTest) + "/"}});
+  }
+  return table;
+}
+
+}  // namespace cmunet::cli

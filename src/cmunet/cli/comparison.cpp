@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmunet/cli/comparison.h"
+
+#include <cmath>
+
+#include "cmunet/base/error.h"
+#include "cmunet/stats/paired_tests.h"
+#include "cmunet/stats/summary.h"
+
+namespace cmunet::cli {
+namespace {
+
+constexpr std::uint64_t kBootstrapSeed = 42;
+
+}  // namespace
+
+Comparison compare_cells(const ValuesBySeed& cell, const ValuesBySeed& baseline) {
+  CMUNET_CHECK(!cell.empty() && cell.size() == baseline.size(), ErrorCode::kInvalidArgument, "[compare] ", cell.size(),
+               " and ", baseline.size(), " seeds; expected as many");
+  std::vector<double> a, b, differences;
+  for (std::size_t image = 0; image < cell[0].size(); ++image) {
+    double sum_a = 0, sum_b = 0;
+    for (std::size_t seed = 0; seed < cell.size(); ++seed) {
+      CMUNET_CHECK(cell[seed].size() == baseline[seed].size() && cell[seed].size() == cell[0].size(),
+                   ErrorCode::kInvalidArgument, "[compare] the cells were evaluated on different images");
+      sum_a += cell[seed][image], sum_b += baseline[seed][image];
+    }
+    if (std::isnan(sum_a) || std::isnan(sum_b)) continue;
+    const auto seeds = static_cast<double>(cell.size());
+    a.push_back(sum_a / seeds), b.push_back(sum_b / seeds);
+    differences.push_back((sum_a - sum_b) / seeds);
+  }
+  Comparison c;
+  c.images = static_cast<std::int64_t>(differences.size());
+  c.seeds = static_cast<std::int64_t>(cell.size());
+  c.difference = stats::mean(differences);
+  const auto interval = stats::bootstrap_mean_interval(differences, kBootstrapSeed);
+  c.low = interval[0], c.high = interval[1];
+  c.effect_size = c.difference / stats::standard_deviation(differences);
+  c.p_t = stats::paired_t_test(a, b).p;
+  c.p_wilcoxon = stats::wilcoxon_signed_rank_test(a, b).p;
+  return c;
+}
+
+void correct_together(std::vector<Comparison>& comparisons) {
+  std::vector<double> p;
+  for (const Comparison& c : comparisons) p.push_back(std::isnan(c.p_wilcoxon) ? 1.0 : c.p_wilcoxon);
+  const std::vector<double> adjusted = stats::holm_adjust(p);
+  for (std::size_t i = 0; i < comparisons.size(); ++i) comparisons[i].p_holm = adjusted[i];
+}
+
+}  // namespace cmunet::cli

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+// What `cmunet benchmark` concludes from finished cells: comparisons, tables, figures, links. The cells are made up.
+#include "cmunet/cli/benchmark_report.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <regex>
+#include <set>
+
+#include "cmunet/base/error.h"
+#include "cmunet/base/file.h"
+#include "cmunet/base/random.h"
+#include "cmunet/base/scratch_folder.h"
+#include "cmunet/cli/benchmark_cells.h"
+#include "cmunet/cli/published_results.h"
+#include "cmunet/codec/codec.h"
+#include "cmunet/dataset/store.h"
+#include "cmunet/report/well_formed.h"
+
+namespace cmunet::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kImages = 8;
+constexpr int kSize = 32;
+
+BenchmarkOptions two_methods() {
+  BenchmarkOptions options;
+  options.methods = {{"scratch", {}}, {"mae", {}}};
+  options.regimes.resize(1);
+  options.labels = {18, 0};
+  options.seeds = {1, 2};
+  return options;
+}
+
+std::string id_of(int i) { return "image" + std::to_string(i); }
+
+// MAE is better by 0.1 · (1 + 0.1 i) on image i; diameters lie on a line.
+Json evaluation_of(const std::string& method) {
+  const double better = method == "mae" ? 0.1 : 0.0;
+  Json images = Json::array();
+  for (int i = 0; i < kImages; ++i) {
+    images.push_back({{"id", id_of(i)},
+                      {"dice", 0.5 + 0.01 * i + better * (1 + 0.1 * i)},
+                      {"pred_diameter_px", 3 + 0.1 * i + 0.02 * (i % 3)},
+                      {"target_diameter_px", 3.0 + 0.09 * i}});
+  }
+  Json metrics;
+  for (const char* key : {"dice", "cl_dice", "iou", "modified_hausdorff_px", "diameter_difference_px"}) {
+    metrics[key] = {{"mean", 0.5 + better}};
+  }
+  return {{"metrics", metrics}, {"images", images}};
+}
+
+void save_evaluation(const fs::path& out, const Job& job) {
+  fs::create_directories(out / job.name);
+  save_json(out / job.name / "evaluation.json", evaluation_of(job.method));
+}
+
+// Every training as if it had run; each model 0.01 better on validation than the one before.
+void finish_trainings(const BenchmarkOptions& options, const fs::path& out) {
+  double dice = 0.5;
+  for (const Job& job : plan_benchmark(options, false)) {
+    if (job.kind == JobKind::kPretrain) {
+      fs::create_directories(out / job.name / "pictures");
+      save_json(out / job.name / "run.json", {{"exit", "finished"}, {"modules", {{{"trainable", 2'500'000}}}}});
+      codec::write_png(out / job.name / "pictures" / "epoch-0003.png", image::Image<std::uint8_t>(48, 32, 90));
+    } else if (job.kind == JobKind::kFinetune) {
+      fs::create_directories(out / job.name / "checkpoints");
+      save_json(
+          out / job.name / "run.json",
+          {{"exit", "finished"}, {"best_val_dice", dice += 0.01}, {"images", job.labels == 0 ? 992 : job.labels}});
+    }
+  }
+}
+
+void finish_evaluations(const BenchmarkOptions& options, const fs::path& out, JobKind kind) {
+  for (const Job& job : plan_benchmark(options, true)) {
+    if (job.kind == kind) save_evaluation(out, job);
+  }
+}
+
+// A store whose validation images have the evaluations' ids.
+void make_store(const fs::path& dir) {
+  fs::create_directories(dir);
+  dataset::StoreWriter writer(dir, kSize, kSize);
+  Rng rng(5);
+  for (int i = 0; i < kImages; ++i) {
+    dataset::Record record;
+    record.id = record.group = id_of(i);
+    record.source_height = record.source_width = kSize;
+    record.split = dataset::Split::kVal;
+    image::ImageF picture(kSize, kSize);
+    for (float& v : picture) v = static_cast<float>(rng.normal());
+    image::Mask mask(kSize, kSize);
+    for (int x = 4; x < 28; ++x) mask.at(16, x) = mask.at(17, x) = 1;
+    writer.add(record, picture, mask);
+  }
+  writer.finish(Json::object());
+}
+
+std::set<std::string> links_of(const std::string& page) {
+  std::set<std::string> links;
+  const std::regex pattern("href=\"([^\"]+)\"");
+  for (std::sregex_iterator it(page.begin(), page.end(), pattern), end; it != end; ++it) links.insert((*it)[1]);
+  return links;
+}
+
+TEST(CompareCells, AveragesSeedsAndLeavesUndefinedImagesOut) {
+  const double nan = std::nan("");
+  const Comparison c =
+      compare_cells({{0.8, 0.6, nan, 0.5}, {0.6, 0.8, 0.9, 0.5}}, {{0.5, 0.5, 0.1, 0.4}, {0.5, 0.5, 0.1, 0.4}});
+  EXPECT_EQ(c.images, 3);
+  EXPECT_EQ(c.seeds, 2);
+  EXPECT_NEAR(c.difference, (0.2 + 0.2 + 0.1) / 3, 1e-12);
+  EXPECT_NEAR(c.effect_size, c.difference / std::sqrt(0.01 / 3), 1e-9);  // sample variance of 0.2, 0.2, 0.1
+  EXPECT_NEAR(c.p_wilcoxon, 0.25, 0.2);
+  EXPECT_THROW(compare_cells({{0.1}}, {{0.1, 0.2}}), Error);
+  EXPECT_THROW(compare_cells({{0.1}}, {}), Error);
+}
+
+TEST(Comparisons, AreCorrectedTogether) {
+  std::vector<Comparison> three(3);
+  three[0].p_wilcoxon = 0.01, three[1].p_wilcoxon = std::nan(""), three[2].p_wilcoxon = 0.03;
+  correct_together(three);
+  EXPECT_NEAR(three[0].p_holm, 0.03, 1e-15);
+  EXPECT_NEAR(three[1].p_holm, 1, 1e-15);  // undefined counts as no evidence
+  EXPECT_NEAR(three[2].p_holm, 0.06, 1e-15);
+}
+
+class BenchmarkReport : public testing::Test {
+ protected:
+  BenchmarkReport() { finish_trainings(options, out); }
+
+  Json write(const fs::path& store = {}) {
+    const Json document = write_benchmark_report(options, out, store);
+    page = read_file(out / "report.html");
+    EXPECT_EQ(report::WellFormed::problem_of(page), "");
+    EXPECT_NE(page.find("not for clinical use"), std::string::npos);
+    return document;
+  }
+  bool shows(const std::string& text) const { return page.find(text) != std::string::npos; }
+
+  const ScratchFolder folder;
+  const fs::path out = folder.path();
+  const BenchmarkOptions options = two_methods();
+  std::string page;
+};
+
+TEST_F(BenchmarkReport, ShowsValidationUntilTestIsOpened) {
+  Json document = write();
+  ASSERT_EQ(document["cells"].size(), 8U);
+  EXPECT_NEAR(document["cells"][0]["val_dice"].get<double>(), 0.51, 1e-12);
+  EXPECT_TRUE(shows("Validation Dice"));
+  EXPECT_FALSE(shows("Fig. 4"));  // nothing was measured but the Dice that chose the models
+  finish_evaluations(options, out, JobKind::kValidate);
+  document = write();
+  EXPECT_TRUE(shows("figures are of validation images"));
+  EXPECT_TRUE(shows("Fig. 4"));
+  EXPECT_TRUE(shows("Differences from scratch"));
+  EXPECT_TRUE(document["comparisons"].empty());  // those of the document are of test images
+  finish_evaluations(options, out, JobKind::kTest);
+  document = write();
+  EXPECT_TRUE(shows("figures are of test images"));
+  EXPECT_FALSE(shows("Validation Dice"));
+  EXPECT_EQ(document["comparisons"].size(), 2U);  // 18 labels and all
+}
+
+TEST_F(BenchmarkReport, TellsTheNumbersOfItsCells) {
+  finish_evaluations(options, out, JobKind::kTest);
+  const Json document = write();
+  EXPECT_NEAR(document["cells"][1]["test"]["dice"]["mean"].get<double>(), 0.6, 1e-12);
+  EXPECT_NEAR(document["comparisons"][0]["difference in Dice"].get<double>(), 0.135, 1e-9);
+  EXPECT_TRUE(shows("0.600 [0.600, 0.600]"));  // mean over two seeds and its interval
+  EXPECT_TRUE(shows(">2.50<"));                // million parameters of pre-training
+  EXPECT_TRUE(shows("121.49"));                // as published
+  const std::string csv = read_file(out / "cells.csv");
+  EXPECT_EQ(csv.substr(0, csv.find('\r')),
+            "run,method,images,seed,validation Dice,test Dice,test clDice,test modified Hausdorff (px),"
+            "test diameter difference (px)");
+}
+
+TEST_F(BenchmarkReport, EveryLinkLeadsToARun) {
+  finish_evaluations(options, out, JobKind::kValidate);
+  finish_evaluations(options, out, JobKind::kTest);
+  write();
+  const std::set<std::string> links = links_of(page);
+  for (const Job& job : plan_benchmark(options, true)) {
+    EXPECT_TRUE(job.kind == JobKind::kPretrain || links.contains(job.name + "/")) << job.name;
+  }
+  for (const std::string& link : links) EXPECT_TRUE(fs::is_directory(out / link)) << link;
+}
+
+TEST_F(BenchmarkReport, DrawsSegmentationsAndReconstructions) {
+  finish_evaluations(options, out, JobKind::kValidate);
+  make_store(out / "store");
+  for (const Job& job : plan_benchmark(options, false)) {
+    if (job.kind != JobKind::kFinetune) continue;
+    fs::copy_file(fs::path(CMUNET_SOURCE_DIR) / "models/coronary-small.safetensors",
+                  out / job.name / "checkpoints" / "best.safetensors");
+  }
+  write(out / "store");
+  std::size_t pictures = 0;
+  for (std::size_t at = page.find("<img"); at != std::string::npos; at = page.find("<img", at + 1)) ++pictures;
+  // Fig. 5: three images, each with its truth and two numbers of labels. Fig. 6: three truths; three reconstructions of
+  // MAE; three segmentations of two methods.
+  EXPECT_EQ(pictures, 3U * 4 + 3 + 3 + 2 * 3);
+  EXPECT_TRUE(shows("image6")) << "the image at 90 % of the order by Dice";
+  EXPECT_TRUE(shows("image1")) << "and at 10 %";
+}
+
+TEST(PublishedResults, HoldTogether) {
+  for (const PublishedMethod& m : published_methods()) {
+    for (std::size_t i = 1; i < m.dice.size(); ++i) EXPECT_GE(m.dice[i], m.dice[i - 1]) << m.name;
+    // IoU of pooled pixels is D / (2 − D); averaged over images it is a little larger.
+    EXPECT_GE(m.iou, m.dice[0] / (2 - m.dice[0]) - 0.0015) << m.name;
+    EXPECT_LE(m.iou, 1.08 * m.dice[0] / (2 - m.dice[0])) << m.name;
+  }
+  for (const PublishedAgreement& a : published_agreement()) {
+    EXPECT_NEAR(a.bias_px, (a.lower_px + a.upper_px) / 2, 0.01);
+  }
+}
+
+}  // namespace
+}  // namespace cmunet::cli
