@@ -65,11 +65,11 @@ figure img { display: block; width: 100%; height: auto; }
 figure svg.plot { display: block; width: 100%; height: auto; max-width: 640px; margin: 0 auto; }
 figcaption { padding: 9px 14px; color: var(--muted); font-size: 13.5px; overflow-wrap: anywhere; }
 a { color: var(--accent); }
-.runs { font-size: 11.5px; margin-left: 4px; }
+.runs { display: block; font-size: 11.5px; line-height: 1.2; }
 .grid { overflow-x: auto; margin: 10px 0 18px; }
 .grid table { table-layout: fixed; min-width: 640px; }
 .grid th { position: static; box-shadow: none; border: 0; font-size: 13px; white-space: normal; padding: 8px 4px; }
-.grid th[scope=row] { width: 112px; padding-left: 14px; vertical-align: middle; }
+.grid th[scope=row] { width: 138px; padding-left: 14px; vertical-align: middle; overflow-wrap: anywhere; }
 .grid td { border: 0; padding: 3px; vertical-align: top; white-space: normal; background: var(--paper); }
 .grid img { display: block; width: 100%; height: auto; border-radius: 4px; image-rendering: auto; }
 .grid .missing { color: var(--muted); text-align: center; vertical-align: middle; }
