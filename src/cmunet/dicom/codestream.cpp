@@ -7,6 +7,7 @@
 #include <array>
 #include <string_view>
 
+#include "cmunet/dicom/codestream_comments.h"
 #include "cmunet/dicom/frames.h"
 
 namespace cmunet::dicom {
@@ -56,6 +57,32 @@ CodestreamSize read_codestream_size(std::span<const std::uint8_t> bytes, const s
     at += 2 + length;
   }
   throw Error(ErrorCode::kCorrupt, "[dicom] a JPEG frame has no frame header");
+}
+
+int clear_comments(std::span<std::uint8_t> bytes) {
+  const auto word = [&](std::size_t at) { return bytes[at] << 8 | bytes[at + 1]; };
+  if (bytes.size() < 4) return 0;
+  const bool is_jpeg2000 = word(0) == 0xff4f;
+  if (!is_jpeg2000 && word(0) != 0xffd8) return 0;
+  const int last = is_jpeg2000 ? 0xff90 : 0xffda;  // start of tile, start of scan
+  int cleared = 0;
+  for (std::size_t at = 2; at + 4 <= bytes.size();) {
+    const int marker = word(at);
+    if (marker == 0xffff) {  // a fill byte
+      ++at;
+      continue;
+    }
+    const auto length = static_cast<std::size_t>(word(at + 2));
+    if (marker < 0xff00 || marker == last || length < 2 || at + 2 + length > bytes.size()) break;
+    const bool is_application = marker >= 0xffe0 && marker <= 0xffef && marker != 0xffe8 && marker != 0xffee;
+    if (is_jpeg2000 ? marker == 0xff64 : marker == 0xfffe || is_application) {
+      const auto content = bytes.subspan(at + 4, length - 2);
+      if (std::ranges::any_of(content, [](std::uint8_t b) { return b != 0; })) ++cleared;
+      std::ranges::fill(content, std::uint8_t{0});
+    }
+    at += 2 + length;
+  }
+  return cleared;
 }
 
 }  // namespace cmunet::dicom

@@ -89,9 +89,12 @@ bool is_directory_object(DcmFileFormat& object) {
 
 std::vector<fs::path> files_named_by(DcmFileFormat& directory, const fs::path& root) {
   std::vector<fs::path> files;
-  DcmDataset& dataset = *directory.getDataset();
-  for (unsigned long i = 0; DcmItem* record = item_of(dataset, DCM_DirectoryRecordSequence, i); ++i) {
-    const std::string file_id = text(*record, DCM_ReferencedFileID);
+  DcmSequenceOfItems* records = nullptr;
+  if (directory.getDataset()->findAndGetSequence(DCM_DirectoryRecordSequence, records).bad()) return files;
+  for (DcmObject* object = records->nextInContainer(nullptr); object != nullptr;
+       object = records->nextInContainer(object)) {
+    auto* record = dynamic_cast<DcmItem*>(object);
+    const std::string file_id = record == nullptr ? std::string() : text(*record, DCM_ReferencedFileID);
     if (file_id.empty()) continue;
     if (fs::path file = locate(root, file_id); !file.empty()) files.push_back(std::move(file));
   }

@@ -141,7 +141,7 @@ PixelFormat read_pixel_format(DcmDataset& dataset, std::vector<std::string>& odd
 
 struct FrameReader::Data {
   DcmPixelData* pixels = nullptr;
-  DcmPixelSequence* fragments = nullptr;           ///< null for native pixel data
+  std::vector<DcmPixelItem*> fragments;            ///< the first is the offset table; none for native pixel data
   std::vector<std::vector<unsigned long>> frames;  ///< fragments of each frame
   PixelFormat format;
   E_TransferSyntax syntax = EXS_Unknown;
@@ -153,12 +153,7 @@ struct FrameReader::Data {
   }
   std::size_t frame_bytes() const { return cells() * static_cast<std::size_t>(format.bits_allocated / 8); }
 
-  DcmPixelItem& fragment(unsigned long index) const {
-    DcmPixelItem* item = nullptr;
-    const bool found = fragments->getItem(item, index).good() && item != nullptr;
-    CMUNET_CHECK(found, ErrorCode::kCorrupt, "[dicom] fragment ", index, " is missing");
-    return *item;
-  }
+  DcmPixelItem& fragment(unsigned long index) const { return *fragments[index]; }
 
   bool begins_a_codestream(unsigned long index) const {
     DcmPixelItem& item = fragment(index);
@@ -177,7 +172,7 @@ struct FrameReader::Data {
     if (table.getPartialValue(bytes.data(), 0, length, &cache).bad()) return {};
     std::vector<unsigned long> starts;
     std::uint64_t at = 0;
-    for (unsigned long i = 1; i < fragments->card() && starts.size() < length / 4; ++i) {
+    for (unsigned long i = 1; i < fragments.size() && starts.size() < length / 4; ++i) {
       const std::uint8_t* p = bytes.data() + 4 * starts.size();
       const std::uint32_t offset =
           p[0] | std::uint32_t{p[1]} << 8 | std::uint32_t{p[2]} << 16 | std::uint32_t{p[3]} << 24;
@@ -189,7 +184,7 @@ struct FrameReader::Data {
 
   std::vector<unsigned long> starts_by_content() const {
     std::vector<unsigned long> starts;
-    for (unsigned long i = 1; i < fragments->card(); ++i) {
+    for (unsigned long i = 1; i < fragments.size(); ++i) {
       if (begins_a_codestream(i)) starts.push_back(i);
     }
     return !starts.empty() && starts.front() == 1 ? starts : std::vector<unsigned long>{};
@@ -216,7 +211,7 @@ void FrameReader::Data::find_native(std::vector<std::string>& oddities) {
 }
 
 void FrameReader::Data::find_fragments(std::vector<std::string>& oddities) {
-  const unsigned long count = fragments->card() == 0 ? 0 : fragments->card() - 1;  // the first is the offset table
+  const unsigned long count = fragments.empty() ? 0 : fragments.size() - 1;  // the first is the offset table
   CMUNET_CHECK(count > 0, ErrorCode::kCorrupt, "[dicom] the pixel data are empty");
   std::vector<unsigned long> starts;
   if (format.frames == 1) {
@@ -315,7 +310,7 @@ Cells FrameReader::Data::decode_jpeg_or_rle(Bytes bytes) const {
 }
 
 Cells FrameReader::Data::decode(int index) const {
-  if (fragments != nullptr) return decode_jpeg_or_rle(compressed(index));
+  if (!fragments.empty()) return decode_jpeg_or_rle(compressed(index));
   Cells cells;
   cells.bytes.resize(frame_bytes());
   cells.bytes_per_cell = format.bits_allocated / 8;
@@ -340,8 +335,13 @@ FrameReader::FrameReader(DcmDataset& dataset, PixelFormat& format, std::vector<s
   const DcmRepresentationParameter* parameter = nullptr;
   data_->pixels->getOriginalRepresentationKey(data_->syntax, parameter);
   if (DcmXfer(data_->syntax).isEncapsulated()) {
-    data_->pixels->getEncapsulatedRepresentation(data_->syntax, parameter, data_->fragments);
-    CMUNET_CHECK(data_->fragments != nullptr, ErrorCode::kCorrupt, "[dicom] the pixel data hold no fragments");
+    DcmPixelSequence* sequence = nullptr;
+    data_->pixels->getEncapsulatedRepresentation(data_->syntax, parameter, sequence);
+    CMUNET_CHECK(sequence != nullptr, ErrorCode::kCorrupt, "[dicom] the pixel data hold no fragments");
+    for (DcmObject* object = sequence->nextInContainer(nullptr); object != nullptr;
+         object = sequence->nextInContainer(object)) {
+      if (auto* item = dynamic_cast<DcmPixelItem*>(object)) data_->fragments.push_back(item);
+    }
     data_->find_fragments(oddities);
   } else {
     data_->find_native(oddities);
@@ -357,7 +357,7 @@ image::ImageF FrameReader::read(int index) const {
   const PixelFormat& format = data_->format;
   CMUNET_CHECK(index >= 0 && index < format.frames, ErrorCode::kInvalidArgument, "[dicom] frame ", index,
                " is not there; the run has ", format.frames);
-  if (data_->fragments == nullptr || !is_jpeg2000(data_->syntax)) return to_grey(data_->decode(index), format);
+  if (data_->fragments.empty() || !is_jpeg2000(data_->syntax)) return to_grey(data_->decode(index), format);
   const std::vector<std::int32_t> values =
       decode_jpeg2000(data_->compressed(index), format.height, format.width, format.samples);
   image::ImageF grey(format.height, format.width);

@@ -4,6 +4,7 @@
 #include <dcmtk/config/osconfig.h>
 #include <dcmtk/dcmdata/dcostrmb.h>
 #include <dcmtk/dcmdata/dctk.h>
+#include <dcmtk/dcmdata/dcwcache.h>
 
 #include <algorithm>
 #include <array>
@@ -149,23 +150,32 @@ void put_lossy_compression(DcmItem& dataset, const XaHeader& header) {
   put(dataset, DCM_LossyImageCompression, std::string(header.lossy ? "01" : "00"));
 }
 
-void save_object(DcmFileFormat& file, const std::filesystem::path& path) {
-  constexpr E_TransferSyntax kSyntax = EXS_LittleEndianExplicit;
-  CMUNET_CHECK(file.validateMetaInfo(kSyntax).good(), ErrorCode::kInternal, "[dicom] the meta header is incomplete");
+void save_object(DcmFileFormat& file, const std::filesystem::path& path, bool keep_transfer_syntax) {
+  const E_TransferSyntax syntax =
+      keep_transfer_syntax ? file.getDataset()->getOriginalXfer() : EXS_LittleEndianExplicit;
+  CMUNET_CHECK(file.validateMetaInfo(syntax).good(), ErrorCode::kInternal, "[dicom] the meta header is incomplete");
   AtomicFile out(path);
   std::vector<char> buffer(kWriteBytes);
   DcmOutputBufferStream stream(buffer.data(), static_cast<offile_off_t>(buffer.size()));
+  DcmWriteCache cache;  // values that stayed in a file are copied from there piece by piece
   file.transferInit();
-  OFCondition condition;
-  do {
-    condition = file.write(stream, kSyntax, EET_ExplicitLength, nullptr);
-    CMUNET_CHECK(condition.good() || condition == EC_StreamNotifyClient, ErrorCode::kInternal, "[dicom] cannot encode ",
-                 path.filename().string(), ": ", condition.text());
+  const auto drain = [&] {
     void* bytes = nullptr;
     offile_off_t length = 0;
     stream.flushBuffer(bytes, length);
     out.write(std::string_view(static_cast<const char*>(bytes), static_cast<std::size_t>(length)));
+  };
+  OFCondition condition;
+  do {
+    condition = file.write(stream, syntax, EET_ExplicitLength, &cache);
+    CMUNET_CHECK(condition.good() || condition == EC_StreamNotifyClient, ErrorCode::kInternal, "[dicom] cannot encode ",
+                 path.filename().string(), ": ", condition.text());
+    drain();
   } while (condition == EC_StreamNotifyClient);
+  while (!stream.isFlushed()) {  // what a deflating stream still holds
+    stream.flush();
+    drain();
+  }
   file.transferEnd();
   out.commit();
 }

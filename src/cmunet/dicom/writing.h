@@ -52,7 +52,8 @@ void put_common_modules(DcmItem& dataset, const ResultSource& source, const Resu
 /// Lossy Image Compression: what the source lost, what is derived from it lacks too.
 void put_lossy_compression(DcmItem& dataset, const XaHeader& header);
 
-/// Writes explicit VR little endian: temporary name, flush, rename. @throws Error kIo.
-void save_object(DcmFileFormat& file, const std::filesystem::path& path);
+/// Writes explicit VR little endian, or the syntax in which the object was read: temporary name, flush, rename.
+/// @throws Error kIo.
+void save_object(DcmFileFormat& file, const std::filesystem::path& path, bool keep_transfer_syntax = false);
 
 }  // namespace cmunet::dicom

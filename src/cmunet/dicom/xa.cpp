@@ -9,27 +9,12 @@
 #include "cmunet/dicom/attributes.h"
 #include "cmunet/dicom/field.h"
 #include "cmunet/dicom/frames.h"
+#include "cmunet/dicom/opening.h"
 #include "cmunet/dicom/rendering.h"
-#include "cmunet/dicom/toolkit.h"
 #include "cmunet/dicom/xa_header.h"
 
 namespace cmunet::dicom {
 namespace {
-
-constexpr Uint32 kMaxValueInMemory = 4096;  // bytes; larger values, pixels above all, stay in the file until asked for
-
-void load(DcmFileFormat& object, const std::filesystem::path& file, std::vector<std::string>& oddities) {
-  start_toolkit();
-  CMUNET_CHECK(std::filesystem::exists(file), ErrorCode::kNotFound, "[dicom] ", file.string(), " is not there");
-  CMUNET_CHECK(std::filesystem::is_regular_file(file), ErrorCode::kInvalidArgument, "[dicom] ", file.string(),
-               " is no file");
-  const OFCondition loaded =
-      object.loadFile(file.c_str(), EXS_Unknown, EGL_noChange, kMaxValueInMemory, ERM_autoDetect);
-  if (loaded.good()) return;
-  CMUNET_CHECK(object.getDataset()->tagExists(DCM_PixelData), ErrorCode::kCorrupt, "[dicom] ", file.string(),
-               " is not DICOM or is damaged: ", loaded.text());
-  oddities.push_back(concat("the file is cut off or damaged at its end (", loaded.text(), ")"));
-}
 
 // PS3.3 C.11.1.1.2: of XA and XRF with these relationships, the modality LUT only leads back to X-ray intensity;
 // window and VOI LUT are for the stored values.
@@ -84,7 +69,7 @@ XaRun::XaRun(const std::filesystem::path& file) : data_(std::make_unique<Data>()
   data_->path = file;
   std::vector<std::string> oddities;
   try {
-    load(data_->object, file, oddities);
+    open_object(data_->object, file, oddities);
     DcmDataset& dataset = *data_->object.getDataset();
     data_->format = read_pixel_format(dataset, oddities);
     data_->frames.emplace(dataset, data_->format, oddities);

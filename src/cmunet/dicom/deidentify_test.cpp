@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+// Planted identifiers must not survive, and everything that the picture needs must.
+#include "cmunet/dicom/deidentify.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "cmunet/base/file.h"
+#include "cmunet/base/scratch_folder.h"
+#include "cmunet/dicom/codestream_comments.h"
+#include "cmunet/dicom/made_run.h"
+#include "cmunet/dicom/result_test_support.h"
+#include "cmunet/dicom/xa.h"
+
+namespace cmunet::dicom {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Planted {
+  const char* attribute;
+  const char* secret;
+};
+
+// Standard, sequence and private elements; the last ones where nobody looks for a name.
+const std::vector<Planted> kPlanted{
+    {"PatientName", "Quibble^Zebedee"},
+    {"PatientID", "ZQ-8841"},
+    {"PatientBirthDate", "19370415"},
+    {"OtherPatientIDsSequence[0].PatientID", "ALTZQ77"},
+    {"PatientAddress", "Nutmeg Lane"},
+    {"PatientComments", "keeps parrots"},
+    {"AccessionNumber", "ACZQ55"},
+    {"ReferringPhysicianName", "Ocelot^Greta"},
+    {"InstitutionName", "St. Elsewhere"},
+    {"StationName", "LABZQ3"},
+    {"StudyDescription", "Zebedee again"},
+    {"PerformingPhysicianName", "Wombat^Ivo"},
+    {"DeviceSerialNumber", "SNZQ1234"},
+    {"StudyDate", "20191224"},
+    {"AcquisitionDateTime", "20191224101112"},
+    {"StudyInstanceUID", "1.2.777.19370415.1"},
+    {"SourceImageSequence[0].ReferencedSOPInstanceUID", "1.2.777.8841.2"},
+    {"RequestAttributesSequence[0].ScheduledProcedureStepDescription", "for Zebedee Q"},
+    {"AnatomicRegionSequence[0].CodeMeaning", "heart of Quibble"},
+    {"ImageComments", "pt Z. Quibble"},
+    {"(0029,0010)", "QUIBBLE PRIVATE"},
+    {"SharedFunctionalGroupsSequence[0].FrameAnatomySequence[0].(0031,0010)", "NESTED QUIBBLE"},
+    {"(6000,4000)", "overlay of Quibble"},
+    {"DerivationDescription", "zebedee text"},
+    {"DirectoryRecordSequence[0].PatientName", "Quibble^Nested"},
+    {"LossyImageCompressionMethod", "Mr_Quibble"},
+    {"ImagerPixelSpacing", "8841\\Quibble"},
+};
+
+class Deidentify : public testing::Test {
+ protected:
+  static MadeRun planted_run(const char* syntax) {
+    MadeRun made;
+    made.syntax = syntax;
+    made.height = made.width = 32;
+    made.attributes = {"PixelSpacing=0.21\\0.22",
+                       "PositionerPrimaryAngle=-32",
+                       "FrameTime=66",
+                       "BurnedInAnnotation=NO",
+                       "PixelIntensityRelationship=LIN",
+                       "(0029,0010)=PRIVATE",
+                       "(0029,1010)=7a\\71\\70\\72\\69\\76\\61\\74\\65",  // "zqprivate", of unknown VR
+
+                       "AnatomicRegionSequence[0].CodingSchemeDesignator=99LOCAL"};
+    for (const Planted& p : kPlanted) made.attributes.push_back(concat(p.attribute, "=", p.secret));
+    return made;
+  }
+  ScratchFolder folder;
+};
+
+TEST_F(Deidentify, NoPlantedIdentifierSurvivesInAnySyntax) {
+  for (const MadeSyntax& syntax : made_syntaxes()) {
+    SCOPED_TRACE(syntax.name);
+    std::string bytes = make_run(planted_run(syntax.uid));
+    bytes.replace(0, 15, "Quibble preambl");
+    write_file_atomic(folder / "in.dcm", bytes);
+    Deidentifier deidentifier({});
+    const DeidentifyReport report = deidentifier.copy(folder / "in.dcm", folder / "out.dcm");
+    EXPECT_EQ(report.pseudonym, "P1");
+    EXPECT_FALSE(report.may_have_text);
+    EXPECT_GE(report.removed_attributes, 20);
+    std::string found;
+    if (std::string(syntax.name) == "deflated") {  // its bytes must be inflated to be searched
+      found = output_of("dcmdump -q +L " + (folder / "out.dcm").string());
+    } else {
+      found = read_file(folder / "out.dcm");
+    }
+    for (const Planted& p : kPlanted) EXPECT_EQ(found.find(p.secret), std::string::npos) << p.attribute;
+    for (const char* part : {"Quibble", "QUIBBLE", "Zebedee", "zq", "ZQ", "20191224", "Made^Up"}) {
+      EXPECT_EQ(found.find(part), std::string::npos) << part;
+    }
+    const XaRun before(folder / "in.dcm"), after(folder / "out.dcm");
+    EXPECT_EQ(after.header().source.transfer_syntax_uid, syntax.uid);
+    for (int f = 0; f < 3; ++f) EXPECT_EQ(before.frame(f), after.frame(f));
+    EXPECT_EQ(after.header().geometry.pixel_spacing_mm, (image::Spacing{0.21, 0.22}));
+    EXPECT_EQ(after.header().geometry.primary_angle_deg, -32.0);
+    EXPECT_EQ(after.header().frame_time_ms, before.header().frame_time_ms);
+    EXPECT_EQ(after.header().pixel_intensity_relationship, "LIN");
+    EXPECT_EQ(after.header().source.sop_class_uid, before.header().source.sop_class_uid);
+    EXPECT_EQ(after.patient().name, "P1");
+  }
+}
+
+TEST_F(Deidentify, UidsOfOneArchiveStayConsistent) {
+  MadeRun made;
+  made.attributes = {"SOPInstanceUID=1.2.9.1", "PatientID=A"};
+  write_run(made, folder / "1.dcm");
+  made.attributes = {"SOPInstanceUID=1.2.9.2", "PatientID=A",
+                     "SourceImageSequence[0].ReferencedSOPInstanceUID=1.2.9.1"};
+  write_run(made, folder / "2.dcm");
+  made.attributes = {"SOPInstanceUID=1.2.9.3", "PatientID=B", "StudyInstanceUID=1.2.9.9"};
+  write_run(made, folder / "3.dcm");
+  Deidentifier deidentifier({});
+  std::vector<Source> sources;
+  for (const char* name : {"1", "2", "3"}) {
+    const fs::path out = folder / concat(name, "_out.dcm");
+    const DeidentifyReport report = deidentifier.copy(folder / concat(name, ".dcm"), out);
+    EXPECT_EQ(report.pseudonym, std::string(name) == "3" ? "P2" : "P1");
+    EXPECT_TRUE(report.may_have_text);  // the header says nothing of it
+    sources.push_back(XaRun(out).header().source);
+  }
+  EXPECT_EQ(sources[0].study_uid, sources[1].study_uid);
+  EXPECT_EQ(sources[0].series_uid, sources[2].series_uid);
+  EXPECT_NE(sources[0].study_uid, sources[2].study_uid);
+  EXPECT_NE(read_file(folder / "2_out.dcm").find(sources[0].sop_instance_uid), std::string::npos);
+  Deidentifier another({});
+  another.copy(folder / "1.dcm", folder / "again.dcm");
+  EXPECT_NE(XaRun(folder / "again.dcm").header().source.study_uid, sources[0].study_uid);
+}
+
+TEST_F(Deidentify, ShiftedDatesKeepTheirIntervals) {
+  MadeRun made;
+  made.attributes = {"StudyDate=20200301", "ContentDate=20200228", "StudyTime=101500", "PatientBirthDate=19500101"};
+  write_run(made, folder / "in.dcm");
+  Deidentifier deidentifier({Dates::kShifted});
+  deidentifier.copy(folder / "in.dcm", folder / "out.dcm");
+  const XaRun run(folder / "out.dcm");
+  EXPECT_EQ(run.patient().study_date.size(), 8U);
+  EXPECT_LT(run.patient().study_date, "20190302");
+  EXPECT_EQ(run.patient().study_time, "101500");
+  EXPECT_EQ(run.patient().birth_date, "");
+}
+
+TEST_F(Deidentify, BurnedInTextIsRefusedUnlessAllowed) {
+  MadeRun made;
+  made.attributes = {"BurnedInAnnotation=YES"};
+  write_run(made, folder / "in.dcm");
+  EXPECT_THROW(Deidentifier({}).copy(folder / "in.dcm", folder / "out.dcm"), Error);
+  EXPECT_FALSE(fs::exists(folder / "out.dcm"));
+  Deidentifier allowing({Dates::kRemoved, true});
+  EXPECT_TRUE(allowing.copy(folder / "in.dcm", folder / "out.dcm").may_have_text);
+  EXPECT_THROW(allowing.copy(folder / "out.dcm", folder / "out.dcm"), Error);
+}
+
+TEST_F(Deidentify, CommentsWithinFramesAreCleared) {
+  const std::string secret = "Quibble";
+  std::vector<std::uint8_t> jpeg{0xff, 0xd8, 0xff, 0xfe, 0, 9};
+  jpeg.insert(jpeg.end(), secret.begin(), secret.end());
+  const std::vector<std::uint8_t> rest{0xff, 0xee, 0, 4, 1, 2, 0xff, 0xda, 0, 2, 0xff, 0xfe, 0, 3, 7};
+  jpeg.insert(jpeg.end(), rest.begin(), rest.end());
+  EXPECT_EQ(clear_comments(jpeg), 1);
+  EXPECT_EQ(std::search(jpeg.begin(), jpeg.end(), secret.begin(), secret.end()), jpeg.end());
+  EXPECT_TRUE(std::equal(rest.rbegin(), rest.rend(), jpeg.rbegin()));
+  EXPECT_EQ(clear_comments(jpeg), 0);
+  std::vector<std::uint8_t> cut{0xff, 0xd8, 0xff, 0xfe, 0, 200, 'Q'};
+  EXPECT_EQ(clear_comments(cut), 0);
+  // OpenJPEG writes its name into every code stream.
+  MadeRun made;
+  made.syntax = "1.2.840.10008.1.2.4.90";
+  write_run(made, folder / "in.dcm");
+  Deidentifier deidentifier({});
+  EXPECT_EQ(deidentifier.copy(folder / "in.dcm", folder / "out.dcm").cleared_comments, 3);
+  EXPECT_EQ(read_file(folder / "out.dcm").find("OpenJPEG"), std::string::npos);
+  EXPECT_EQ(XaRun(folder / "out.dcm").frame(2), XaRun(folder / "in.dcm").frame(2));
+}
+
+TEST_F(Deidentify, ARealRunStaysValid) {
+  const fs::path real = fs::path(CMUNET_SHARED_DATA) / "dicom_xa/rubo/rubo_0002_xa_96f_jpegbaseline.dcm";
+  if (!fs::exists(real)) GTEST_SKIP() << "no data at " << real;
+  Deidentifier deidentifier({});
+  deidentifier.copy(real, folder / "out.dcm");
+  EXPECT_EQ(XaRun(folder / "out.dcm").frame(70), XaRun(real).frame(70));
+  const std::string bytes = read_file(folder / "out.dcm");
+  for (const char* secret : {"Rubo", "556342B", "19951025", "19941013", "1.3.12.2.1107", "CARDIO"}) {
+    EXPECT_EQ(bytes.find(secret), std::string::npos) << secret;
+  }
+}
+
+}  // namespace
+}  // namespace cmunet::dicom
