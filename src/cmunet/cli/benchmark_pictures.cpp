@@ -134,7 +134,7 @@ std::vector<Picture> reconstruction(const FigureData& data, const std::string& m
 void add_by_method(const FigureData& data, const std::vector<ShownImage>& images, report::Page& page) {
   const std::int64_t fewest = fewest_labels(data.options);
   report::PictureGrid grid;
-  grid.columns = {"pre-training sees", "rebuilds", "original"};
+  grid.columns = {"pre-training sees", "rebuilds", "should rebuild"};
   report::PictureGrid::Row truth{"truth", std::vector<Picture>(3)};
   for (const ShownImage& shown : images) {
     grid.columns.push_back(shown.id);

@@ -33,11 +33,12 @@ Json benchmark_json(const std::vector<BenchmarkCell>& cells, const std::vector<C
 void add_tables(const FigureData& data, report::Page& page) {
   page.heading("Table I: methods");
   page.paragraph(
-      "Mean over seeds with Student's 95 % interval, which needs two seeds and is wide for few; small figures after a "
+      "Mean over seeds with Student's 95 % interval, which needs two seeds and is wide for few; small figures below a "
       "number are the seeds, and lead to their runs. Parameters: what pre-training trains, without pre-training the "
       "network.");
   for (const std::int64_t labels : data.options.labels) {
-    page.table(table_one(data.options, data.cells, data.regime, labels, data.shown), {.caption = labels_title(labels)});
+    const report::Table table = table_one(data.options, data.cells, data.regime, labels, data.shown);
+    if (!table.rows().empty()) page.table(table, {.caption = labels_title(labels)});
   }
   page.table(dice_table(data.options, data.cells, data.regime, data.shown), {.caption = "Dice by number of labels"});
 }

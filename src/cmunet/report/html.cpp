@@ -48,7 +48,8 @@ th, td { padding: 7px 14px; text-align: left; border-bottom: 1px solid var(--lin
 td { overflow-wrap: anywhere; }
 tbody tr:last-child td { border-bottom: 0; }
 tbody tr:nth-child(even) { background: var(--stripe); }
-th { position: sticky; top: 0; background: var(--paper); font-weight: 600; box-shadow: inset 0 -1px var(--line); }
+th { position: sticky; top: 0; background: var(--paper); font-weight: 600; white-space: normal;
+  vertical-align: bottom; box-shadow: inset 0 -1px var(--line); }
 .number { text-align: right; }
 th button { all: unset; cursor: pointer; }
 th button:hover { color: var(--accent); }
