@@ -130,6 +130,10 @@ TEST_F(PredictRun, ReportsDiametersInMillimetresOnlyWhenCalibrated) {
     return std::stod(report.substr(begin + 24, end - begin - 24));
   };
   EXPECT_NEAR(mean_diameter(calibrated), 8 * 0.25, 0.5);  // the arc is 8 px wide
+  // A mask cut at another probability is another vessel, and that one is reported.
+  ASSERT_EQ(predict(concat("--force --threshold 0.95 --frames 12 --dicom-sr ", root / "run.dcm")).status, 0);
+  const std::string tighter = dicom::run_python("read_report.py", root / "out/run_frame012_sr.dcm");
+  EXPECT_LT(mean_diameter(tighter), mean_diameter(calibrated) - 0.05);
   write_run("run.dcm", 12, {"ImagerPixelSpacing=0.4\\0.4"});
   ASSERT_EQ(predict(concat("--force --frames 12 --dicom-sr ", root / "run.dcm")).status, 0);
   const std::string uncalibrated = dicom::run_python("read_report.py", root / "out/run_frame012_sr.dcm");

@@ -66,6 +66,19 @@ std::string frame_stem(const std::string& name, int frame, int frames) {
   return name + text;
 }
 
+// Walls are where the probability is 0.5, finer than a pixel, as long as the mask is no more than that; a mask that
+// post-processing has changed is measured itself, without bridges: those were assumed, not seen.
+vessel::Measurement measure(const engine::Segmentation& result, const vessel::Calibration& calibration) {
+  image::Mask seen = result.mask;
+  bool is_plain = true;
+  for (std::size_t i = 0; i < seen.size(); ++i) {
+    is_plain &= (seen.data()[i] != 0) == (result.probability.data()[i] > 0.5F);
+    if (result.bridges.data()[i] != 0) seen.data()[i] = 0;
+  }
+  const vessel::MeasureOptions options{.calibration = calibration};
+  return is_plain ? vessel::measure_vessels(result.probability, options) : vessel::measure_vessels(seen, options);
+}
+
 // Writes what becomes of each frame, and at the end what becomes of all.
 class ResultWriter {
  public:
@@ -96,8 +109,7 @@ class ResultWriter {
   // Measures the vessels of a frame and writes the report; returns nothing where there is no vessel to measure.
   Json report(int frame, const engine::Segmentation& result) const {
     const vessel::Calibration calibration = calibration_of(source_.header);
-    const dicom::ArterialReport report =
-        arterial_report(vessel::measure_vessels(result.probability, {.calibration = calibration}), frame);
+    const dicom::ArterialReport report = arterial_report(measure(result, calibration), frame);
     if (report.segments.empty()) {
       log_warning("no vessel in ", name_, " is long enough to be measured");
       return Json::object();
