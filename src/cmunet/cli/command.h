@@ -55,6 +55,8 @@ void add_bench(CLI::App& app, const CommonOptions& common);
 void add_export(CLI::App& app, const CommonOptions& common);
 void add_demo(CLI::App& app, const CommonOptions& common);
 void add_postprocess(CLI::App& app, const CommonOptions& common);
+void add_node(CLI::App& app, const CommonOptions& common);
+void add_dicomweb(CLI::App& app, const CommonOptions& common);
 
 // In both programs: with the native engine in `cmunet`, with LibTorch in `cmunet-train` where --device is given.
 void add_evaluate(CLI::App& app, const CommonOptions& common);

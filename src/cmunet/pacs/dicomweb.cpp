@@ -132,7 +132,7 @@ struct TextAnswer {
 // Sends a request that is answered with JSON of a bounded size.
 TextAnswer ask(Connection& connection, httplib::Request request, std::exception_ptr& failure) {
   TextAnswer answer;
-  request.headers.emplace("Accept", "application/dicom+json, application/json");
+  request.headers.emplace("Accept", "application/dicom+json");
   request.headers.emplace("Accept-Encoding", "identity");
   request.content_receiver = [&](const char* data, std::size_t size, std::uint64_t, std::uint64_t) {
     return guarded(failure, [&] {

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+// The built program as a node of a PACS: `cmunet node` and `cmunet dicomweb` with DCMTK's tools and a real Orthanc, all
+// on loopback, on free ports, in a temporary folder. Skipped where they are not installed
+// (tools/install-deps.sh --with-pacs). An Orthanc that runs as a service is left alone.
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "cmunet/base/json.h"
+#include "cmunet/base/scratch_folder.h"
+#include "cmunet/dicom/made_run.h"
+#include "cmunet/dicom/segmentation_object.h"
+#include "cmunet/dicom/xa.h"
+#include "run_program.h"
+
+namespace cmunet {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using namespace std::chrono_literals;
+
+const char* const kOrthanc = "/usr/sbin/Orthanc";
+const char* const kDicomWebPlugin = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so";
+
+int free_port() {
+  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in place{};
+  place.sin_family = AF_INET;
+  place.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof place;
+  EXPECT_EQ(::bind(fd, reinterpret_cast<const sockaddr*>(&place), size), 0);
+  ::getsockname(fd, reinterpret_cast<sockaddr*>(&place), &size);
+  ::close(fd);
+  return ntohs(place.sin_port);
+}
+
+// A program that runs beside the test; its output goes to a file.
+class Process {
+ public:
+  Process(std::vector<std::string> words, const fs::path& log) {
+    std::vector<char*> argv;
+    for (std::string& word : words) argv.push_back(word.data());
+    argv.push_back(nullptr);
+    pid_ = ::fork();
+    if (pid_ != 0) return;
+    if (std::freopen(log.c_str(), "a", stdout) == nullptr || ::dup2(1, 2) < 0) ::_exit(126);
+    ::execv(argv[0], argv.data());
+    ::_exit(127);
+  }
+  ~Process() { end(SIGKILL); }
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+
+  /// Sends the signal and returns the exit status, -1 when the signal ended it.
+  int end(int signal) {
+    if (pid_ <= 0) return -1;
+    int status = 0;
+    ::kill(pid_, signal);
+    ::waitpid(pid_, &status, 0);
+    pid_ = 0;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+
+ private:
+  pid_t pid_ = 0;
+};
+
+bool wait_until(const std::function<bool()>& condition, std::chrono::seconds patience = 60s) {
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    std::this_thread::sleep_for(100ms);
+  }
+  return true;
+}
+
+// A dark arc that fills between frames 4 and 8 on a grainy ground.
+int cell(int frame, int y, int x, int) {
+  const double filling = std::clamp((frame - 4) / 4.0, 0.0, 1.0);
+  const double off = std::abs(std::hypot(y - 10.0, x - 40.0) - 70);
+  const double vessel = y > 10 && x > 40 && off < 4 ? std::sqrt(1 - off * off / 16) : 0.0;
+  return static_cast<int>(150 - 80 * filling * vessel) + (y * 7 + x * 13 + frame * 29) % 5;
+}
+
+class NodeCommand : public ::testing::Test {
+ protected:
+  fs::path write_run(int number, const std::string& syntax = "1.2.840.10008.1.2.1") const {
+    dicom::MadeRun run;
+    run.syntax = syntax;
+    run.frames = 12, run.height = run.width = 128;
+    run.cell = cell;
+    run.attributes = {"SOPInstanceUID=1.2.826.0.1.7." + std::to_string(number), "PatientName=PLANTED^NAME",
+                      "PatientID=PLANTED-ID", "StudyInstanceUID=1.2.826.0.1.9", "SeriesInstanceUID=1.2.826.0.1.8"};
+    const fs::path file = folder / concat("run", number, ".dcm");
+    dicom::write_run(run, file);
+    return file;
+  }
+  std::unique_ptr<Process> start_node(const std::string& allow, const std::string& send_to,
+                                      const std::vector<std::string>& more = {}) {
+    std::vector<std::string> words{CMUNET_PROGRAM, "node",    "--allow",         allow,    "--send-to",
+                                   send_to,        "--spool", folder / "spool",  "--port", node_text,
+                                   "--threads",    "2",       "--retry-seconds", "0.5"};
+    words.insert(words.end(), more.begin(), more.end());
+    return std::make_unique<Process>(words, folder / "node.log");
+  }
+  std::string node_log() const { return fs::exists(folder / "node.log") ? read_file(folder / "node.log") : ""; }
+  int count(const std::string& state) const {
+    const fs::path place = folder / "spool" / state;
+    return fs::exists(place) ? static_cast<int>(std::distance(fs::directory_iterator(place), fs::directory_iterator()))
+                             : 0;
+  }
+  Outcome tool(const std::string& program, const std::string& arguments) {
+    return run_program(program, arguments + " 1>&2", folder.path());
+  }
+
+  const ScratchFolder folder;
+  const int node_port = free_port();
+  const std::string node_text = std::to_string(node_port);
+};
+
+TEST_F(NodeCommand, TakesFromDcmtkToolsWhoMayAndSendsBack) {
+  if (!fs::exists("/usr/bin/storescu")) GTEST_SKIP() << "storescu is not installed (dcmtk)";
+  fs::create_directory(folder / "received");
+  const std::string port = std::to_string(free_port());
+  Process receiver({"/usr/bin/storescp", "-aet", "PACS", "-od", folder / "received", "--accept-all", port},
+                   folder / "storescp.log");
+  const auto node = start_node("CATHLAB@127.0.0.1", "PACS@127.0.0.1:" + port, {"--max-object-mb", "1"});
+  const std::string to = concat("-aet CATHLAB -aec CMUNET 127.0.0.1 ", node_port);
+  ASSERT_TRUE(wait_until([&] { return tool("/usr/bin/echoscu", to).status == 0; })) << node_log();
+  EXPECT_NE(tool("/usr/bin/echoscu", concat("-aet SOMEBODY -aec CMUNET 127.0.0.1 ", node_port)).status, 0);
+  EXPECT_NE(tool("/usr/bin/echoscu", concat("-aet CATHLAB -aec OTHER 127.0.0.1 ", node_port)).status, 0);
+
+  const Outcome plain = tool("/usr/bin/storescu", concat(to, " ", write_run(1)));
+  EXPECT_EQ(plain.status, 0) << plain.err;
+  const Outcome lossless = tool("/usr/bin/storescu", concat("-xs ", to, " ", write_run(2, "1.2.840.10008.1.2.4.70")));
+  EXPECT_EQ(lossless.status, 0) << lossless.err;
+  ASSERT_TRUE(wait_until([&] { return count("done") == 2; })) << node_log();
+  EXPECT_EQ(count("failed"), 0);
+  int segmentations = 0;
+  for (const auto& entry : fs::directory_iterator(folder / "received")) {
+    if (!entry.path().filename().string().starts_with("SG")) continue;
+    ++segmentations;
+    const dicom::SegmentationContent content = dicom::read_segmentation(entry.path());
+    EXPECT_THAT(content.source_sop_instance_uid, HasSubstr("1.2.826.0.1.7."));
+    EXPECT_EQ(content.masks.size(), 1U);
+    EXPECT_GT(std::count(content.masks[0].begin(), content.masks[0].end(), 1), 200);
+  }
+  EXPECT_EQ(segmentations, 2);
+  EXPECT_EQ(node->end(SIGTERM), 0);
+  EXPECT_THAT(node_log(), HasSubstr("not for clinical use"));
+  for (const char* planted : {"PLANTED", "1.2.826"}) EXPECT_THAT(node_log(), Not(HasSubstr(planted)));
+}
+
+TEST_F(NodeCommand, WorksWithOrthancFromPushToResult) {
+  if (!fs::exists(kOrthanc) || !fs::exists(kDicomWebPlugin)) GTEST_SKIP() << "orthanc, orthanc-dicomweb not installed";
+  const int dicom_port = free_port(), http_port = free_port();
+  // As docs/how-to/pacs-node.md shows it: Orthanc passes on every XA object that it gets.
+  write_file_atomic(folder / "route.lua",
+                    "function OnStoredInstance(id, tags, metadata, origin)\n"
+                    "  if tags['Modality'] == 'XA' then SendToModality(id, 'cmunet') end\n"
+                    "end\n");
+  const Json configuration = {
+      {"Name", "test"},
+      {"StorageDirectory", folder / "orthanc"},
+      {"IndexDirectory", folder / "orthanc"},
+      {"Plugins", {kDicomWebPlugin}},
+      {"DicomAet", "ORTHANC"},
+      {"DicomPort", dicom_port},
+      {"HttpPort", http_port},
+      {"RemoteAccessAllowed", false},
+      {"LuaScripts", {folder / "route.lua"}},
+      {"DicomModalities", {{"cmunet", {"CMUNET", "127.0.0.1", node_port}}}},
+      {"DicomWeb", {{"Enable", true}, {"Root", "/dicom-web/"}}},
+  };
+  save_json(folder / "orthanc.json", configuration);
+  Process orthanc({kOrthanc, folder / "orthanc.json"}, folder / "orthanc.log");
+  const std::string destination = concat("ORTHANC@127.0.0.1:", dicom_port);
+  auto node = start_node("ORTHANC@127.0.0.1", destination);
+  const std::string url = concat("--url http://127.0.0.1:", http_port, "/dicom-web");
+  const auto web = [&](const std::string& arguments) {
+    return run_program(CMUNET_PROGRAM, concat("dicomweb ", arguments, " ", url), folder.path());
+  };
+  ASSERT_TRUE(wait_until([&] { return web("search").status == 0; })) << read_file(folder / "orthanc.log");
+  ASSERT_TRUE(wait_until([&] { return node_log().find("listens") != std::string::npos; })) << node_log();
+
+  const Outcome stored = web(concat("store ", write_run(1), " ", write_run(2), " ", write_run(3)));
+  EXPECT_EQ(stored.status, 0) << stored.err;
+  EXPECT_THAT(stored.out, HasSubstr("stored 3 of 3"));
+  // Orthanc's script sends once: what the node did not acknowledge, it would not send again.
+  ASSERT_TRUE(wait_until([&] { return count("incoming") + count("working") + count("done") == 3; })) << node_log();
+  node->end(SIGKILL);  // in the middle of the work
+  node = start_node("ORTHANC@127.0.0.1", destination);
+
+  ASSERT_TRUE(wait_until([&] { return count("done") == 3; })) << node_log() << read_file(folder / "orthanc.log");
+  const auto series_of = [&](const std::string& modality) {
+    const Outcome found = web(concat("search --json --level series --match Modality=", modality));
+    EXPECT_EQ(found.status, 0) << found.err;
+    return parse_json(found.out, "search")["matches"];
+  };
+  const Json segmentations = series_of("SEG");
+  ASSERT_EQ(segmentations.size(), 3U);
+  EXPECT_EQ(series_of("SR").size(), 3U);
+  const std::string series = segmentations[0]["0020000E"]["Value"][0];
+  const Outcome fetched = web(concat("get --study 1.2.826.0.1.9 --series ", series, " --out ", folder / "fetched"));
+  EXPECT_EQ(fetched.status, 0) << fetched.err;
+  const dicom::SegmentationContent content = dicom::read_segmentation(folder / "fetched/instance_0001.dcm");
+  EXPECT_EQ(content.source_series_uid, "1.2.826.0.1.8");
+  EXPECT_EQ(content.masks.size(), 1U);
+  const Outcome run = web("get --study 1.2.826.0.1.9 --series 1.2.826.0.1.8 --out " + (folder / "runs").string());
+  EXPECT_EQ(run.status, 0) << run.err;
+  EXPECT_EQ(dicom::find_runs(folder / "runs").size(), 3U);
+  EXPECT_EQ(node->end(SIGTERM), 0);
+}
+
+}  // namespace
+}  // namespace cmunet
