@@ -47,6 +47,7 @@ std::string program_folder();
 
 // The commands of `cmunet`, without LibTorch.
 void add_phantom(CLI::App& app, const CommonOptions& common);
+void add_anonymize(CLI::App& app, const CommonOptions& common);
 void add_prepare(CLI::App& app, const CommonOptions& common);
 void add_doctor(CLI::App& app, const CommonOptions& common);
 void add_benchmark(CLI::App& app, const CommonOptions& common);

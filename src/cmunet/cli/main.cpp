@@ -10,6 +10,7 @@ int main(int argc, char** argv) {
       {"demo", "do the whole job on synthetic angiograms and write a report", add_demo},
       {"phantom", "make synthetic angiograms with exactly known vessels", add_phantom},
       {"prepare", "turn images into a store that training reads", add_prepare},
+      {"anonymize", "copy DICOM runs without the patient", add_anonymize},
       {"evaluate", "measure segmentations against the truth", add_evaluate, "--device"},
       {"predict", "segment angiograms with a model", add_predict, "--device"},
       {"postprocess", "choose post-processing on validation images", add_postprocess},
