@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cmunet/augment/image_rngs.h"
 #include "cmunet/base/error.h"
 
 namespace cmunet::augment {
@@ -30,12 +31,13 @@ void describe(CropOptions& o, const std::string& section, Fields& f) {
   f.add(section + ".flip_probability", o.flip_probability, "of a horizontal flip");
 }
 
-at::Tensor random_resized_crops(const at::Tensor& images, const CropOptions& options, Rng& rng) {
+at::Tensor random_resized_crops(const at::Tensor& images, const CropOptions& options, std::span<Rng> rngs) {
   CMUNET_CHECK(images.dim() == 4 && images.size(1) == 1 && images.numel() > 0, ErrorCode::kInvalidArgument,
                "[crop] images are ", images.sizes(), "; expected [N, 1, H, W]");
   const torch::NoGradGuard no_grad;
+  check_one_per_image(rngs, images);
   std::vector<Box> boxes;
-  for (std::int64_t i = 0; i < images.size(0); ++i) {
+  for (Rng& rng : rngs) {
     boxes.push_back(random_box(static_cast<int>(images.size(2)), static_cast<int>(images.size(3)), options.area_min,
                                options.area_max, options.aspect_max, rng));
     boxes.back().mirrored = rng.bernoulli(options.flip_probability);

@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <span>
 #include <string>
 
 #include "cmunet/augment/resample.h"
@@ -28,8 +29,9 @@ struct CropOptions {
 void describe(CropOptions& options, const std::string& section, Fields& fields);
 
 /// @param images  [N, 1, H, W] float
+/// @param rngs    [N], one per image
 /// @return        [N, 1, size, size], antialiased bicubic; options must have passed `check`
-at::Tensor random_resized_crops(const at::Tensor& images, const CropOptions& options, Rng& rng);
+at::Tensor random_resized_crops(const at::Tensor& images, const CropOptions& options, std::span<Rng> rngs);
 
 /// A random box as torchvision's RandomResizedCrop: ten attempts, then the largest centred box of allowed aspect.
 Box random_box(int height, int width, double area_min, double area_max, double aspect_max, Rng& rng);

@@ -8,6 +8,7 @@
 #include <numeric>
 #include <set>
 
+#include "cmunet/augment/image_rngs.h"
 #include "cmunet/augment/masking.h"
 #include "cmunet/augment/vesselness.h"
 #include "cmunet/base/error.h"
@@ -147,8 +148,8 @@ TEST(WeightedPatchMask, HidesTheCountedPatchesAndPrefersHeavyOnes) {
   at::Tensor weights = torch::ones({200, 16});
   weights.select(1, 5).fill_(50);
   weights.select(1, 6).fill_(0);
-  Rng rng(3);
-  const at::Tensor masked = weighted_patch_mask(weights, 64, 64, 16, 0.5, rng);
+  auto rngs = image_rngs(Rng(3), 0, 200);
+  const at::Tensor masked = weighted_patch_mask(weights, 64, 64, 16, 0.5, rngs);
   EXPECT_EQ(masked.sizes(), (std::vector<std::int64_t>{200, 1, 64, 64}));
   const at::Tensor cells = torch::max_pool2d(masked, 16).flatten(1);
   EXPECT_TRUE(cells.sum(1).eq(8).all().item<bool>());

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cmunet/augment/blur.h"
+#include "cmunet/augment/image_rngs.h"
 #include "cmunet/augment/resample.h"
 #include "cmunet/augment/views.h"
 #include "cmunet/base/error.h"
@@ -23,15 +24,15 @@ struct Chosen {
   std::vector<Parameter> parameters;
 };
 
-// Decides for each of n images. Parameters are drawn in any case, so that the stream moves on equally.
+// Decides for each image. Parameters are drawn in any case, so that the stream moves on equally.
 template <typename Draw>
-auto choose(std::int64_t n, double probability, Rng& rng, Draw draw) {
-  Chosen<decltype(draw())> chosen;
-  for (std::int64_t row = 0; row < n; ++row) {
-    const bool is_chosen = rng.bernoulli(probability);
-    const auto parameter = draw();
+auto choose(double probability, std::span<Rng> rngs, Draw draw) {
+  Chosen<decltype(draw(rngs[0]))> chosen;
+  for (std::size_t row = 0; row < rngs.size(); ++row) {
+    const bool is_chosen = rngs[row].bernoulli(probability);
+    const auto parameter = draw(rngs[row]);
     if (!is_chosen) continue;
-    chosen.rows.push_back(row);
+    chosen.rows.push_back(static_cast<std::int64_t>(row));
     chosen.parameters.push_back(parameter);
   }
   return chosen;
@@ -50,8 +51,11 @@ at::Tensor per_image(const std::vector<float>& values, const at::Tensor& images)
   return torch::tensor(values).view({-1, 1, 1, 1}).to(images.device());
 }
 
-at::Tensor add_noise(const at::Tensor& images, const Chosen<float>& sigma, Rng& rng) {
-  Rng noise(rng.next());  // of its own, so that an unused one costs a single draw as well
+at::Tensor add_noise(const at::Tensor& images, const Chosen<float>& sigma, std::span<Rng> rngs) {
+  std::vector<Rng> own;  // so that unused noise costs a single draw as well
+  for (Rng& rng : rngs) own.emplace_back(rng.next());
+  std::vector<Rng> noise;
+  for (const std::int64_t row : sigma.rows) noise.push_back(own[static_cast<std::size_t>(row)]);
   return change_rows(images, sigma.rows, [&](const at::Tensor& x) {
     return torch::addcmul(x, per_image(sigma.parameters, x), normal_noise(x.sizes(), noise, x.device()));
   });
@@ -72,9 +76,9 @@ at::Tensor toned(const at::Tensor& images, const std::vector<Tone>& tones) {
 }
 
 // Random crops of the image's shape, resized back: bicubic for images, nearest for masks.
-Augmented crop(const Augmented& batch, const AugmentOptions& o, Rng& rng) {
+Augmented crop(const Augmented& batch, const AugmentOptions& o, std::span<Rng> rngs) {
   const auto h = static_cast<int>(batch.images.size(2)), w = static_cast<int>(batch.images.size(3));
-  const Chosen<Box> chosen = choose(batch.images.size(0), o.crop_probability, rng, [&] {
+  const Chosen<Box> chosen = choose(o.crop_probability, rngs, [&](Rng& rng) {
     const double share = rng.uniform(o.crop_scale_min, 1.0);
     const double height = std::max(1.0, std::round(share * h)), width = std::max(1.0, std::round(share * w));
     const auto top = static_cast<double>(rng.integer(0, h - static_cast<std::int64_t>(height)));
@@ -86,8 +90,8 @@ Augmented crop(const Augmented& batch, const AugmentOptions& o, Rng& rng) {
   return {change_rows(batch.images, chosen.rows, of_image), change_rows(batch.masks, chosen.rows, of_mask)};
 }
 
-Augmented rotate(const Augmented& batch, const AugmentOptions& o, Rng& rng) {
-  const Chosen<Motion> chosen = choose(batch.images.size(0), o.affine_probability, rng, [&] {
+Augmented rotate(const Augmented& batch, const AugmentOptions& o, std::span<Rng> rngs) {
+  const Chosen<Motion> chosen = choose(o.affine_probability, rngs, [&](Rng& rng) {
     const double angle = rng.uniform(-o.rotation_max_deg, o.rotation_max_deg);
     return Motion{angle, rng.uniform(1 - o.scale_change_max, 1 + o.scale_change_max)};
   });
@@ -100,11 +104,13 @@ constexpr std::array<Orientation, 4> kTurns{Orientation::kAsIs, Orientation::kTu
                                             Orientation::kTurn270};
 
 // One of: horizontal flip, vertical flip, quarter turns, noise; with equal chances.
-Augmented one_of(const Augmented& batch, const AugmentOptions& o, Rng& rng) {
+Augmented one_of(const Augmented& batch, const AugmentOptions& o, std::span<Rng> rngs) {
   const bool square = batch.images.size(2) == batch.images.size(3);
   Chosen<Orientation> laid;
   Chosen<float> sigma;
-  for (std::int64_t row = 0; row < batch.images.size(0); ++row) {
+  for (std::size_t i = 0; i < rngs.size(); ++i) {
+    Rng& rng = rngs[i];
+    const auto row = static_cast<std::int64_t>(i);
     const bool is_chosen = rng.bernoulli(o.one_of_probability);
     const std::uint64_t which = rng.below(4);
     const std::uint64_t turns = square ? rng.below(4) : 2 * rng.below(2);
@@ -121,26 +127,27 @@ Augmented one_of(const Augmented& batch, const AugmentOptions& o, Rng& rng) {
                                            : kTurns[turns]);
   }
   const auto lay = [&](const at::Tensor& x) { return oriented(x, laid.parameters); };
-  return {add_noise(change_rows(batch.images, laid.rows, lay), sigma, rng), change_rows(batch.masks, laid.rows, lay)};
+  return {add_noise(change_rows(batch.images, laid.rows, lay), sigma, rngs), change_rows(batch.masks, laid.rows, lay)};
 }
 
 // The paper's list up to the flips: what changes grey values only.
-at::Tensor change_greys(at::Tensor images, const AugmentOptions& o, Rng& rng) {
-  const std::int64_t n = images.size(0);
-  const auto sigma = choose(n, o.noise_probability, rng,
-                            [&] { return static_cast<float>(rng.uniform(o.noise_sigma_min, o.noise_sigma_max)); });
-  images = add_noise(images, sigma, rng);
-  const auto blurs = choose(n, o.blur_probability, rng, [&] {
+at::Tensor change_greys(at::Tensor images, const AugmentOptions& o, std::span<Rng> rngs) {
+  const auto sigma = choose(o.noise_probability, rngs, [&](Rng& rng) {
+    return static_cast<float>(rng.uniform(o.noise_sigma_min, o.noise_sigma_max));
+  });
+  images = add_noise(images, sigma, rngs);
+  const auto blurs = choose(o.blur_probability, rngs, [&](Rng& rng) {
     const double sigma_px = rng.uniform(o.blur_sigma_min_px, o.blur_sigma_max_px);
     return Blur{sigma_px, static_cast<int>(rng.integer(o.blur_kernel_min_px / 2, o.blur_kernel_max_px / 2))};
   });
   images = change_rows(images, blurs.rows, [&](const at::Tensor& x) { return blurred(x, blurs.parameters); });
-  const auto tones = choose(n, o.contrast_probability, rng, [&] {
+  const auto tones = choose(o.contrast_probability, rngs, [&](Rng& rng) {
     const auto contrast = static_cast<float>(1 + rng.uniform(-o.contrast, o.contrast));
     return Tone{contrast, static_cast<float>(rng.uniform(-o.brightness, o.brightness))};
   });
   images = change_rows(images, tones.rows, [&](const at::Tensor& x) { return toned(x, tones.parameters); });
-  const auto scales = choose(n, o.downscale_probability, rng, [&] { return rng.uniform(o.downscale_min, 1.0); });
+  const auto scales =
+      choose(o.downscale_probability, rngs, [&](Rng& rng) { return rng.uniform(o.downscale_min, 1.0); });
   return change_rows(images, scales.rows, [&](const at::Tensor& x) { return coarsened(x, scales.parameters); });
 }
 
@@ -202,7 +209,8 @@ void describe(AugmentOptions& o, Fields& f) {
   f.add("finetune.augment.one_of_probability", o.one_of_probability, "of a flip, quarter turns or noise");
 }
 
-Augmented augment(const at::Tensor& images, const at::Tensor& masks, const AugmentOptions& options, Rng& rng) {
+Augmented augment(const at::Tensor& images, const at::Tensor& masks, const AugmentOptions& options,
+                  std::span<Rng> rngs) {
   CMUNET_CHECK(images.dim() == 4 && images.size(1) == 1 && images.numel() > 0 && masks.defined() && masks.dim() == 3 &&
                    masks.size(0) == images.size(0) && masks.size(1) == images.size(2) &&
                    masks.size(2) == images.size(3),
@@ -210,12 +218,13 @@ Augmented augment(const at::Tensor& images, const at::Tensor& masks, const Augme
                masks.defined() ? masks.sizes() : at::IntArrayRef(), "; expected [N, 1, H, W] and [N, H, W]");
   CMUNET_CHECK(images.scalar_type() == at::kFloat, ErrorCode::kInvalidArgument, "[augment] images are ",
                at::toString(images.scalar_type()), "; must be Float");
+  check_one_per_image(rngs, images);
   const torch::NoGradGuard no_grad;
   Augmented batch{images, masks};
-  batch = crop(batch, options, rng);
-  batch = rotate(batch, options, rng);
-  batch.images = change_greys(batch.images, options, rng);
-  return one_of(batch, options, rng);
+  batch = crop(batch, options, rngs);
+  batch = rotate(batch, options, rngs);
+  batch.images = change_greys(batch.images, options, rngs);
+  return one_of(batch, options, rngs);
 }
 
 }  // namespace cmunet::augment

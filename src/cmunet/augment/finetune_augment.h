@@ -4,6 +4,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <span>
+
 #include "cmunet/base/config.h"
 #include "cmunet/base/random.h"
 
@@ -47,12 +49,14 @@ struct Augmented {
 };
 
 /// Augments a batch; the arguments are left as they are, but what no step changed is returned, not copied.
-/// Flips, turns, crops and rotations move the masks along. The same state of `rng` gives the same batch, on every
-/// device up to rounding, and how far `rng` moves does not depend on what was chosen.
+/// Flips, turns, crops and rotations move the masks along. The same state of `rngs` gives the same batch, on
+/// every device up to rounding, and how far they move does not depend on what was chosen.
 /// Quarter turns need square images; others are turned by 180° only.
 /// @param images  [N, 1, H, W] float, N positive
 /// @param masks   [N, H, W] uint8 or int64 on the same device
+/// @param rngs    [N], one per image
 /// @throws Error kInvalidArgument for other shapes, or images too small for the blur. Options must have passed `check`.
-Augmented augment(const at::Tensor& images, const at::Tensor& masks, const AugmentOptions& options, Rng& rng);
+Augmented augment(const at::Tensor& images, const at::Tensor& masks, const AugmentOptions& options,
+                  std::span<Rng> rngs);
 
 }  // namespace cmunet::augment

@@ -9,6 +9,7 @@
 #include <map>
 #include <set>
 
+#include "cmunet/augment/image_rngs.h"
 #include "cmunet/base/error.h"
 
 namespace cmunet::augment {
@@ -25,8 +26,8 @@ at::Tensor no_masks(const at::Tensor& images) {
   return torch::zeros({images.size(0), images.size(2), images.size(3)}, torch::kUInt8);
 }
 
-at::Tensor augmented(const at::Tensor& images, const AugmentOptions& options, Rng& rng) {
-  return augment(images, no_masks(images), options, rng).images;
+at::Tensor augmented(const at::Tensor& images, const AugmentOptions& options, std::span<Rng> rngs) {
+  return augment(images, no_masks(images), options, rngs).images;
 }
 
 // The mask is made from the image, so that the two can be compared afterwards.
@@ -45,9 +46,9 @@ class Augment : public ::testing::Test {
 };
 
 TEST_F(Augment, WithNothingSwitchedOnChangesNothing) {
-  Rng rng(1);
+  auto rngs = image_rngs(Rng(1), 0, 4);
   const auto images = textured(4);
-  const Augmented batch = augment(images, mask_of(images), nothing(), rng);
+  const Augmented batch = augment(images, mask_of(images), nothing(), rngs);
   EXPECT_TRUE(batch.images.equal(images));
   EXPECT_TRUE(batch.masks.equal(mask_of(images)));
 }
@@ -55,12 +56,12 @@ TEST_F(Augment, WithNothingSwitchedOnChangesNothing) {
 TEST_F(Augment, OneOfFlipsTurnsAndNoiseAreEquallyLikelyAndMoveTheMask) {
   AugmentOptions o = nothing();
   o.one_of_probability = 0.75;
-  Rng rng(2);
   constexpr int kImages = 2000;
+  auto rngs = image_rngs(Rng(2), 0, kImages);
   const auto images = textured(kImages, 8, 8);
   auto masks = torch::zeros({kImages, 8, 8}, torch::kLong);
   masks.slice(1, 0, 3).slice(2, 0, 2).fill_(1);  // changes under every flip and turn
-  const Augmented batch = augment(images, masks, o, rng);
+  const Augmented batch = augment(images, masks, o, rngs);
   const at::Tensor image = images[0][0], mask = masks[0];
   const auto laid = [](const at::Tensor& x) {
     return std::vector<at::Tensor>{x, x.flip(1), x.flip(0), x.rot90(1), x.rot90(2), x.rot90(3)};
@@ -84,9 +85,9 @@ TEST_F(Augment, OneOfFlipsTurnsAndNoiseAreEquallyLikelyAndMoveTheMask) {
 TEST_F(Augment, OblongImagesAreTurnedByHalfOnly) {
   AugmentOptions o = nothing();
   o.one_of_probability = 1;
-  Rng rng(3);
+  auto rngs = image_rngs(Rng(3), 0, 200);
   const auto images = textured(200, 8, 12);
-  const Augmented batch = augment(images, mask_of(images), o, rng);
+  const Augmented batch = augment(images, mask_of(images), o, rngs);
   int halves = 0;
   for (int n = 0; n < 200; ++n) halves += batch.images[n].equal(images[n].rot90(2, {1, 2})) ? 1 : 0;
   EXPECT_NEAR(halves, 25, 15);
@@ -95,8 +96,8 @@ TEST_F(Augment, OblongImagesAreTurnedByHalfOnly) {
 TEST_F(Augment, NoiseHasItsProbabilityAndStrength) {
   AugmentOptions o = nothing();
   o.noise_probability = 0.1;
-  Rng rng(4);
-  const auto sd = augmented(torch::zeros({3000, 1, 16, 16}), o, rng).flatten(1).std(1);
+  auto rngs = image_rngs(Rng(4), 0, 3000);
+  const auto sd = augmented(torch::zeros({3000, 1, 16, 16}), o, rngs).flatten(1).std(1);
   const auto noisy = sd.masked_select(sd > 0);
   EXPECT_NEAR(static_cast<double>(noisy.numel()), 300, 60);
   EXPECT_NEAR(noisy.mean().item<double>(), 0.125, 0.008);
@@ -107,10 +108,10 @@ TEST_F(Augment, NoiseHasItsProbabilityAndStrength) {
 TEST_F(Augment, BlurHasItsProbabilityWidthAndKernel) {
   AugmentOptions o = nothing();
   o.blur_probability = 0.2;
-  Rng rng(5);
+  auto rngs = image_rngs(Rng(5), 0, 2000);
   auto spikes = torch::zeros({2000, 1, 21, 21});
   spikes.select(3, 10).select(2, 10).fill_(1);
-  const auto result = augmented(spikes, o, rng).squeeze(1);
+  const auto result = augmented(spikes, o, rngs).squeeze(1);
   const auto profile = result.select(1, 10);  // [N, 21], the row through the spike
   std::set<std::int64_t> widths;
   int blurred = 0;
@@ -134,19 +135,19 @@ TEST_F(Augment, BlurHasItsProbabilityWidthAndKernel) {
 TEST_F(Augment, BlurReflectsAtTheBorderAndNeedsRoom) {
   AugmentOptions o = nothing();
   o.blur_probability = 1;
-  Rng rng(6);
-  EXPECT_TRUE(augmented(torch::full({2, 1, 8, 9}, 2.5F), o, rng).allclose(torch::full({2, 1, 8, 9}, 2.5F)));
+  auto rngs = image_rngs(Rng(6), 0, 2);
+  EXPECT_TRUE(augmented(torch::full({2, 1, 8, 9}, 2.5F), o, rngs).allclose(torch::full({2, 1, 8, 9}, 2.5F)));
   o.blur_kernel_min_px = 11;
-  EXPECT_THROW(augmented(torch::zeros({2, 1, 5, 9}), o, rng), Error);
+  EXPECT_THROW(augmented(torch::zeros({2, 1, 5, 9}), o, rngs), Error);
 }
 
 TEST_F(Augment, BrightnessAndContrastFillTheirRangesWithoutClipping) {
   AugmentOptions o = nothing();
   o.contrast_probability = 0.15;
-  Rng rng(7);
+  auto rngs = image_rngs(Rng(7), 0, 4000);
   auto images = torch::zeros({4000, 1, 2, 2});
   images.select(3, 1).fill_(-10);
-  const auto result = augmented(images, o, rng).select(2, 0).squeeze(1);  // [N, 2]
+  const auto result = augmented(images, o, rngs).select(2, 0).squeeze(1);  // [N, 2]
   const auto brightness = result.select(1, 0), contrast = (brightness - result.select(1, 1)) / 10;
   const auto changed = brightness != 0;
   EXPECT_NEAR(changed.sum().item<double>(), 600, 85);
@@ -163,9 +164,9 @@ TEST_F(Augment, BrightnessAndContrastFillTheirRangesWithoutClipping) {
 TEST_F(Augment, DownscaleKeepsHalfToAllOfTheColumns) {
   AugmentOptions o = nothing();
   o.downscale_probability = 0.25;
-  Rng rng(8);
+  auto rngs = image_rngs(Rng(8), 0, 1000);
   const auto images = textured(1000, 40, 40);
-  const auto result = augmented(images, o, rng);
+  const auto result = augmented(images, o, rngs);
   int changed = 0;
   std::set<std::int64_t> kept;
   for (int n = 0; n < 1000; ++n) {
@@ -184,12 +185,12 @@ TEST_F(Augment, NoiseComesBeforeBlurAndBlurBeforeDownscale) {
   o.noise_probability = o.blur_probability = 1;
   o.noise_sigma_min = o.noise_sigma_max = 0.2;
   o.blur_sigma_min_px = o.blur_sigma_max_px = 1;
-  Rng rng(9);
-  const auto smooth = augmented(torch::zeros({4, 1, 64, 64}), o, rng);
+  auto rngs = image_rngs(Rng(9), 0, 4);
+  const auto smooth = augmented(torch::zeros({4, 1, 64, 64}), o, rngs);
   EXPECT_LT(smooth.std().item<double>(), 0.08);  // 0.2 / (2·√π·σ) = 0.056
   o.downscale_probability = 1;
   o.downscale_min = 0.5;
-  const auto coarse = augmented(torch::zeros({4, 1, 64, 64}), o, rng);
+  const auto coarse = augmented(torch::zeros({4, 1, 64, 64}), o, rngs);
   EXPECT_GT((coarse.slice(3, 1) == coarse.slice(3, 0, 63)).sum().item<double>(), 0);  // equal neighbours stay equal
 }
 
@@ -197,9 +198,9 @@ TEST_F(Augment, GreyStepsLeaveMasksAlone) {
   AugmentOptions o;
   o.noise_probability = o.blur_probability = o.contrast_probability = o.downscale_probability = 1;
   o.one_of_probability = 0;
-  Rng rng(10);
+  auto rngs = image_rngs(Rng(10), 0, 4);
   const auto images = textured(4);
-  const Augmented batch = augment(images, mask_of(images), o, rng);
+  const Augmented batch = augment(images, mask_of(images), o, rngs);
   EXPECT_TRUE(batch.masks.equal(mask_of(images)));
   EXPECT_FALSE(batch.images.equal(images));
 }
@@ -216,9 +217,9 @@ TEST_F(Augment, CropsAndRotationsKeepMasksAlignedAndBinary) {
     (rotate ? o.affine_probability : o.crop_probability) = 1;
     o.crop_scale_min = 0.6;
     o.rotation_max_deg = 30;
-    Rng rng(11);
+    auto rngs = image_rngs(Rng(11), 0, 16);
     const auto images = blobs(16);
-    const Augmented batch = augment(images, mask_of(images), o, rng);
+    const Augmented batch = augment(images, mask_of(images), o, rngs);
     EXPECT_EQ(batch.masks.scalar_type(), torch::kUInt8);
     EXPECT_LE(batch.masks.max().item<int>(), 1);
     const auto wrong = (mask_of(batch.images) != batch.masks).to(torch::kFloat).mean({1, 2});
@@ -231,8 +232,8 @@ TEST_F(Augment, DecidesForEachImageOnItsOwn) {
   AugmentOptions o;
   o.noise_probability = o.blur_probability = o.contrast_probability = o.downscale_probability = 0.5;
   o.crop_probability = o.affine_probability = 0.5;
-  Rng rng(12);
-  const auto result = augmented(textured(32), o, rng);
+  auto rngs = image_rngs(Rng(12), 0, 32);
+  const auto result = augmented(textured(32), o, rngs);
   int equal_pairs = 0;
   for (int a = 0; a < 32; ++a) {
     for (int b = a + 1; b < 32; ++b) equal_pairs += result[a].equal(result[b]) ? 1 : 0;
@@ -243,28 +244,40 @@ TEST_F(Augment, DecidesForEachImageOnItsOwn) {
 TEST_F(Augment, FollowsTheGeneratorAloneAndLeavesItsArguments) {
   const auto images = textured(16), before = images.clone();
   const auto masks = mask_of(images), masks_before = masks.clone();
-  Rng rng(13), resumed(14);
-  augment(images, masks, {}, rng);
-  resumed.set_state(rng.state());
+  auto rngs = image_rngs(Rng(13), 0, 16);
+  augment(images, masks, {}, rngs);
+  auto resumed = rngs;
   torch::manual_seed(1);
-  const Augmented a = augment(images, masks, {}, rng);
+  const Augmented a = augment(images, masks, {}, rngs);
   torch::manual_seed(2);
   const Augmented b = augment(images, masks, {}, resumed);
   EXPECT_TRUE(a.images.equal(b.images) && a.masks.equal(b.masks));
-  EXPECT_EQ(rng.state(), resumed.state());
-  augment(images, masks, nothing(), rng);  // moves on as far, whatever is switched on
+  EXPECT_EQ(rngs[15].state(), resumed[15].state());
+  augment(images, masks, nothing(), rngs);  // moves on as far, whatever is switched on
   augment(images, masks, {}, resumed);
-  EXPECT_EQ(rng.state(), resumed.state());
+  EXPECT_EQ(rngs[15].state(), resumed[15].state());
   EXPECT_TRUE(images.equal(before) && masks.equal(masks_before));
 }
 
+TEST_F(Augment, ABatchMayBeCutInParts) {
+  AugmentOptions o;
+  o.crop_probability = o.affine_probability = o.noise_probability = o.blur_probability = 0.5;
+  const auto images = textured(9);
+  auto all = image_rngs(Rng(14), 0, 9), tail = image_rngs(Rng(14), 4, 5);
+  const Augmented whole = augment(images, mask_of(images), o, all);
+  const Augmented part = augment(images.slice(0, 4), mask_of(images).slice(0, 4), o, tail);
+  EXPECT_TRUE(part.images.allclose(whole.images.slice(0, 4), 1e-6, 1e-6));
+  EXPECT_TRUE(part.masks.equal(whole.masks.slice(0, 4)));
+}
+
 TEST_F(Augment, RejectsOtherShapesAndTypes) {
-  Rng rng(15);
+  auto rngs = image_rngs(Rng(15), 0, 4);
   const auto images = textured(4);
-  EXPECT_THROW(augment(images, no_masks(images).slice(0, 0, 2), {}, rng), Error);
-  EXPECT_THROW(augment(images, at::Tensor(), {}, rng), Error);
-  EXPECT_THROW(augment(images.squeeze(1), no_masks(images), {}, rng), Error);
-  EXPECT_THROW(augment(images.to(torch::kHalf), no_masks(images), {}, rng), Error);
+  EXPECT_THROW(augment(images, no_masks(images).slice(0, 0, 2), {}, rngs), Error);
+  EXPECT_THROW(augment(images, at::Tensor(), {}, rngs), Error);
+  EXPECT_THROW(augment(images.squeeze(1), no_masks(images), {}, rngs), Error);
+  EXPECT_THROW(augment(images.to(torch::kHalf), no_masks(images), {}, rngs), Error);
+  EXPECT_THROW(augment(images, no_masks(images), {}, std::span(rngs).first(3)), Error);
 }
 
 TEST(AugmentOptions, AreCheckedAndSetByName) {

@@ -8,6 +8,7 @@
 #include <limits>
 #include <vector>
 
+#include "cmunet/augment/image_rngs.h"
 #include "cmunet/base/error.h"
 
 namespace cmunet::augment {
@@ -41,26 +42,26 @@ std::int64_t masked_patch_count(int height, int width, int patch, double ratio) 
   return pixels / (std::int64_t{patch} * patch);
 }
 
-at::Tensor random_patch_mask(std::int64_t n, int height, int width, int patch, double ratio, Rng& rng,
-                             at::Device device) {
-  CMUNET_CHECK(n >= 0, ErrorCode::kInvalidArgument, "[mask] for ", n, " samples; must not be negative");
+at::Tensor random_patch_mask(int height, int width, int patch, double ratio, std::span<Rng> rngs, at::Device device) {
   const std::int64_t hidden = masked_patch_count(height, width, patch, ratio);
   const std::int64_t patches = std::int64_t{height / patch} * (width / patch);
   std::vector<std::vector<std::int64_t>> orders;
-  for (std::int64_t i = 0; i < n; ++i) orders.push_back(rng.permutation(patches));
+  for (Rng& rng : rngs) orders.push_back(rng.permutation(patches));
   return first_hidden(orders, hidden, height, width, patch, device);
 }
 
-at::Tensor weighted_patch_mask(const at::Tensor& weights, int height, int width, int patch, double ratio, Rng& rng) {
+at::Tensor weighted_patch_mask(const at::Tensor& weights, int height, int width, int patch, double ratio,
+                               std::span<Rng> rngs) {
   const std::int64_t hidden = masked_patch_count(height, width, patch, ratio);
   const std::int64_t patches = std::int64_t{height / patch} * (width / patch);
   CMUNET_CHECK(weights.dim() == 2 && weights.size(1) == patches, ErrorCode::kInvalidArgument, "[mask] weights are ",
                weights.sizes(), "; expected [n, ", patches, "]");
+  check_one_per_image(rngs, weights);
   const at::Tensor on_host = weights.to(at::kCPU, at::kDouble).contiguous();
   std::vector<std::vector<std::int64_t>> orders;
-  for (std::int64_t i = 0; i < weights.size(0); ++i) {
+  const double* row = on_host.data_ptr<double>();
+  for (Rng& rng : rngs) {
     // Exponential waiting times with these rates end in the order of weighted drawing without replacement.
-    const double* row = on_host.data_ptr<double>() + i * patches;
     std::vector<std::pair<double, std::int64_t>> waits;
     for (std::int64_t k = 0; k < patches; ++k) {
       const double wait = -std::log1p(-rng.uniform());
@@ -69,6 +70,7 @@ at::Tensor weighted_patch_mask(const at::Tensor& weights, int height, int width,
     std::ranges::stable_sort(waits, {}, &std::pair<double, std::int64_t>::first);
     std::vector<std::int64_t>& order = orders.emplace_back();
     for (const auto& [wait, k] : waits) order.push_back(k);
+    row += patches;
   }
   return first_hidden(orders, hidden, height, width, patch, weights.device());
 }

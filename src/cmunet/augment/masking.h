@@ -6,6 +6,7 @@
 #include <c10/core/Device.h>
 
 #include <cstdint>
+#include <span>
 
 #include "cmunet/base/random.h"
 
@@ -16,15 +17,16 @@ namespace cmunet::augment {
 /// @throws Error kInvalidArgument unless patch divides both sides, which are positive, and 0 ≤ ratio < 1.
 std::int64_t masked_patch_count(int height, int width, int patch, double ratio);
 
-/// `masked` [n, 1, height, width] float on `device`: 1 = hidden, 0 = visible; every sample hides another random set of
-/// `masked_patch_count` patches, the same on every device.
-/// @throws Error kInvalidArgument as `masked_patch_count`, and for a negative n.
-at::Tensor random_patch_mask(std::int64_t n, int height, int width, int patch, double ratio, Rng& rng,
+/// `masked` [N, 1, height, width] float on `device`, one for each of the N generators: 1 = hidden, 0 = visible; a
+/// random set of `masked_patch_count` patches, the same on every device. @throws Error kInvalidArgument as that
+/// function.
+at::Tensor random_patch_mask(int height, int width, int patch, double ratio, std::span<Rng> rngs,
                              at::Device device = at::Device(at::kCPU));
 
 /// The same number of patches, drawn one after the other with chances in proportion to `weights`.
-/// @param weights  [n, patches] row by row, at least 0; patches of weight 0 are hidden only when others run out
-at::Tensor weighted_patch_mask(const at::Tensor& weights, int height, int width, int patch, double ratio, Rng& rng);
+/// @param weights  [N, patches] row by row, at least 0; patches of weight 0 are hidden only when others run out
+at::Tensor weighted_patch_mask(const at::Tensor& weights, int height, int width, int patch, double ratio,
+                               std::span<Rng> rngs);
 
 /// Hidden pixels become 0: the mean grey of a z-scored image. There is no mask token. The type of `images` is kept.
 at::Tensor apply_mask(const at::Tensor& images, const at::Tensor& masked);

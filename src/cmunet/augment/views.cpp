@@ -8,29 +8,30 @@
 #include <vector>
 
 #include "cmunet/augment/crop.h"
+#include "cmunet/augment/image_rngs.h"
 #include "cmunet/base/error.h"
 
 namespace cmunet::augment {
 namespace {
 
-std::vector<Corner> draw_corners(std::int64_t n, int max_shift, Rng& rng) {
+std::vector<Corner> draw_corners(int max_shift, std::span<Rng> rngs) {
   std::vector<Corner> corners;
-  for (std::int64_t i = 0; i < n; ++i) {
+  for (Rng& rng : rngs) {
     const auto top = static_cast<int>(rng.integer(0, max_shift));
     corners.push_back({top, static_cast<int>(rng.integer(0, max_shift))});
   }
   return corners;
 }
 
-at::Tensor add_noise(const at::Tensor& views, const ViewOptions& options, Rng& rng) {
+at::Tensor add_noise(const at::Tensor& views, const ViewOptions& options, std::span<Rng> rngs) {
   std::vector<float> fractions;
-  for (std::int64_t n = 0; n < views.size(0); ++n) {
+  for (Rng& rng : rngs) {
     fractions.push_back(rng.bernoulli(options.noise_probability) ? static_cast<float>(options.noise_fraction) : 0.0F);
   }
   // The maximum of a z-scored image is positive unless it is constant; a negative one would be no standard deviation.
   const at::Tensor peak = views.amax({1, 2, 3}, true).clamp_min(0);
   const at::Tensor sigma = torch::tensor(fractions).view({-1, 1, 1, 1}).to(views.device()) * peak;
-  return torch::addcmul(views, sigma, normal_noise(views.sizes(), rng, views.device()));
+  return torch::addcmul(views, sigma, normal_noise(views.sizes(), rngs, views.device()));
 }
 
 }  // namespace
@@ -65,28 +66,30 @@ void describe(ViewOptions& o, Fields& f) {
   f.add("pretrain.views.noise_fraction", o.noise_fraction, "its standard deviation over the view's maximum");
 }
 
-at::Tensor normal_noise(at::IntArrayRef shape, Rng& rng, const at::Device& device) {
-  const at::Generator generator = at::detail::createCPUGenerator(rng.next());
-  return torch::randn(shape, generator).to(device);
+at::Tensor normal_noise(at::IntArrayRef shape, std::span<Rng> rngs, const at::Device& device) {
+  at::Tensor noise = torch::empty(shape);
+  std::int64_t row = 0;
+  for (Rng& rng : rngs) noise[row++].normal_(0, 1, at::detail::createCPUGenerator(rng.next()));
+  return noise.to(device);
 }
 
-Views make_views(const at::Tensor& images, const ViewOptions& options, Rng& rng) {
+Views make_views(const at::Tensor& images, const ViewOptions& options, std::span<Rng> rngs) {
   CMUNET_CHECK(images.dim() == 4 && images.size(1) == 1 && images.numel() > 0, ErrorCode::kInvalidArgument,
                "[views] images are ", images.sizes(), "; expected [N, 1, H, W]");
   const torch::NoGradGuard no_grad;
-  const std::int64_t n = images.size(0);
+  check_one_per_image(rngs, images);
   std::vector<Box> boxes;
-  for (std::int64_t i = 0; i < n; ++i) {
+  for (Rng& rng : rngs) {
     boxes.push_back(random_box(static_cast<int>(images.size(2)), static_cast<int>(images.size(3)), options.area_min,
                                options.area_max, options.aspect_max, rng));
     boxes.back().mirrored = rng.bernoulli(options.flip_probability);
   }
   const at::Tensor crops = resized_crops(images, boxes, options.crop_size, options.crop_size);
-  const std::vector<Corner> fixed(static_cast<std::size_t>(n));
-  const std::vector<Corner> online = options.shift_both ? draw_corners(n, options.max_shift, rng) : fixed;
-  const std::vector<Corner> momentum = draw_corners(n, options.max_shift, rng);
+  const std::vector<Corner> fixed(rngs.size());
+  const std::vector<Corner> online = options.shift_both ? draw_corners(options.max_shift, rngs) : fixed;
+  const std::vector<Corner> momentum = draw_corners(options.max_shift, rngs);
   return {windows(crops, online, options.view_size),
-          add_noise(windows(crops, momentum, options.view_size), options, rng)};
+          add_noise(windows(crops, momentum, options.view_size), options, rngs)};
 }
 
 }  // namespace cmunet::augment

@@ -5,6 +5,8 @@
 #include <ATen/core/Tensor.h>
 #include <c10/core/Device.h>
 
+#include <span>
+
 #include "cmunet/base/config.h"
 #include "cmunet/base/random.h"
 
@@ -37,12 +39,14 @@ struct Views {
 };
 
 /// Shared random resized crop (antialiased bicubic) and flip, then a window each. An image without a positive pixel in
-/// its view gets no noise. The same state of `rng` gives the same views, on every device up to rounding.
+/// its view gets no noise. The same state of `rngs` gives the same views, on every device up to rounding.
 /// @param images  [N, 1, H, W] float or half, N positive
+/// @param rngs    [N], one per image
 /// @throws Error kInvalidArgument for another shape. Options must have passed `check`.
-Views make_views(const at::Tensor& images, const ViewOptions& options, Rng& rng);
+Views make_views(const at::Tensor& images, const ViewOptions& options, std::span<Rng> rngs);
 
-/// Standard normal noise that follows `rng` (one draw), with the same values on every device: it is made on the host.
-at::Tensor normal_noise(at::IntArrayRef shape, Rng& rng, const at::Device& device);
+/// Standard normal noise [N, …] whose row i follows rngs[i] (one draw), with the same values on every device: it is
+/// made on the host.
+at::Tensor normal_noise(at::IntArrayRef shape, std::span<Rng> rngs, const at::Device& device);
 
 }  // namespace cmunet::augment

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "cmunet/augment/crop.h"
+#include "cmunet/augment/image_rngs.h"
 #include "cmunet/augment/masking.h"
 #include "cmunet/base/error.h"
 
@@ -69,10 +70,10 @@ TEST_F(RandomBox, FallsBackToTheCentre) {
 TEST_F(MakeViews, BothAreWindowsOfOneCrop) {
   ViewOptions options{.crop_size = 64, .view_size = 48, .max_shift = 15};
   options.noise_probability = 0;
-  Rng rng(5);
+  auto rngs = image_rngs(Rng(5), 0, 6);
   const auto images = ramp(6, 64);
   for (int round = 0; round < 20; ++round) {
-    const Views views = make_views(images, options, rng);
+    const Views views = make_views(images, options, rngs);
     ASSERT_EQ(views.online.sizes(), (std::vector<std::int64_t>{6, 1, 48, 48}));
     ASSERT_EQ(views.momentum.sizes(), views.online.sizes());
     // Windows of one plane differ by a constant per image; bicubic bends the plane at the crop's border only.
@@ -85,12 +86,12 @@ TEST_F(MakeViews, OnlyTheMomentumViewIsShiftedByUpToAndIncludingMaxShift) {
   ViewOptions options = whole_image(40, 32);
   options.max_shift = 7;
   options.flip_probability = options.noise_probability = 0;
-  Rng rng(6);
+  auto rngs = image_rngs(Rng(6), 0, 8);
   const auto images = ramp(8, 40);
   std::vector<int> rows(9), columns(9);
   std::set<std::pair<int, int>> pairs;
   for (int round = 0; round < 100; ++round) {
-    const Views views = make_views(images, options, rng);
+    const Views views = make_views(images, options, rngs);
     EXPECT_LT(largest_difference(views.online, images.slice(2, 0, 32).slice(3, 0, 32)), 1e-2);
     for (int n = 0; n < 8; ++n) {
       const auto first = std::lround(views.momentum[n][0][0][0].item<double>());
@@ -111,8 +112,8 @@ TEST_F(MakeViews, CanShiftBoth) {
   ViewOptions options = whole_image(40, 32);
   options.flip_probability = options.noise_probability = 0;
   options.shift_both = true;
-  Rng rng(7);
-  const Views views = make_views(ramp(32, 40), options, rng);
+  auto rngs = image_rngs(Rng(7), 0, 32);
+  const Views views = make_views(ramp(32, 40), options, rngs);
   const auto corner = [](const at::Tensor& t) { return t.select(3, 0).select(2, 0); };
   EXPECT_GT(corner(views.online).std().item<double>(), 100);
   EXPECT_GT((corner(views.online) - corner(views.momentum)).std().item<double>(), 100);
@@ -121,11 +122,11 @@ TEST_F(MakeViews, CanShiftBoth) {
 TEST_F(MakeViews, FlipsAreSharedByBothViewsAndExact) {
   ViewOptions options = whole_image(32, 32);
   options.noise_probability = 0;
-  Rng rng(8);
+  auto rngs = image_rngs(Rng(8), 0, 8);
   const auto images = ramp(8, 32);
   int flipped = 0;
   for (int round = 0; round < 50; ++round) {
-    const Views views = make_views(images, options, rng);
+    const Views views = make_views(images, options, rngs);
     EXPECT_TRUE(views.online.equal(views.momentum));
     for (int n = 0; n < 8; ++n) {
       const bool is_flipped = views.online[n][0][0][0].item<double>() > 10;
@@ -139,9 +140,9 @@ TEST_F(MakeViews, FlipsAreSharedByBothViewsAndExact) {
 TEST_F(MakeViews, NoiseIsATenthOfEachViewsMaximum) {
   ViewOptions options = whole_image(64, 64);
   options.flip_probability = 0;
-  Rng rng(9);
+  auto rngs = image_rngs(Rng(9), 0, 4);
   const auto peaks = torch::tensor({4.0F, 1.0F, 0.0F, -2.0F}).view({4, 1, 1, 1});
-  const Views views = make_views(peaks * torch::ones({4, 1, 64, 64}), options, rng);
+  const Views views = make_views(peaks * torch::ones({4, 1, 64, 64}), options, rngs);
   const auto noise = (views.momentum - views.online).flatten(1);
   const auto sd = noise.std(1);
   EXPECT_NEAR(sd[0].item<double>(), 0.4, 0.015);
@@ -156,8 +157,8 @@ TEST_F(MakeViews, NoiseProbabilityIsPerImage) {
   ViewOptions options = whole_image(16, 16);
   options.flip_probability = 0;
   options.noise_probability = 0.3;
-  Rng rng(10);
-  const Views views = make_views(torch::ones({1000, 1, 16, 16}), options, rng);
+  auto rngs = image_rngs(Rng(10), 0, 1000);
+  const Views views = make_views(torch::ones({1000, 1, 16, 16}), options, rngs);
   const auto noisy = (views.momentum - views.online).flatten(1).std(1) > 0.05;
   EXPECT_NEAR(noisy.sum().item<double>(), 300, 60);
 }
@@ -165,22 +166,31 @@ TEST_F(MakeViews, NoiseProbabilityIsPerImage) {
 TEST_F(MakeViews, FollowTheGeneratorAlone) {
   const ViewOptions options{.crop_size = 64, .view_size = 48, .max_shift = 15};
   const auto images = ramp(4, 64);
-  Rng rng(11), resumed(12);
-  make_views(images, options, rng);
-  resumed.set_state(rng.state());
+  auto rngs = image_rngs(Rng(11), 0, 4);
+  make_views(images, options, rngs);
+  auto resumed = rngs;
   torch::manual_seed(1);  // LibTorch's own generator plays no part
-  const Views a = make_views(images, options, rng);
+  const Views a = make_views(images, options, rngs);
   torch::manual_seed(2);
   const Views b = make_views(images, options, resumed);
   EXPECT_TRUE(a.online.equal(b.online) && a.momentum.equal(b.momentum));
-  EXPECT_EQ(rng.state(), resumed.state());
-  EXPECT_FALSE(make_views(images, options, rng).online.equal(a.online));
+  EXPECT_EQ(rngs[3].state(), resumed[3].state());
+  EXPECT_FALSE(make_views(images, options, rngs).online.equal(a.online));
   EXPECT_FALSE(a.online[0].equal(a.online[1]));  // equal images, other crops
+}
+
+TEST_F(MakeViews, ABatchMayBeCutInParts) {
+  const ViewOptions options{.crop_size = 64, .view_size = 48, .max_shift = 15};
+  const auto images = ramp(7, 64);
+  auto all = image_rngs(Rng(12), 0, 7), tail = image_rngs(Rng(12), 3, 4);
+  const Views whole = make_views(images, options, all), part = make_views(images.slice(0, 3), options, tail);
+  EXPECT_TRUE(part.online.allclose(whole.online.slice(0, 3)));
+  EXPECT_TRUE(part.momentum.allclose(whole.momentum.slice(0, 3)));
 }
 
 TEST_F(MakeViews, TakeOblongAndHalfImages) {
   const ViewOptions options{.crop_size = 32, .view_size = 16, .max_shift = 15};
-  Rng a(13), b(13);
+  auto a = image_rngs(Rng(13), 0, 3), b = a;
   const auto images = torch::randint(-2, 3, {3, 1, 40, 56});
   const Views views = make_views(images.to(torch::kFloat), options, a);
   EXPECT_EQ(views.online.sizes(), (std::vector<std::int64_t>{3, 1, 16, 16}));
@@ -188,10 +198,11 @@ TEST_F(MakeViews, TakeOblongAndHalfImages) {
 }
 
 TEST_F(MakeViews, RejectOtherShapes) {
-  Rng rng(14);
-  EXPECT_THROW(make_views(torch::zeros({4, 64, 64}), {}, rng), Error);
-  EXPECT_THROW(make_views(torch::zeros({4, 3, 64, 64}), {}, rng), Error);
-  EXPECT_THROW(make_views(torch::zeros({0, 1, 64, 64}), {}, rng), Error);
+  auto rngs = image_rngs(Rng(14), 0, 4);
+  EXPECT_THROW(make_views(torch::zeros({4, 64, 64}), {}, rngs), Error);
+  EXPECT_THROW(make_views(torch::zeros({4, 3, 64, 64}), {}, rngs), Error);
+  EXPECT_THROW(make_views(torch::zeros({0, 1, 64, 64}), {}, rngs), Error);
+  EXPECT_THROW(make_views(torch::zeros({3, 1, 64, 64}), {}, rngs), Error);
 }
 
 TEST(ViewOptions, AreCheckedAndSetByName) {
@@ -216,14 +227,14 @@ TEST(ViewOptions, AreCheckedAndSetByName) {
 }
 
 TEST(NormalNoise, IsStandardNormalAndWhite) {
-  Rng rng(15);
-  const auto z = normal_noise({4, 250, 250}, rng, at::Device(at::kCPU));
+  auto rngs = image_rngs(Rng(15), 0, 4);
+  const auto z = normal_noise({4, 250, 250}, rngs, at::Device(at::kCPU));
   EXPECT_NEAR(z.mean().item<double>(), 0, 0.01);
   EXPECT_NEAR(z.std().item<double>(), 1, 0.006);
   EXPECT_NEAR(z.pow(4).mean().item<double>(), 3, 0.08);
   EXPECT_NEAR((z.abs() > 2).to(torch::kFloat).mean().item<double>(), 0.0455, 0.002);
   EXPECT_NEAR((z.slice(2, 1) * z.slice(2, 0, 249)).mean().item<double>(), 0, 0.01);
-  Rng same(15);
+  auto same = image_rngs(Rng(15), 0, 4);
   EXPECT_TRUE(normal_noise({4, 250, 250}, same, at::Device(at::kCPU)).equal(z));
   EXPECT_FALSE(normal_noise({4, 250, 250}, same, at::Device(at::kCPU)).equal(z));
 }
@@ -241,28 +252,28 @@ TEST(Masking, CountsAreThePapers) {
 }
 
 TEST(Masking, HidesWholePatchesAndAnotherSetForEachSample) {
-  Rng rng(1), same(1);
-  const auto masked = random_patch_mask(3, 64, 96, 16, 0.5, rng);
+  auto rngs = image_rngs(Rng(1), 0, 3), same = rngs;
+  const auto masked = random_patch_mask(64, 96, 16, 0.5, rngs);
   EXPECT_EQ(masked.sizes(), (std::vector<std::int64_t>{3, 1, 64, 96}));
-  EXPECT_TRUE(masked.equal(random_patch_mask(3, 64, 96, 16, 0.5, same)));
-  EXPECT_EQ(rng.state(), same.state());
+  EXPECT_TRUE(masked.equal(random_patch_mask(64, 96, 16, 0.5, same)));
+  EXPECT_EQ(rngs[2].state(), same[2].state());
   const auto patches = masked.view({3, 4, 16, 6, 16}).mean({2, 4});  // 0 or 1 when whole
   EXPECT_TRUE(((patches == 0).logical_or(patches == 1)).all().item<bool>());
   for (int n = 0; n < 3; ++n) EXPECT_EQ(patches[n].sum().item<double>(), 12);
   EXPECT_FALSE(masked[0].equal(masked[1]));
-  EXPECT_THROW(random_patch_mask(-1, 64, 96, 16, 0.5, rng), Error);
+  EXPECT_EQ(random_patch_mask(64, 96, 16, 0.5, {}).size(0), 0);
 }
 
 TEST(Masking, HidesEveryPatchEquallyOften) {
-  Rng rng(2);
-  const auto often = random_patch_mask(4000, 8, 8, 2, 0.5, rng).slice(2, 0, 8, 2).slice(3, 0, 8, 2).sum(0);
+  auto rngs = image_rngs(Rng(2), 0, 4000);
+  const auto often = random_patch_mask(8, 8, 2, 0.5, rngs).slice(2, 0, 8, 2).slice(3, 0, 8, 2).sum(0);
   EXPECT_NEAR(often.min().item<double>(), 2000, 140);
   EXPECT_NEAR(often.max().item<double>(), 2000, 140);
 }
 
 TEST(Masking, HiddenPixelsAreZeroWhateverTheyWere) {
-  Rng rng(3);
-  const auto masked = random_patch_mask(2, 32, 32, 16, 0.5, rng);
+  auto rngs = image_rngs(Rng(3), 0, 2);
+  const auto masked = random_patch_mask(32, 32, 16, 0.5, rngs);
   const auto images = torch::full({2, 1, 32, 32}, std::nanf("")).where(masked > 0, torch::full({2, 1, 32, 32}, -3.0F));
   EXPECT_TRUE(apply_mask(images, masked).equal(-3 * (1 - masked)));
   EXPECT_EQ(apply_mask(images.to(torch::kHalf), masked).scalar_type(), torch::kHalf);

@@ -16,9 +16,8 @@ struct Flags {
   ConfigFlags config;
   std::string store;
   std::string init;
-  std::string out;
   int labels = 0;
-  bool resume = false;
+  RunFlags run;
 };
 
 std::string summary(const Json& record, const std::string& out) {
@@ -33,7 +32,7 @@ std::string summary(const Json& record, const std::string& out) {
 }
 
 void run(const Flags& flags, const CommonOptions& common) {
-  train::set_up_process(common.threads);
+  const Processes processes(common, flags.run);
   train::FinetuneOptions options;
   Fields fields;
   describe(options, fields);
@@ -43,18 +42,15 @@ void run(const Flags& flags, const CommonOptions& common) {
   request.store = flags.store;
   request.init = flags.init;
   request.labels = flags.labels;
-  request.out = flags.out;
-  request.resume = flags.resume;
-  request.force = common.force;
-  request.device = common.device;
+  set_up_request(common, flags.run, processes, request);
   if (common.dry_run) {
     const Json plan = train::plan_finetune(options, request);
-    print_result(common, plan, plan.dump(2));
+    if (processes.lead()) print_result(common, plan, plan.dump(2));
     return;
   }
   request.stop_flag = install_stop_handler();
-  const Json record = train::finetune(options, request, make_observer(common, flags.out, "Fine-tuning"));
-  print_result(common, record, summary(record, flags.out));
+  const Json record = train::finetune(options, request, make_observer(common, request.out, "Fine-tuning"));
+  if (processes.lead()) print_result(common, record, summary(record, flags.run.out));
 }
 
 }  // namespace
@@ -65,8 +61,7 @@ void add_finetune(CLI::App& app, const CommonOptions& common) {
   app.add_option("--init", flags->init, "pre-trained run folder or weights; without it training starts from scratch");
   app.add_option("--labels", flags->labels, "use this many labelled images (nested, by seed); 0 for all")
       ->check(CLI::NonNegativeNumber);
-  app.add_option("--out", flags->out, "run folder")->required();
-  app.add_flag("--resume", flags->resume, "continue the run in --out");
+  add_run_flags(app, flags->run);
   add_config_flags(app, flags->config);
   app.callback([flags, &common] { run(*flags, common); });
 }

@@ -15,12 +15,11 @@ struct Flags {
   ConfigFlags config;
   std::vector<std::string> stores;
   std::string method;
-  std::string out;
-  bool resume = false;
+  RunFlags run;
 };
 
 void run(const Flags& flags, const CommonOptions& common) {
-  train::set_up_process(common.threads);
+  const Processes processes(common, flags.run);
   train::PretrainOptions options;
   Fields fields;
   describe(options, fields);
@@ -29,18 +28,16 @@ void run(const Flags& flags, const CommonOptions& common) {
   if (common.seed_given) options.seed = common.seed;
   train::PretrainRequest request;
   request.stores.assign(flags.stores.begin(), flags.stores.end());
-  request.out = flags.out;
-  request.resume = flags.resume;
-  request.force = common.force;
-  request.device = common.device;
+  set_up_request(common, flags.run, processes, request);
   if (common.dry_run) {
     const Json plan = train::plan_pretrain(options, request);
-    print_result(common, plan, plan.dump(2));
+    if (processes.lead()) print_result(common, plan, plan.dump(2));
     return;
   }
   request.stop_flag = install_stop_handler();
-  const Json record = train::pretrain(options, request, make_observer(common, flags.out, "Pre-training"));
-  print_result(common, record, concat("pre-trained model: ", flags.out, "/checkpoints/last.safetensors"));
+  const Json record = train::pretrain(options, request, make_observer(common, request.out, "Pre-training"));
+  if (!processes.lead()) return;
+  print_result(common, record, concat("pre-trained model: ", flags.run.out, "/checkpoints/last.safetensors"));
 }
 
 }  // namespace
@@ -52,8 +49,7 @@ void add_pretrain(CLI::App& app, const CommonOptions& common) {
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_option("--method", flags->method, "cm_unet, mae, spark, moco_v2 or models_genesis");
-  app.add_option("--out", flags->out, "run folder")->required();
-  app.add_flag("--resume", flags->resume, "continue the run in --out");
+  add_run_flags(app, flags->run);
   add_config_flags(app, flags->config);
   app.callback([flags, &common] { run(*flags, common); });
 }

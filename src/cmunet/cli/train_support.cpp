@@ -8,7 +8,9 @@
 #include <csignal>
 #include <cstdio>
 
+#include "cmunet/base/log.h"
 #include "cmunet/cli/run_report.h"
+#include "cmunet/train/process_group.h"
 #ifdef CMUNET_IMAGING
 #include "cmunet/codec/codec.h"
 #include "cmunet/report/overlay.h"
@@ -91,6 +93,28 @@ void apply_config(const ConfigFlags& flags, Fields& fields, std::span<const std:
   for (const std::string& assignment : flags.assignments) fields.apply_set(assignment);
 }
 
+void add_run_flags(CLI::App& app, RunFlags& flags) {
+  app.add_option("--out", flags.out, "run folder")->required();
+  app.add_flag("--resume", flags.resume, "continue the run in --out");
+  app.add_flag("--auto-resume", flags.auto_resume, "continue the run in --out if there is one, else start it");
+  app.add_option("--peer-timeout", flags.peer_timeout_s, "seconds to wait for the other processes of a run")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+}
+
+Processes::Processes(const CommonOptions& common, const RunFlags& flags)
+    : launch_(train::read_launch()),
+      peers_(train::join_processes(launch_,
+                                   std::chrono::milliseconds(static_cast<std::int64_t>(1000 * flags.peer_timeout_s)))),
+      scope_(*peers_) {
+  train::set_up_process(train::threads_of(launch_, common.threads));
+  if (!lead()) {
+    set_log_sink({});
+  } else if (!launch_.alone()) {
+    log_info(launch_.size, " processes, started by ", launch_.launcher);
+  }
+}
+
 const std::atomic<bool>* install_stop_handler() {
   for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) std::signal(signal, on_signal);
   return &stop_requested;
@@ -99,6 +123,7 @@ const std::atomic<bool>* install_stop_handler() {
 train::Observer make_observer(const CommonOptions& common, const std::filesystem::path& run_dir,
                               const std::string& title) {
   train::Observer observer;
+  if (!nn::communicator().leads()) return observer;
   const bool terminal = ::isatty(STDERR_FILENO) != 0;
   if (!common.quiet && terminal) {
     observer.on_step = [last = std::chrono::steady_clock::time_point{}](const train::StepEvent& event) mutable {

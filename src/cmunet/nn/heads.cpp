@@ -3,6 +3,8 @@
 
 #include <torch/torch.h>
 
+#include "cmunet/nn/batch_norm.h"
+
 namespace cmunet::nn {
 
 ProjectionHeadImpl::ProjectionHeadImpl(std::int64_t in, std::int64_t hidden, std::int64_t out)
@@ -11,7 +13,7 @@ ProjectionHeadImpl::ProjectionHeadImpl(std::int64_t in, std::int64_t hidden, std
       fc2_(register_module("fc2", torch::nn::Linear(torch::nn::LinearOptions(hidden, out).bias(false)))) {}
 
 torch::Tensor ProjectionHeadImpl::forward(const torch::Tensor& x) {
-  return fc2_->forward(torch::relu(norm_->forward(fc1_->forward(x))));
+  return fc2_->forward(torch::relu(batch_norm(*norm_, fc1_->forward(x))));
 }
 
 }  // namespace cmunet::nn

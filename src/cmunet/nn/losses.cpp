@@ -6,6 +6,7 @@
 #include <array>
 
 #include "cmunet/base/error.h"
+#include "cmunet/nn/communicator.h"
 
 namespace cmunet::nn {
 namespace F = torch::nn::functional;
@@ -14,7 +15,8 @@ at::Tensor soft_dice_loss(const at::Tensor& prob, const at::Tensor& target, doub
   CMUNET_CHECK(prob.sizes() == target.sizes(), ErrorCode::kInvalidArgument, "[soft_dice_loss] prob is ", prob.sizes(),
                " but target is ", target.sizes(), "; both must be [N, H, W]");
   const at::Tensor t = target.to(prob.scalar_type());
-  return 1 - (2 * (prob * t).sum() + epsilon) / (prob.sum() + t.sum() + epsilon);
+  const at::Tensor sums = sum_over_processes(torch::stack({(prob * t).sum(), prob.sum() + t.sum()}));
+  return 1 - (2 * sums[0] + epsilon) / (sums[1] + epsilon);
 }
 
 SegmentationLoss segmentation_loss(const at::Tensor& logits, const at::Tensor& target, double lambda_ce) {
@@ -24,16 +26,22 @@ SegmentationLoss segmentation_loss(const at::Tensor& logits, const at::Tensor& t
   CMUNET_CHECK(shapes_ok, ErrorCode::kInvalidArgument, "[segmentation_loss] logits are ", logits.sizes(),
                " and target is ", target.sizes(), "; expected [N, 2, H, W] and [N, H, W]");
   const at::Tensor log_prob = torch::log_softmax(logits, 1);
-  const at::Tensor cross_entropy = torch::nll_loss2d(log_prob, target.to(torch::kLong));
+  const at::Tensor cross_entropy =
+      mean_over_processes(torch::nll_loss2d(log_prob, target.to(torch::kLong), {}, at::Reduction::Sum), target.numel());
   const at::Tensor dice = soft_dice_loss(log_prob.select(1, 1).exp(), target);
   return {dice + lambda_ce * cross_entropy, dice.detach(), cross_entropy.detach()};
+}
+
+at::Tensor mse(const at::Tensor& pred, const at::Tensor& target) {
+  return mean_over_processes(torch::mse_loss(pred, target, at::Reduction::Sum), pred.numel());
 }
 
 at::Tensor masked_mse(const at::Tensor& pred, const at::Tensor& target, const at::Tensor& masked) {
   CMUNET_CHECK(pred.sizes() == target.sizes() && pred.sizes() == masked.sizes(), ErrorCode::kInvalidArgument,
                "[masked_mse] pred is ", pred.sizes(), ", target ", target.sizes(), ", masked ", masked.sizes(),
                "; all must be [N, 1, H, W]");
-  return ((pred - target).square() * masked).sum() / masked.sum().clamp_min(1);
+  const at::Tensor count = sum_over_processes(masked.sum()).clamp_min(1);
+  return sum_over_processes(((pred - target).square() * masked).sum()) / count;
 }
 
 at::Tensor info_nce(const at::Tensor& p, const at::Tensor& k, double temperature) {
@@ -43,9 +51,12 @@ at::Tensor info_nce(const at::Tensor& p, const at::Tensor& k, double temperature
   CMUNET_CHECK(temperature > 0, ErrorCode::kInvalidArgument, "[info_nce] temperature is ", temperature,
                "; must be positive");
   const auto unit = F::NormalizeFuncOptions().dim(1);
-  const at::Tensor logits = F::normalize(p, unit).matmul(F::normalize(k, unit).t()) / temperature;  // [N, M]
-  const at::Tensor positives = torch::arange(p.size(0), torch::TensorOptions(torch::kLong).device(p.device()));
-  return F::cross_entropy(logits, positives);
+  const Gathered keys = gather_rows(F::normalize(k, unit));
+  const at::Tensor logits = F::normalize(p, unit).matmul(keys.rows.t()) / temperature;  // [N, M of all]
+  const auto positives =
+      torch::arange(keys.first, keys.first + p.size(0), torch::TensorOptions(torch::kLong).device(p.device()));
+  const at::Tensor sum = F::cross_entropy(logits, positives, F::CrossEntropyFuncOptions().reduction(torch::kSum));
+  return mean_over_processes(sum, p.size(0));
 }
 
 at::Tensor normalise_target(const at::Tensor& images, TargetNorm norm, int patch_size) {

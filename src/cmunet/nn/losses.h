@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The losses of the paper. All return a scalar with a gradient with respect to the first argument.
+// The losses of the paper. All return a scalar with a gradient with respect to the first argument. When several
+// processes share a batch, the scalar is that of the whole batch (communicator.h).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -27,6 +28,9 @@ struct SegmentationLoss {
 };
 SegmentationLoss segmentation_loss(const at::Tensor& logits, const at::Tensor& target, double lambda_ce = 1.0);
 
+/// Mean squared error over all values of two tensors of one shape.
+at::Tensor mse(const at::Tensor& pred, const at::Tensor& target);
+
 /// Mean squared error over masked pixels (Eq. 1): Σ masked·(pred − target)² / Σ masked.
 /// @param pred, target  [N, 1, H, W] float
 /// @param masked        [N, 1, H, W] float, 1 = hidden from the network, 0 = visible
@@ -36,7 +40,7 @@ at::Tensor masked_mse(const at::Tensor& pred, const at::Tensor& target, const at
 /// InfoNCE with in-batch negatives (Eq. 2), one direction: cross-entropy of p·kᵀ/temperature with the diagonal as
 /// the positive, mean over the batch. Both inputs are L2-normalised here.
 /// @param p  [N, D] predictions (gradient)
-/// @param k  [M, D] keys, M ≥ N, row i the positive of p's row i; the caller makes them without a gradient
+/// @param k  [M, D] keys, M ≥ N, row i the positive of p's row i; keys of all processes are negatives
 /// Identical unit vectors everywhere give ln M.
 at::Tensor info_nce(const at::Tensor& p, const at::Tensor& k, double temperature);
 

@@ -4,6 +4,8 @@
 #include <torch/torch.h>
 
 #include "cmunet/base/error.h"
+#include "cmunet/nn/batch_norm.h"
+#include "cmunet/nn/communicator.h"
 
 namespace cmunet::nn {
 namespace {
@@ -34,7 +36,15 @@ void UNetOptions::check() const {
 DoubleConvImpl::DoubleConvImpl(std::int64_t in, std::int64_t out)
     : double_conv_(register_module("double_conv", make_double_conv(in, out))) {}
 
-torch::Tensor DoubleConvImpl::forward(const torch::Tensor& x) { return double_conv_->forward(x); }
+torch::Tensor DoubleConvImpl::forward(const torch::Tensor& x) {
+  if (communicator().size() == 1 || !is_synchronised) return double_conv_->forward(x);
+  torch::Tensor h = x;
+  for (std::size_t layer = 0; layer < double_conv_->size(); layer += 3) {  // convolution, norm, ReLU; twice
+    h = double_conv_->ptr(layer)->as<torch::nn::Conv2d>()->forward(h);
+    h = torch::relu(batch_norm(*double_conv_->ptr(layer + 1)->as<torch::nn::BatchNorm2d>(), h));
+  }
+  return h;
+}
 
 DownBlockImpl::DownBlockImpl(std::int64_t in, std::int64_t out)
     : double_conv_(register_module("double_conv", DoubleConv(in, out))) {}
@@ -98,6 +108,12 @@ UNetImpl::UNetImpl(const UNetOptions& options)
 }
 
 torch::Tensor UNetImpl::forward(const torch::Tensor& x) { return decoder_->forward(encoder_->forward(x)); }
+
+void synchronise_batch_norms(torch::nn::Module& module, bool on) {
+  for (const auto& child : module.modules()) {
+    if (auto* block = child->as<DoubleConv>()) block->is_synchronised = on;
+  }
+}
 
 void init_kaiming_fan_out(torch::nn::Module& module) {
   const torch::NoGradGuard no_grad;

@@ -36,6 +36,9 @@ class DoubleConvImpl : public torch::nn::Module {
   DoubleConvImpl(std::int64_t in, std::int64_t out);
   torch::Tensor forward(const torch::Tensor& x);
 
+  /// Several processes: batch norms take the statistics of all their images; off, of this one's alone.
+  bool is_synchronised = true;
+
  private:
   torch::nn::Sequential double_conv_;
 };
@@ -119,6 +122,9 @@ class UNetImpl : public torch::nn::Module {
   UNetDecoder decoder_;
 };
 TORCH_MODULE(UNet);
+
+/// Sets `is_synchronised` in every DoubleConv of `module`.
+void synchronise_batch_norms(torch::nn::Module& module, bool on);
 
 /// Kaiming-normal weights (fan-out, ReLU gain) and zero biases for every convolution of `module`; batch norms 1 and 0.
 /// What the reference code does to the CM-UNet encoder (other parts keep the framework's default).

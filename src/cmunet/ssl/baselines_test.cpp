@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "cmunet/augment/image_rngs.h"
 #include "cmunet/base/error.h"
 #include "cmunet/nn/count.h"
 #include "cmunet/ssl/mae.h"
@@ -55,16 +56,16 @@ class EveryMethod : public ::testing::TestWithParam<MethodKind> {
   EveryMethod() { torch::set_num_threads(2); }
   std::unique_ptr<Method> make() const { return make_method(small(GetParam()), 3); }
   at::Tensor images = (torch::manual_seed(5), torch::randn({4, 1, 72, 80}));
-  Rng rng{3};
+  std::vector<Rng> rngs = augment::image_rngs(Rng(3), 0, 4);
 };
 
 TEST_P(EveryMethod, LossFallsWhenTheSameBatchIsLearntAgain) {
   const auto method = make();
   for (int i = 0; i < 3; ++i) {  // a queue of random keys would make contrast trivial
-    method->loss(method->make_inputs(torch::randn({4, 1, 72, 80}), rng));
+    method->loss(method->make_inputs(torch::randn({4, 1, 72, 80}), rngs));
     method->after_step();
   }
-  const auto inputs = method->make_inputs(images, rng);
+  const auto inputs = method->make_inputs(images, rngs);
   torch::optim::Adam optimizer(method->module().parameters(), 3e-3);
   const double before = method->loss(inputs).total.item<double>();
   for (int step = 0; step < 60; ++step) {
@@ -77,7 +78,7 @@ TEST_P(EveryMethod, LossFallsWhenTheSameBatchIsLearntAgain) {
 
 TEST_P(EveryMethod, InputsFollowTheSeedAndHaveTheSizeItSays) {
   const auto method = make();
-  Rng a(9), b(9);
+  auto a = augment::image_rngs(Rng(9), 0, 4), b = a;
   const auto first = method->make_inputs(images, a), second = method->make_inputs(images, b);
   ASSERT_EQ(first.size(), second.size());
   for (std::size_t i = 0; i < first.size(); ++i) {
@@ -100,7 +101,7 @@ TEST_P(EveryMethod, TheBackboneLoadsIntoAUNetByName) {
 
 TEST_P(EveryMethod, PicturesLeaveTheModuleTraining) {
   const auto method = make();
-  const Pictures pictures = method->pictures(method->make_inputs(images, rng));
+  const Pictures pictures = method->pictures(method->make_inputs(images, rngs));
   EXPECT_TRUE(method->module().is_training());
   if (GetParam() == MethodKind::kMocoV2) {
     EXPECT_FALSE(pictures.reconstruction.defined());
@@ -138,8 +139,8 @@ TEST(ModelsGenesis, TargetIsTheImageAndInputADistortionOfIt) {
   ModelsGenesis method(options.unet, options.models_genesis);
   torch::manual_seed(2);
   const at::Tensor images = torch::randn({3, 1, kSide, kSide});
-  Rng rng(1);
-  const auto inputs = method.make_inputs(images, rng);
+  auto rngs = augment::image_rngs(Rng(1), 0, 3);
+  const auto inputs = method.make_inputs(images, rngs);
   EXPECT_TRUE(inputs[1].allclose(images, 1e-5, 1e-5));
   EXPECT_GT((inputs[0] - images).abs().mean().item<double>(), 0.1);
 }
@@ -175,9 +176,9 @@ TEST(MocoV2, KeysEnterTheQueueAfterTheStepAndTheKeySideFollows) {
   torch::manual_seed(4);
   MocoV2 method(options.unet, options.moco_v2);
   auto& module = dynamic_cast<MocoV2ModuleImpl&>(method.module());
-  Rng rng(1);
+  auto rngs = augment::image_rngs(Rng(1), 0, 3);
   torch::manual_seed(5);
-  const auto inputs = method.make_inputs(torch::randn({3, 1, kSide, kSide}), rng);
+  const auto inputs = method.make_inputs(torch::randn({3, 1, kSide, kSide}), rngs);
   const at::Tensor before = module.queue.clone();
   method.loss(inputs).total.backward();
   EXPECT_TRUE(module.queue.equal(before));

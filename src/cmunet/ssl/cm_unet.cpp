@@ -6,6 +6,7 @@
 #include "cmunet/augment/masking.h"
 #include "cmunet/augment/vesselness.h"
 #include "cmunet/base/error.h"
+#include "cmunet/nn/communicator.h"
 #include "cmunet/ssl/momentum.h"
 
 namespace cmunet::ssl {
@@ -13,7 +14,8 @@ namespace {
 
 // How contrast is going: similarity to the own key and to the others', and whether embeddings collapse to a point
 // (the mean over dimensions of the standard deviation over the batch of unit vectors; 1/√D when well spread).
-void add_diagnostics(const at::Tensor& p, const at::Tensor& k, Loss& loss) {
+void add_diagnostics(const at::Tensor& local_p, const at::Tensor& local_k, Loss& loss) {
+  const at::Tensor p = nn::gather_rows(local_p).rows, k = nn::gather_rows(local_k).rows;
   const auto unit = torch::nn::functional::NormalizeFuncOptions().dim(1);
   const at::Tensor p_unit = torch::nn::functional::normalize(p, unit);
   const at::Tensor k_unit = torch::nn::functional::normalize(k, unit);
@@ -100,22 +102,22 @@ CmUnet::CmUnet(const nn::UNetOptions& unet_options, const CmUnetOptions& options
                " classes; CM-UNet needs 1 and 2");
 }
 
-at::Tensor CmUnet::hidden_pixels(const at::Tensor& view, Rng& rng) const {
+at::Tensor CmUnet::hidden_pixels(const at::Tensor& view, std::span<Rng> rngs) const {
   const int size = options_.views.view_size, patch = options_.patch_size;
   if (options_.vessel_guidance == 0) {
-    return augment::random_patch_mask(view.size(0), size, size, patch, options_.mask_ratio, rng, view.device());
+    return augment::random_patch_mask(size, size, patch, options_.mask_ratio, rngs, view.device());
   }
   const at::Tensor score = torch::avg_pool2d(augment::vesselness(view, vessel_scales(size)), patch).flatten(1);
   const at::Tensor share = score / score.sum(1, true).clamp_min(1e-12);
   const double even = (1 - options_.vessel_guidance) / static_cast<double>(score.size(1));
   return augment::weighted_patch_mask(options_.vessel_guidance * share + even, size, size, patch, options_.mask_ratio,
-                                      rng);
+                                      rngs);
 }
 
-std::vector<at::Tensor> CmUnet::make_inputs(const at::Tensor& images, Rng& rng) {
+std::vector<at::Tensor> CmUnet::make_inputs(const at::Tensor& images, std::span<Rng> rngs) {
   const torch::NoGradGuard no_grad;
-  const augment::Views views = augment::make_views(images, options_.views, rng);
-  const at::Tensor masked = hidden_pixels(views.online, rng);
+  const augment::Views views = augment::make_views(images, options_.views, rngs);
+  const at::Tensor masked = hidden_pixels(views.online, rngs);
   return {augment::apply_mask(views.online, masked), views.online, masked, views.momentum};
 }
 

@@ -39,13 +39,13 @@ class CmUnet : public Method {
   torch::nn::Module& module() override { return *module_; }
   torch::nn::Module& backbone() override { return *module_->unet; }
   int input_size() const override { return options_.views.view_size; }
-  std::vector<at::Tensor> make_inputs(const at::Tensor& images, Rng& rng) override;
+  std::vector<at::Tensor> make_inputs(const at::Tensor& images, std::span<Rng> rngs) override;
   Loss loss(const std::vector<at::Tensor>& inputs) override;
   void after_step() override;
   Pictures pictures(const std::vector<at::Tensor>& inputs) override;
 
  private:
-  at::Tensor hidden_pixels(const at::Tensor& view, Rng& rng) const;
+  at::Tensor hidden_pixels(const at::Tensor& view, std::span<Rng> rngs) const;
   at::Tensor keys(const at::Tensor& view);
 
   CmUnetOptions options_;

@@ -28,12 +28,12 @@ void describe(MaeOptions& o, Fields& f) {
 Mae::Mae(nn::UNetOptions unet_options, const MaeOptions& options)
     : options_((options.check(), options)), unet_((unet_options.classes = 1, unet_options)) {}
 
-std::vector<at::Tensor> Mae::make_inputs(const at::Tensor& images, Rng& rng) {
+std::vector<at::Tensor> Mae::make_inputs(const at::Tensor& images, std::span<Rng> rngs) {
   const torch::NoGradGuard no_grad;
-  const at::Tensor crops = augment::random_resized_crops(images, options_.crop, rng);
+  const at::Tensor crops = augment::random_resized_crops(images, options_.crop, rngs);
   const int size = options_.crop.size;
-  const at::Tensor masked = augment::random_patch_mask(images.size(0), size, size, options_.patch_size,
-                                                       options_.mask_ratio, rng, images.device());
+  const at::Tensor masked =
+      augment::random_patch_mask(size, size, options_.patch_size, options_.mask_ratio, rngs, images.device());
   return {augment::apply_mask(crops, masked), crops, masked};
 }
 

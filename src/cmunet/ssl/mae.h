@@ -19,7 +19,7 @@ class Mae : public Method {
   torch::nn::Module& module() override { return *unet_; }
   torch::nn::Module& backbone() override { return *unet_; }
   int input_size() const override { return options_.crop.size; }
-  std::vector<at::Tensor> make_inputs(const at::Tensor& images, Rng& rng) override;
+  std::vector<at::Tensor> make_inputs(const at::Tensor& images, std::span<Rng> rngs) override;
   Loss loss(const std::vector<at::Tensor>& inputs) override;
   Pictures pictures(const std::vector<at::Tensor>& inputs) override;
 

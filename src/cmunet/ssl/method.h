@@ -8,6 +8,7 @@
 #include <array>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -62,10 +63,10 @@ class Method {
   virtual int input_size() const = 0;
 
   /// Makes the network's inputs from prepared images: the data part of a step, without gradient.
-  /// @param images  [N, 1, S, S] float on the training device; N ≥ 2
-  /// @param rng     the only source of randomness
-  virtual std::vector<at::Tensor> make_inputs(const at::Tensor& images, Rng& rng) = 0;
-  /// Forward pass on what `make_inputs` returned.
+  /// @param images  [N, 1, S, S] float on the training device
+  /// @param rngs    [N], the only source of randomness: what becomes of an image hangs on its own generator alone
+  virtual std::vector<at::Tensor> make_inputs(const at::Tensor& images, std::span<Rng> rngs) = 0;
+  /// Forward pass on what `make_inputs` returned; at least 2 images, counting those of other processes.
   virtual Loss loss(const std::vector<at::Tensor>& inputs) = 0;
   /// Called after every optimiser step (momentum updates).
   virtual void after_step() {}

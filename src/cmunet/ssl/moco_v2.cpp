@@ -8,6 +8,7 @@
 #include "cmunet/augment/blur.h"
 #include "cmunet/augment/views.h"
 #include "cmunet/base/error.h"
+#include "cmunet/nn/communicator.h"
 #include "cmunet/ssl/momentum.h"
 
 namespace cmunet::ssl {
@@ -29,7 +30,8 @@ torch::nn::Sequential make_head(std::int64_t features, bool wanted) {
 at::Tensor embed(nn::UNetEncoder& encoder, torch::nn::Sequential& head, const at::Tensor& views) {
   at::Tensor pooled = encoder->forward(views).latent.mean({2, 3});  // [N, 16·base]
   if (!head->is_empty()) pooled = head->forward(pooled);
-  return torch::nn::functional::normalize(pooled.to(at::kFloat), torch::nn::functional::NormalizeFuncOptions().dim(1));
+  if (pooled.scalar_type() != at::kDouble) pooled = pooled.to(at::kFloat);
+  return torch::nn::functional::normalize(pooled, torch::nn::functional::NormalizeFuncOptions().dim(1));
 }
 
 }  // namespace
@@ -96,12 +98,12 @@ MocoV2::MocoV2(const nn::UNetOptions& unet_options, const MocoV2Options& options
     : options_((options.check(), options)), module_(unet_options, options) {}
 
 // Turn, crop with flip, blur, vertical flip, noise: the order of the reference code.
-at::Tensor MocoV2::view(const at::Tensor& images, Rng& rng) const {
+at::Tensor MocoV2::view(const at::Tensor& images, std::span<Rng> rngs) const {
   std::vector<augment::Motion> turns;
   std::vector<augment::Orientation> flips;
   std::vector<augment::Blur> blurs;
   std::vector<float> noise;
-  for (std::int64_t n = 0; n < images.size(0); ++n) {
+  for (Rng& rng : rngs) {
     const double angle = rng.uniform(-180, 180), sigma = rng.uniform(kBlurSigmaMin, kBlurSigmaMax);
     turns.push_back({rng.bernoulli(options_.rotation_probability) ? angle : 0.0, 1.0});
     blurs.push_back({rng.bernoulli(options_.blur_probability) ? sigma : 0.0, kBlurRadius});
@@ -110,30 +112,30 @@ at::Tensor MocoV2::view(const at::Tensor& images, Rng& rng) const {
     noise.push_back(rng.bernoulli(options_.noise_probability) ? static_cast<float>(options_.noise_fraction) : 0.0F);
   }
   at::Tensor x = augment::moved(images, turns, augment::Sampling::kBilinear);
-  x = augment::random_resized_crops(x, options_.crop, rng);
+  x = augment::random_resized_crops(x, options_.crop, rngs);
   x = augment::oriented(augment::blurred(x, blurs), flips);
   const at::Tensor strength = torch::tensor(noise).view({-1, 1, 1, 1}).to(x.device());
   const at::Tensor peak = x.amax({1, 2, 3}, true).clamp_min(0);
-  return torch::addcmul(x, strength * peak, augment::normal_noise(x.sizes(), rng, x.device()));
+  return torch::addcmul(x, strength * peak, augment::normal_noise(x.sizes(), rngs, x.device()));
 }
 
-std::vector<at::Tensor> MocoV2::make_inputs(const at::Tensor& images, Rng& rng) {
+std::vector<at::Tensor> MocoV2::make_inputs(const at::Tensor& images, std::span<Rng> rngs) {
   const torch::NoGradGuard no_grad;
-  at::Tensor first = view(images, rng);
-  return {std::move(first), view(images, rng)};
+  at::Tensor first = view(images, rngs);
+  return {std::move(first), view(images, rngs)};
 }
 
 Loss MocoV2::loss(const std::vector<at::Tensor>& inputs) {
   const at::Tensor q = module_->query(inputs[0]), k = module_->key(inputs[1]);
-  waiting_.push_back(k);
+  const at::Tensor all_q = nn::gather_rows(q.detach()).rows;
+  waiting_.push_back(nn::gather_rows(k).rows);
   Loss loss;
   // A copy: the queue changes before the gradient is asked for when several passes make a step.
   loss.total = queue_contrast(q, k, module_->queue.clone(), options_.temperature);
   loss.parts.emplace_back("loss_contrastive", loss.total.detach());
-  const at::Tensor detached = q.detach();
-  loss.parts.emplace_back("positive_similarity", (detached * k).sum(1).mean());
-  loss.parts.emplace_back("negative_similarity", detached.matmul(module_->queue.t()).mean());
-  loss.parts.emplace_back("embedding_sd", detached.std(0).mean());
+  loss.parts.emplace_back("positive_similarity", (all_q * waiting_.back()).sum(1).mean());
+  loss.parts.emplace_back("negative_similarity", all_q.matmul(module_->queue.t()).mean());
+  loss.parts.emplace_back("embedding_sd", all_q.std(0).mean());
   return loss;
 }
 
@@ -157,7 +159,8 @@ std::int64_t enqueue(at::Tensor& queue, std::int64_t next, const at::Tensor& key
 at::Tensor queue_contrast(const at::Tensor& q, const at::Tensor& k, const at::Tensor& queue, double temperature) {
   const at::Tensor positive = (q * k).sum(1, true);  // [N, 1]
   const at::Tensor logits = torch::cat({positive, q.matmul(queue.t())}, 1) / temperature;
-  return torch::cross_entropy_loss(logits, torch::zeros({q.size(0)}, q.options().dtype(at::kLong)));
+  const at::Tensor first = torch::zeros({q.size(0)}, q.options().dtype(at::kLong));
+  return nn::mean_over_processes(torch::cross_entropy_loss(logits, first, {}, at::Reduction::Sum), q.size(0));
 }
 
 }  // namespace cmunet::ssl

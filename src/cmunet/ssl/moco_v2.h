@@ -37,14 +37,15 @@ class MocoV2 : public Method {
   torch::nn::Module& module() override { return *module_; }
   torch::nn::Module& backbone() override { return *module_->query_encoder; }
   int input_size() const override { return options_.crop.size; }
-  std::vector<at::Tensor> make_inputs(const at::Tensor& images, Rng& rng) override;
-  /// Keys of this batch wait for `after_step`, so that they are nobody's negatives within the step.
+  std::vector<at::Tensor> make_inputs(const at::Tensor& images, std::span<Rng> rngs) override;
+  /// Keys of this batch, those of all processes, wait for `after_step`, so that they are nobody's negatives within the
+  /// step.
   Loss loss(const std::vector<at::Tensor>& inputs) override;
   /// Moves the key encoder, then puts the waiting keys into the queue.
   void after_step() override;
 
  private:
-  at::Tensor view(const at::Tensor& images, Rng& rng) const;
+  at::Tensor view(const at::Tensor& images, std::span<Rng> rngs) const;
 
   MocoV2Options options_;
   MocoV2Module module_;
@@ -55,7 +56,8 @@ class MocoV2 : public Method {
 /// @return the row that is replaced next.
 std::int64_t enqueue(at::Tensor& queue, std::int64_t next, const at::Tensor& keys);
 
-/// Cross-entropy of [q·k, q·queueᵀ] / temperature with the first as the right class, mean over the batch.
+/// Cross-entropy of [q·k, q·queueᵀ] / temperature with the first as the right class, mean over the batch of all
+/// processes.
 /// @param q, k  [N, D] unit vectors; @param queue [K, D] unit vectors
 at::Tensor queue_contrast(const at::Tensor& q, const at::Tensor& k, const at::Tensor& queue, double temperature);
 

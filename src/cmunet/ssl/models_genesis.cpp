@@ -3,6 +3,8 @@
 
 #include <torch/torch.h>
 
+#include "cmunet/nn/losses.h"
+
 namespace cmunet::ssl {
 
 void ModelsGenesisOptions::check() const {
@@ -26,19 +28,21 @@ void describe(ModelsGenesisOptions& o, Fields& f) {
 ModelsGenesis::ModelsGenesis(nn::UNetOptions unet_options, const ModelsGenesisOptions& options)
     : options_((options.check(), options)), unet_((unet_options.classes = 1, unet_options)) {}
 
-std::vector<at::Tensor> ModelsGenesis::make_inputs(const at::Tensor& images, Rng& rng) {
+std::vector<at::Tensor> ModelsGenesis::make_inputs(const at::Tensor& images, std::span<Rng> rngs) {
   const torch::NoGradGuard no_grad;
-  const at::Tensor target = augment::random_resized_crops(images, options_.crop, rng);
+  const at::Tensor target = augment::random_resized_crops(images, options_.crop, rngs);
   const at::Tensor distorted = target.to(at::kCPU, at::kFloat).contiguous().clone();
   const int size = options_.crop.size;
-  for (std::int64_t n = 0; n < distorted.size(0); ++n) {
-    augment::distort({distorted.data_ptr<float>() + n * size * size, size, size}, options_.distortions, rng);
+  float* values = distorted.data_ptr<float>();
+  for (Rng& rng : rngs) {
+    augment::distort({values, size, size}, options_.distortions, rng);
+    values += std::ptrdiff_t{size} * size;
   }
   return {distorted.to(target.device()), target};
 }
 
 Loss ModelsGenesis::loss(const std::vector<at::Tensor>& inputs) {
-  const at::Tensor total = torch::mse_loss(unet_->forward(inputs[0]).to(inputs[1].scalar_type()), inputs[1]);
+  const at::Tensor total = nn::mse(unet_->forward(inputs[0]).to(inputs[1].scalar_type()), inputs[1]);
   return {total, {{"loss_reconstruction", total.detach()}}};
 }
 

@@ -21,7 +21,7 @@ class ModelsGenesis : public Method {
   torch::nn::Module& backbone() override { return *unet_; }
   int input_size() const override { return options_.crop.size; }
   /// Distorts on the host: its windows and boxes are sequential by nature.
-  std::vector<at::Tensor> make_inputs(const at::Tensor& images, Rng& rng) override;
+  std::vector<at::Tensor> make_inputs(const at::Tensor& images, std::span<Rng> rngs) override;
   Loss loss(const std::vector<at::Tensor>& inputs) override;
   Pictures pictures(const std::vector<at::Tensor>& inputs) override;
 

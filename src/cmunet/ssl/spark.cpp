@@ -7,6 +7,7 @@
 
 #include "cmunet/augment/masking.h"
 #include "cmunet/base/error.h"
+#include "cmunet/nn/communicator.h"
 
 namespace cmunet::ssl {
 namespace {
@@ -22,12 +23,14 @@ double whole_cell_ratio(int size, double ratio) {
 }
 
 // Batch norm whose statistics are those of visible positions. Hidden ones get a value too, which the caller removes.
-at::Tensor sparse_batch_norm(torch::nn::BatchNorm2dImpl& norm, const at::Tensor& x, const at::Tensor& active) {
+at::Tensor sparse_batch_norm(torch::nn::BatchNorm2dImpl& norm, const at::Tensor& x, const at::Tensor& active,
+                             bool is_synchronised) {
   if (!norm.is_training()) return norm.forward(x);
-  const at::Tensor values = x.to(at::kFloat);
-  const at::Tensor count = active.sum();
-  const at::Tensor mean = (values * active).sum({0, 2, 3}, true) / count;
-  const at::Tensor variance = ((values - mean).square() * active).sum({0, 2, 3}, true) / count;
+  const at::Tensor values = x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
+  const auto total = [&](const at::Tensor& part) { return is_synchronised ? nn::sum_over_processes(part) : part; };
+  const at::Tensor count = total(active.sum());
+  const at::Tensor mean = total((values * active).sum({0, 2, 3}, true)) / count;
+  const at::Tensor variance = total(((values - mean).square() * active).sum({0, 2, 3}, true)) / count;
   {
     const torch::NoGradGuard no_grad;
     const double momentum = norm.options.momentum().value();
@@ -41,11 +44,14 @@ at::Tensor sparse_batch_norm(torch::nn::BatchNorm2dImpl& norm, const at::Tensor&
 
 // The two convolutions of one level, found in the order of registration: conv, norm, ReLU, conv, norm, ReLU.
 at::Tensor sparse_block(torch::nn::Module& block, at::Tensor x, const at::Tensor& active) {
-  for (const auto& layer : block.modules(false)) {
-    if (auto* conv = layer->as<torch::nn::Conv2d>()) {
+  bool is_synchronised = true;
+  for (const auto& layer : block.modules()) {
+    if (auto* pair = layer->as<nn::DoubleConv>()) {
+      is_synchronised = pair->is_synchronised;
+    } else if (auto* conv = layer->as<torch::nn::Conv2d>()) {
       x = conv->forward(x) * active;
     } else if (auto* norm = layer->as<torch::nn::BatchNorm2d>()) {
-      x = torch::relu(sparse_batch_norm(*norm, x, active)) * active;
+      x = torch::relu(sparse_batch_norm(*norm, x, active, is_synchronised)) * active;
     }
   }
   return x;
@@ -87,12 +93,12 @@ SparkModuleImpl::SparkModuleImpl(const nn::UNetOptions& unet_options)
 Spark::Spark(nn::UNetOptions unet_options, const SparkOptions& options)
     : options_((options.check(), options)), module_((unet_options.classes = 1, unet_options)) {}
 
-std::vector<at::Tensor> Spark::make_inputs(const at::Tensor& images, Rng& rng) {
+std::vector<at::Tensor> Spark::make_inputs(const at::Tensor& images, std::span<Rng> rngs) {
   const torch::NoGradGuard no_grad;
-  const at::Tensor crops = augment::random_resized_crops(images, options_.crop, rng);
+  const at::Tensor crops = augment::random_resized_crops(images, options_.crop, rngs);
   const int size = options_.crop.size;
   const double ratio = whole_cell_ratio(size, options_.mask_ratio);
-  return {crops, augment::random_patch_mask(images.size(0), size, size, kCell, ratio, rng, images.device())};
+  return {crops, augment::random_patch_mask(size, size, kCell, ratio, rngs, images.device())};
 }
 
 nn::Features sparse_features(nn::UNetEncoder& encoder, const at::Tensor& images, const at::Tensor& active) {

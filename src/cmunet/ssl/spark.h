@@ -29,7 +29,7 @@ class Spark : public Method {
   torch::nn::Module& module() override { return *module_; }
   torch::nn::Module& backbone() override { return *module_->unet; }
   int input_size() const override { return options_.crop.size; }
-  std::vector<at::Tensor> make_inputs(const at::Tensor& images, Rng& rng) override;
+  std::vector<at::Tensor> make_inputs(const at::Tensor& images, std::span<Rng> rngs) override;
   /// Mean squared error over hidden cells against cells of mean 0 and variance 1.
   Loss loss(const std::vector<at::Tensor>& inputs) override;
   Pictures pictures(const std::vector<at::Tensor>& inputs) override;

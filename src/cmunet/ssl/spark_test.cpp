@@ -9,6 +9,8 @@
 #include <map>
 #include <tuple>
 
+#include "cmunet/augment/image_rngs.h"
+
 namespace cmunet::ssl {
 namespace {
 
@@ -147,8 +149,8 @@ TEST_F(SparkTest, KeepsTheRoundedNumberOfCellsAndTrainsItsTokens) {
   SparkOptions options;
   options.crop.size = 256;
   Spark method(nn::UNetOptions{1, 2, 1}, options);
-  Rng rng(1);
-  const auto inputs = method.make_inputs(torch::randn({2, 1, 64, 64}), rng);
+  auto rngs = augment::image_rngs(Rng(1), 0, 2);
+  const auto inputs = method.make_inputs(torch::randn({2, 1, 64, 64}), rngs);
   const at::Tensor hidden = torch::max_pool2d(inputs[1], 16).sum({1, 2, 3});
   EXPECT_TRUE(hidden.eq(256 - 102).all().item<bool>());
   method.loss(inputs).total.backward();

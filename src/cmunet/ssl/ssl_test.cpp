@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "cmunet/augment/image_rngs.h"
 #include "cmunet/base/error.h"
 #include "cmunet/nn/count.h"
 #include "cmunet/ssl/cm_unet.h"
@@ -69,7 +70,7 @@ class CmUnetTest : public ::testing::Test {
   }
 
   at::Tensor images = (torch::manual_seed(5), torch::randn({4, 1, 64, 64}));
-  Rng rng{3};
+  std::vector<Rng> rngs = augment::image_rngs(Rng(3), 0, 4);
 };
 
 TEST_F(CmUnetTest, MomentumCopiesStartEqualAndFrozen) {
@@ -86,7 +87,7 @@ TEST_F(CmUnetTest, MomentumCopiesStartEqualAndFrozen) {
 
 TEST_F(CmUnetTest, InputsAreMaskedPerSampleWithZeros) {
   const auto method = make(small_options());
-  const auto inputs = method->make_inputs(images, rng);
+  const auto inputs = method->make_inputs(images, rngs);
   ASSERT_EQ(inputs.size(), 4U);
   for (const auto& tensor : inputs) EXPECT_EQ(tensor.sizes(), (std::vector<std::int64_t>{4, 1, 48, 48}));
   EXPECT_EQ((inputs[0] * inputs[2]).abs().max().item<double>(), 0);      // hidden pixels are 0
@@ -97,7 +98,7 @@ TEST_F(CmUnetTest, InputsAreMaskedPerSampleWithZeros) {
 TEST_F(CmUnetTest, GradientsReachTheOnlineSideAndNothingElse) {
   const auto method = make(small_options());
   auto& module = dynamic_cast<CmUnetModuleImpl&>(method->module());
-  method->loss(method->make_inputs(images, rng)).total.backward();
+  method->loss(method->make_inputs(images, rngs)).total.backward();
   EXPECT_TRUE(has_gradient(*module.unet->encoder()));
   EXPECT_TRUE(has_gradient(*module.unet->decoder()));
   EXPECT_TRUE(has_gradient(*module.feature_decoder));
@@ -113,7 +114,7 @@ TEST_F(CmUnetTest, ATrainedAdapterGetsAGradientAndTheMomentumSideDoesNot) {
   options.train_adapter = true;
   const auto method = make(options);
   auto& module = dynamic_cast<CmUnetModuleImpl&>(method->module());
-  method->loss(method->make_inputs(images, rng)).total.backward();
+  method->loss(method->make_inputs(images, rngs)).total.backward();
   EXPECT_TRUE(has_gradient(*module.adapter));
   EXPECT_FALSE(has_gradient(*module.momentum_encoder));
   EXPECT_FALSE(has_gradient(*module.momentum_projector));
@@ -124,7 +125,7 @@ TEST_F(CmUnetTest, TotalIsTheWeightedSum) {
   options.lambda_r = 0.7;
   options.lambda_c = 0.3;
   const auto method = make(options);
-  const Loss loss = method->loss(method->make_inputs(images, rng));
+  const Loss loss = method->loss(method->make_inputs(images, rngs));
   EXPECT_NEAR(loss.total.item<double>(),
               0.7 * part_of(loss, "loss_reconstruction") + 0.3 * part_of(loss, "loss_contrastive"), 1e-5);
 }
@@ -132,12 +133,12 @@ TEST_F(CmUnetTest, TotalIsTheWeightedSum) {
 TEST_F(CmUnetTest, EitherTermCanStandAlone) {
   auto reconstruction = small_options();
   reconstruction.lambda_c = 0;
-  const Loss r = make(reconstruction)->loss(make(reconstruction)->make_inputs(images, rng));
+  const Loss r = make(reconstruction)->loss(make(reconstruction)->make_inputs(images, rngs));
   EXPECT_TRUE(std::isnan(part_of(r, "loss_contrastive")));
   EXPECT_GT(part_of(r, "loss_reconstruction"), 0);
   auto contrast = small_options();
   contrast.lambda_r = 0;
-  const Loss c = make(contrast)->loss(make(contrast)->make_inputs(images, rng));
+  const Loss c = make(contrast)->loss(make(contrast)->make_inputs(images, rngs));
   EXPECT_TRUE(std::isnan(part_of(c, "loss_reconstruction")));
   EXPECT_GT(part_of(c, "loss_contrastive"), 0);
   contrast.lambda_c = 0;
@@ -146,7 +147,7 @@ TEST_F(CmUnetTest, EitherTermCanStandAlone) {
 
 TEST_F(CmUnetTest, LossFallsWhenTheSameBatchIsLearntAgain) {
   const auto method = make(small_options());
-  const auto inputs = method->make_inputs(images, rng);
+  const auto inputs = method->make_inputs(images, rngs);
   torch::optim::Adam optimizer(method->module().parameters(), 3e-3);
   const double before = method->loss(inputs).total.item<double>();
   for (int step = 0; step < 40; ++step) {
@@ -160,7 +161,7 @@ TEST_F(CmUnetTest, LossFallsWhenTheSameBatchIsLearntAgain) {
 
 TEST_F(CmUnetTest, SameSeedSameLoss) {
   const auto run = [&] {
-    Rng local(9);
+    auto local = augment::image_rngs(Rng(9), 0, 4);
     const auto method = make(small_options());
     return method->loss(method->make_inputs(images, local)).total.item<double>();
   };
@@ -171,7 +172,7 @@ TEST_F(CmUnetTest, PicturesLeaveTheModuleAsItWas) {
   const auto method = make(small_options());
   auto& module = dynamic_cast<CmUnetModuleImpl&>(method->module());
   const auto before = module.unet->named_buffers()["down_conv1.double_conv.double_conv.1.running_mean"].clone();
-  const Pictures pictures = method->pictures(method->make_inputs(images, rng));
+  const Pictures pictures = method->pictures(method->make_inputs(images, rngs));
   EXPECT_EQ(pictures.reconstruction.sizes(), pictures.target.sizes());
   EXPECT_TRUE(module.is_training());
   EXPECT_TRUE(before.equal(module.unet->named_buffers()["down_conv1.double_conv.double_conv.1.running_mean"]));

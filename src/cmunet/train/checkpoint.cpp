@@ -57,7 +57,11 @@ TrainingState open_state(const fs::path& path) {
 }  // namespace
 
 void save_model(const fs::path& path, const torch::nn::Module& network, const ModelInfo& info) {
-  save_tensors(path, state_of(network), {{"cmunet", model_metadata(info)}, {"format", "pt"}});
+  NamedTensors tensors = state_of(network);
+  for (auto& [name, tensor] : tensors) {
+    if (tensor.scalar_type() == at::kDouble) tensor = tensor.detach().to(at::kFloat);  // as engines read them
+  }
+  save_tensors(path, tensors, {{"cmunet", model_metadata(info)}, {"format", "pt"}});
 }
 
 nn::UNetOptions unet_options(const ModelInfo& info) { return {info.in_channels, info.classes, info.base_width}; }

@@ -4,22 +4,44 @@
 #include <malloc.h>
 #include <torch/torch.h>
 
+#include <array>
 #include <limits>
 #include <thread>
 
 #include "cmunet/base/error.h"
+#include "cmunet/nn/communicator.h"
 
 namespace cmunet::train {
+namespace {
+
+constexpr std::array<const char*, 3> kReasons{"signal", "max_minutes", "stop file"};
+
+}  // namespace
 
 StopRequest::StopRequest(const std::atomic<bool>* flag, double max_minutes, std::filesystem::path run_dir)
     : flag_(flag), max_minutes_(max_minutes), stop_file_(run_dir / "stop") {}
 
 std::string StopRequest::reason() const {
-  if (flag_ != nullptr && flag_->load()) return "signal";
+  nn::Communicator& peers = nn::communicator();
+  const std::string own = own_reason();
+  if (peers.size() == 1) return own;
+  const at::Tensor votes = torch::zeros({static_cast<std::int64_t>(kReasons.size())});
+  for (std::size_t i = 0; i < kReasons.size(); ++i) {
+    if (own == kReasons[i]) votes[static_cast<std::int64_t>(i)] = 1;
+  }
+  peers.sum(votes);
+  for (std::size_t i = 0; i < kReasons.size(); ++i) {
+    if (votes[static_cast<std::int64_t>(i)].item<float>() > 0) return kReasons[i];
+  }
+  return "";
+}
+
+std::string StopRequest::own_reason() const {
+  if (flag_ != nullptr && flag_->load()) return kReasons[0];
   const std::chrono::duration<double, std::ratio<60>> minutes = std::chrono::steady_clock::now() - start_;
-  if (max_minutes_ > 0 && minutes.count() >= max_minutes_) return "max_minutes";
+  if (max_minutes_ > 0 && minutes.count() >= max_minutes_) return kReasons[1];
   std::error_code ec;
-  if (std::filesystem::exists(stop_file_, ec)) return "stop file";
+  if (std::filesystem::exists(stop_file_, ec)) return kReasons[2];
   return "";
 }
 

@@ -36,16 +36,18 @@ struct Observer {
 };
 
 /// Asks a loop to stop after the step it is in: a signal's flag, a time limit, or a file named "stop" in the run
-/// folder.
+/// folder. What one process has seen stops all.
 class StopRequest {
  public:
   /// @param flag         set by a signal handler; may be null
   /// @param max_minutes  0 for no limit
   StopRequest(const std::atomic<bool>* flag, double max_minutes, std::filesystem::path run_dir);
-  /// Empty, or why to stop.
+  /// Empty, or why to stop; the same in all processes, which must all ask.
   std::string reason() const;
 
  private:
+  std::string own_reason() const;
+
   const std::atomic<bool>* flag_;
   double max_minutes_;
   std::filesystem::path stop_file_;

@@ -5,13 +5,17 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <numeric>
 #include <optional>
 
+#include "cmunet/augment/image_rngs.h"
 #include "cmunet/base/error.h"
 #include "cmunet/base/log.h"
+#include "cmunet/nn/communicator.h"
 #include "cmunet/nn/count.h"
 #include "cmunet/nn/losses.h"
+#include "cmunet/train/gradients.h"
 #include "cmunet/train/memory.h"
 #include "cmunet/train/precision.h"
 #include "cmunet/train/session.h"
@@ -48,6 +52,8 @@ Json options_json(FinetuneOptions options) {
   describe(options, fields);
   return fields.to_json();
 }
+
+at::Tensor single_or_double(const at::Tensor& x) { return x.scalar_type() == at::kDouble ? x : x.to(at::kFloat); }
 
 struct LabelledData {
   augment::DeviceStore train, val;
@@ -96,9 +102,11 @@ class Run {
         data_(load_labelled(request, options.seed, device_)),
         plan_(make_plan(options, static_cast<std::int64_t>(data_.train.ids.size()))),
         unet_(make_unet()),
-        rng_(Rng(options.seed).fork(1)),
         optimizer_(*unet_, {.weight_decay = options.weight_decay}),
-        scale_(options.precision) {}
+        averager_(*unet_),
+        scale_(options.precision) {
+    check_shares(plan_.images, plan_.batch_size, plan_.batch_size);
+  }
 
   Json execute() {
     check_memory("finetune", memory_bytes(), device_);
@@ -106,6 +114,7 @@ class Run {
     Fields fields;
     describe(described, fields);
     folder_.emplace(request_.out, fields, request_.resume, request_.force);
+    check_agreement("options or data", fields.to_toml() + data_.content_hash);
     if (request_.resume) restore_state();
     const StopRequest stop(request_.stop_flag, options_.max_minutes, request_.out);
     log_info("fine-tuning on ", plan_.images, " labelled images of ", data_.height, "x", data_.width, ": ", plan_.steps,
@@ -122,7 +131,8 @@ class Run {
   }
 
   Json plan() {
-    std::vector<std::int64_t> rows(static_cast<std::size_t>(std::min<std::int64_t>(4, plan_.batch_size)));
+    const std::int64_t count = std::min(std::max<std::int64_t>(4, nn::communicator().size()), plan_.batch_size);
+    std::vector<std::int64_t> rows(static_cast<std::size_t>(count));
     std::iota(rows.begin(), rows.end(), std::int64_t{0});
     train_step(rows);  // warms up
     throughput_ = Throughput();
@@ -142,8 +152,8 @@ class Run {
 
  private:
   double memory_bytes() const {
-    const double activations =
-        nn::activation_bytes(options_.unet, data_.height, data_.width) * static_cast<double>(plan_.batch_size);
+    const double images = std::ceil(static_cast<double>(plan_.batch_size) / nn::communicator().size());
+    const double activations = nn::activation_bytes(options_.unet, data_.height, data_.width) * images;
     const auto parameters = static_cast<double>(nn::count_parameters("unet", *unet_).trainable);
     const auto data = static_cast<double>(data_.train.images.nbytes() + data_.val.images.nbytes());
     return activations + 16 * parameters + data;
@@ -154,8 +164,11 @@ class Run {
     nn::UNet unet(options_.unet);
     // A resumed run gets its weights from the state.
     if (!request_.init.empty() && !request_.resume) load_initial_weights(unet);
+    set_precision(*unet, options_.precision);
     unet->to(device_);
     unet->train();
+    nn::synchronise_batch_norms(*unet, options_.synchronised_norms);
+    share_weights(*unet);
     return unet;
   }
 
@@ -199,18 +212,19 @@ class Run {
   void train_step(std::span<const std::int64_t> rows) {
     throughput_.begin_step();
     const double lr = learning_rate(plan_.schedule, position_.step);
-    const augment::Augmented batch = augment::augment(augment::gather(data_.train.images, rows),
-                                                      augment::gather(data_.train.masks, rows), options_.augment, rng_);
+    const augment::Augmented batch = make_batch(rows);
     throughput_.data_done();
     at::Tensor logits;
     {
       const Autocast autocast(options_.precision, device_);
       logits = unet_->forward(batch.images);
     }
-    const nn::SegmentationLoss loss = nn::segmentation_loss(logits.to(at::kFloat), batch.masks, options_.lambda_ce);
+    const nn::SegmentationLoss loss = nn::segmentation_loss(single_or_double(logits), batch.masks, options_.lambda_ce);
+    averager_.start();
     (loss.total * scale_.value()).backward();
     const auto value = loss.total.item<double>();
     check_finite(value, position_, lr, ids_of(rows));
+    averager_.finish();
     if (scale_.unscale(unet_->parameters())) {
       optimizer_.step(lr);
     } else {
@@ -228,6 +242,17 @@ class Run {
     }
   }
 
+  // This process's share of a step's images.
+  augment::Augmented make_batch(std::span<const std::int64_t> rows) const {
+    const nn::Share share = nn::share_of(static_cast<std::int64_t>(rows.size()));
+    const auto mine = rows.subspan(static_cast<std::size_t>(share.first), static_cast<std::size_t>(share.count));
+    std::vector<Rng> rngs = augment::image_rngs(rng_of_step(options_.seed, position_.step), share.first, share.count);
+    augment::Augmented batch = augment::augment(augment::gather(data_.train.images, mine),
+                                                augment::gather(data_.train.masks, mine), options_.augment, rngs);
+    batch.images = with_precision(batch.images, options_.precision);
+    return batch;
+  }
+
   std::vector<std::string> ids_of(std::span<const std::int64_t> rows) const {
     std::vector<std::string> ids;
     for (const std::int64_t row : rows) ids.push_back(data_.train.ids[static_cast<std::size_t>(row)]);
@@ -240,7 +265,8 @@ class Run {
     row.update(means_.to_json());
     means_.clear();
     if (!data_.val.ids.empty()) {
-      const double dice = mean_dice(vessel_probability(unet_, data_.val.images), data_.val.masks);
+      if (!options_.synchronised_norms) share_weights(*unet_);  // each has running statistics of its own
+      const double dice = validation_dice();
       row["val_dice"] = dice;
       if (dice > best_dice_) {
         best_dice_ = dice;
@@ -257,7 +283,22 @@ class Run {
     if (observer_.on_epoch) observer_.on_epoch(row);
   }
 
+  // Each process does its part of the images.
+  double validation_dice() {
+    const std::int64_t images = data_.val.images.size(0), rank = nn::communicator().rank(),
+                       size = nn::communicator().size();
+    const std::int64_t first = images * rank / size, count = images * (rank + 1) / size - first;
+    const at::Tensor sum = torch::zeros({1}, torch::kDouble);
+    if (count > 0) {
+      const at::Tensor probability = vessel_probability(unet_, data_.val.images.narrow(0, first, count));
+      sum.fill_(mean_dice(probability, data_.val.masks.narrow(0, first, count)) * static_cast<double>(count));
+    }
+    nn::communicator().sum(sum);
+    return sum.item<double>() / static_cast<double>(images);
+  }
+
   void save_as(const char* name) {
+    if (!nn::communicator().leads()) return;
     ModelInfo info;
     info.kind = "segmentation";
     info.method = init_report_.is_object() ? init_report_.value("method", "unknown") : "supervised";
@@ -270,10 +311,11 @@ class Run {
   }
 
   void save() {
+    if (!nn::communicator().leads()) return;
     NamedTensors tensors = state_of(*unet_);
     const NamedTensors moments = optimizer_.state();
     tensors.insert(tensors.end(), moments.begin(), moments.end());
-    Json state = state_json(position_, rng_, means_, optimizer_.step_count());
+    Json state = state_json(position_, means_, optimizer_.step_count());
     state["loss_scale"] = scale_.state();
     state["best_dice"] = best_dice_;
     state["best_step"] = best_step_;
@@ -290,7 +332,8 @@ class Run {
     best_dice_ = json_get<double>(saved.state, "best_dice", "state");
     best_step_ = json_get<std::int64_t>(saved.state, "best_step", "state");
     init_report_ = json_get<Json>(saved.state, "init", "state");
-    restore(saved, position_, rng_, means_);
+    restore(saved, position_, means_);
+    check_agreement("training states", saved.state.dump());
     folder_->truncate_metrics(position_.step);
     log_info("resuming after step ", position_.step, " of ", plan_.steps);
   }
@@ -317,6 +360,7 @@ class Run {
                    {"data_hashes", {data_.content_hash}},
                    {"device", request_.device},
                    {"threads", at::get_num_threads()},
+                   {"processes", nn::communicator().size()},
                    {"wall_s", throughput_.elapsed_s()},
                    {"images_per_second", throughput_.images_per_second()},
                    {"init", init_report_},
@@ -334,8 +378,8 @@ class Run {
   Json init_report_;
   nn::UNet unet_;
   std::optional<RunFolder> folder_;
-  Rng rng_;
   AdamW optimizer_;
+  GradientAverager averager_;
   LossScale scale_;
   Position position_;
   Means means_;
@@ -374,6 +418,7 @@ void describe(FinetuneOptions& o, Fields& f) {
   f.add("finetune.weight_decay", o.weight_decay, "decoupled; 0 is plain Adam");
   f.add("finetune.lambda_ce", o.lambda_ce, "weight of cross-entropy beside soft Dice");
   f.add("finetune.precision", o.precision, precision_names(), "arithmetic of the forward pass");
+  f.add("finetune.synchronised_norms", o.synchronised_norms, "several processes: batch norms see the whole batch");
   f.add("finetune.validate_every_steps", o.validate_every_steps, "0: after every epoch");
   f.add("finetune.seed", o.seed, "seed of weights, label subset, order and augmentation");
   f.add("finetune.max_minutes", o.max_minutes, "save and stop after this long, 0 for no limit");
@@ -386,7 +431,8 @@ at::Tensor vessel_probability(nn::UNet unet, const at::Tensor& images, std::int6
   unet->eval();
   std::vector<at::Tensor> parts;
   for (const at::Tensor& batch : images.split(batch_size)) {
-    parts.push_back(torch::softmax(unet->forward(batch.to(at::kFloat)), 1).select(1, 1));
+    const at::Tensor input = batch.to(unet->parameters()[0].scalar_type());
+    parts.push_back(torch::softmax(unet->forward(input), 1).select(1, 1));
   }
   unet->train(was_training);
   return torch::cat(parts);

@@ -26,6 +26,7 @@ struct FinetuneOptions {
   double weight_decay = 0;
   double lambda_ce = 1;  ///< weight of cross-entropy beside soft Dice (Eq. 4)
   Precision precision = Precision::kFp32;
+  bool synchronised_norms = true;         ///< several processes: batch norms see the whole batch, not their share of it
   std::int64_t validate_every_steps = 0;  ///< 0: after every epoch
   std::uint64_t seed = 42;
   double max_minutes = 0;

@@ -30,15 +30,26 @@ void set_autocast(bool cuda, bool enabled, at::ScalarType type) {
 #endif
 }
 
-constexpr std::array<std::pair<std::string_view, Precision>, 3> kPrecisionNames{
-    {{"fp32", Precision::kFp32}, {"bf16", Precision::kBf16}, {"fp16", Precision::kFp16}}};
+constexpr std::array<std::pair<std::string_view, Precision>, 4> kPrecisionNames{
+    {{"fp32", Precision::kFp32}, {"bf16", Precision::kBf16}, {"fp16", Precision::kFp16}, {"fp64", Precision::kFp64}}};
 
 }  // namespace
 
 std::span<const std::pair<std::string_view, Precision>> precision_names() { return kPrecisionNames; }
 
+void set_precision(torch::nn::Module& module, Precision precision) {
+  if (precision != Precision::kFp64) return;
+  // Module::to would turn counters into floating-point numbers as well.
+  for (at::Tensor& parameter : module.parameters()) parameter.set_data(parameter.to(at::kDouble));
+  for (at::Tensor& buffer : module.buffers()) buffer.set_data(with_precision(buffer, precision));
+}
+
+at::Tensor with_precision(const at::Tensor& x, Precision precision) {
+  return precision == Precision::kFp64 && x.is_floating_point() ? x.to(at::kDouble) : x;
+}
+
 Autocast::Autocast(Precision precision, at::Device device)
-    : on_(precision != Precision::kFp32), cuda_(device.is_cuda()) {
+    : on_(precision == Precision::kBf16 || precision == Precision::kFp16), cuda_(device.is_cuda()) {
   if (on_) set_autocast(cuda_, true, precision == Precision::kBf16 ? at::kBFloat16 : at::kHalf);
 }
 

@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 #include <c10/core/Device.h>
+#include <torch/nn/module.h>
 
 #include <vector>
 
@@ -11,7 +12,12 @@
 
 namespace cmunet::train {
 
-/// While it lives, operations that gain from it run in bf16 or fp16 on the device; does nothing for fp32.
+/// Brings the weights and buffers of `module` to 64 bits for kFp64.
+void set_precision(torch::nn::Module& module, Precision precision);
+/// `x` in 64 bits when it is a floating-point tensor and the precision kFp64, else as it is.
+at::Tensor with_precision(const at::Tensor& x, Precision precision);
+
+/// While it lives, operations that gain from it run in bf16 or fp16 on the device; does nothing for fp32 and fp64.
 class Autocast {
  public:
   Autocast(Precision precision, at::Device device);

@@ -9,9 +9,13 @@
 #include <numeric>
 #include <optional>
 
+#include "cmunet/augment/image_rngs.h"
 #include "cmunet/base/error.h"
 #include "cmunet/base/log.h"
+#include "cmunet/nn/communicator.h"
 #include "cmunet/nn/count.h"
+#include "cmunet/nn/unet.h"
+#include "cmunet/train/gradients.h"
 #include "cmunet/train/memory.h"
 #include "cmunet/train/precision.h"
 #include "cmunet/train/session.h"
@@ -76,11 +80,12 @@ class Run {
         data_(load_training_data(request.stores, options.splits, device_)),
         plan_(make_plan(options, data_.data.images.size(0))),
         method_(ssl::make_method(options.method, options.seed)),
-        rng_(Rng(options.seed).fork(1)),
         optimizer_(prepare_optimizer()),
+        averager_(method_->module()),
         scale_(options.precision) {
     CMUNET_CHECK(plan_.images >= 2, ErrorCode::kInvalidArgument, "[pretrain] there is ", plan_.images,
                  " image; contrast needs at least 2");
+    check_shares(plan_.images, plan_.images_per_step, options.batch_size);
   }
 
   Json execute() {
@@ -89,6 +94,7 @@ class Run {
     Fields fields;
     describe(described, fields);
     folder_.emplace(request_.out, fields, request_.resume, request_.force);
+    check_agreement("options or data", concat(fields.to_toml(), Json(data_.content_hashes).dump()));
     if (request_.resume) restore_state();
     const StopRequest stop(request_.stop_flag, options_.max_minutes, request_.out);
     log_info("pre-training ", ssl::to_string(method_->kind()), " on ", plan_.images, " images of ", data_.height, "x",
@@ -121,8 +127,9 @@ class Run {
   double memory_bytes() const {
     const nn::ParameterCount parameters = nn::count_parameters("all", method_->module());
     const std::int64_t view = method_->input_size();
+    const auto batch = static_cast<double>(std::min<std::int64_t>(options_.batch_size, plan_.images));
     const double activations = nn::activation_bytes(options_.method.unet, view, view) * kForwardPasses *
-                               static_cast<double>(std::min<std::int64_t>(options_.batch_size, plan_.images));
+                               std::ceil(batch / nn::communicator().size());
     const double weights =
         16.0 * static_cast<double>(parameters.trainable) + 4.0 * static_cast<double>(parameters.frozen);
     return activations + weights + static_cast<double>(data_.data.images.nbytes());
@@ -130,7 +137,7 @@ class Run {
 
   // Seconds of one optimiser step, from a real one on at most four images after a first one that warms up.
   double measure_step() {
-    const std::int64_t count = std::min<std::int64_t>(4, plan_.images_per_step);
+    const std::int64_t count = std::min(std::max<std::int64_t>(4, nn::communicator().size()), plan_.images_per_step);
     std::vector<std::int64_t> rows(static_cast<std::size_t>(count));
     std::iota(rows.begin(), rows.end(), std::int64_t{0});
     train_step(rows);
@@ -140,8 +147,11 @@ class Run {
   }
 
   AdamW prepare_optimizer() {
+    set_precision(method_->module(), options_.precision);
     method_->module().to(device_);
     method_->module().train();
+    nn::synchronise_batch_norms(method_->module(), options_.synchronised_norms);
+    share_weights(method_->module());
     return AdamW(method_->module(), {.beta1 = options_.beta1,
                                      .beta2 = options_.beta2,
                                      .weight_decay = options_.weight_decay,
@@ -173,8 +183,9 @@ class Run {
     for (std::size_t first = 0; first < rows.size(); first += per_pass) {
       const auto part = rows.subspan(first, std::min(per_pass, rows.size() - first));
       if (part.size() < 2) continue;  // batch norm needs two; see steps_per_epoch
-      const std::vector<at::Tensor> inputs = method_->make_inputs(augment::gather(data_.data.images, part), rng_);
+      const std::vector<at::Tensor> inputs = make_inputs(part, static_cast<std::int64_t>(first));
       if (first == 0) throughput_.data_done();
+      if (first + per_pass + 1 >= rows.size()) averager_.start();  // no pass of two images comes after it
       ssl::Loss loss;
       {
         const Autocast autocast(options_.precision, device_);
@@ -186,6 +197,7 @@ class Run {
       for (const std::int64_t row : part) ids.push_back(data_.data.ids[static_cast<std::size_t>(row)]);
     }
     check_finite(loss_sum, position_, lr, ids);
+    averager_.finish();
     if (scale_.unscale(method_->module().parameters())) {
       optimizer_.step(lr);
       method_->after_step();
@@ -200,6 +212,17 @@ class Run {
     if (observer_.on_step) {
       observer_.on_step(make_event(position_, plan_.epochs, plan_.steps, loss_sum, lr, throughput_));
     }
+  }
+
+  // This process's share of some images of a step; `first` counts those of earlier passes.
+  std::vector<at::Tensor> make_inputs(std::span<const std::int64_t> rows, std::int64_t first) {
+    const nn::Share share = nn::share_of(static_cast<std::int64_t>(rows.size()));
+    const auto mine = rows.subspan(static_cast<std::size_t>(share.first), static_cast<std::size_t>(share.count));
+    std::vector<Rng> rngs =
+        augment::image_rngs(rng_of_step(options_.seed, position_.step), first + share.first, share.count);
+    std::vector<at::Tensor> inputs = method_->make_inputs(augment::gather(data_.data.images, mine), rngs);
+    for (at::Tensor& input : inputs) input = with_precision(input, options_.precision);
+    return inputs;
   }
 
   void finish_epoch() {
@@ -223,9 +246,11 @@ class Run {
 
   // The same images and the same masks every time, so that pictures of different epochs compare.
   void show_pictures(std::int64_t epoch) {
-    Rng rng = Rng(options_.seed).fork(2);
     const at::Tensor images = data_.data.images.narrow(0, 0, std::min(kPictureCount, plan_.images));
-    const ssl::Pictures pictures = method_->pictures(method_->make_inputs(images, rng));
+    std::vector<Rng> rngs = augment::image_rngs(Rng(options_.seed).fork(2), 0, images.size(0));
+    std::vector<at::Tensor> inputs = method_->make_inputs(images, rngs);
+    for (at::Tensor& input : inputs) input = with_precision(input, options_.precision);
+    const ssl::Pictures pictures = method_->pictures(inputs);
     if (!pictures.reconstruction.defined()) return;
     std::string number = std::to_string(epoch);
     number.insert(0, number.size() < 4 ? 4 - number.size() : 0, '0');
@@ -233,10 +258,11 @@ class Run {
   }
 
   void save() {
+    if (!nn::communicator().leads()) return;
     NamedTensors tensors = state_of(method_->module());
     const NamedTensors moments = optimizer_.state();
     tensors.insert(tensors.end(), moments.begin(), moments.end());
-    Json state = state_json(position_, rng_, means_, optimizer_.step_count());
+    Json state = state_json(position_, means_, optimizer_.step_count());
     state["loss_scale"] = scale_.state();
     save_state(folder_->state_file(), tensors, state);
     ModelInfo info;
@@ -256,7 +282,8 @@ class Run {
     load_exactly(method_->module(), saved.file);
     optimizer_.load(saved.file, json_get<std::int64_t>(saved.state, "optimizer_steps", "state"));
     scale_.set_state(json_get<double>(saved.state, "loss_scale", "state"));
-    restore(saved, position_, rng_, means_);
+    restore(saved, position_, means_);
+    check_agreement("training states", saved.state.dump());
     folder_->truncate_metrics(position_.step);
     log_info("resuming after step ", position_.step, " of ", plan_.steps);
   }
@@ -284,6 +311,7 @@ class Run {
             {"data_hashes", data_.content_hashes},
             {"device", request_.device},
             {"threads", at::get_num_threads()},
+            {"processes", nn::communicator().size()},
             {"wall_s", throughput_.elapsed_s()},
             {"images_per_second", throughput_.images_per_second()},
             {"modules", modules},
@@ -298,8 +326,8 @@ class Run {
   Plan plan_;
   std::unique_ptr<ssl::Method> method_;
   std::optional<RunFolder> folder_;
-  Rng rng_;
   AdamW optimizer_;
+  GradientAverager averager_;
   LossScale scale_;
   Position position_;
   Means means_;
@@ -343,6 +371,8 @@ void describe(PretrainOptions& o, Fields& f) {
   f.add("pretrain.beta2", o.beta2, "of AdamW");
   f.add("pretrain.decay_norms", o.decay_norms, "decay batch-norm weights too");
   f.add("pretrain.precision", o.precision, precision_names(), "arithmetic of the forward pass");
+  f.add("pretrain.synchronised_norms", o.synchronised_norms,
+        "several processes: batch norms see the whole batch everywhere, not in the heads alone");
   f.add("pretrain.splits", o.splits, "splits that are learnt from, comma-separated");
   f.add("pretrain.seed", o.seed, "seed of weights, order, views and masks");
   f.add("pretrain.max_minutes", o.max_minutes, "save and stop after this long, 0 for no limit");

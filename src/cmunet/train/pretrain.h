@@ -16,8 +16,9 @@
 
 namespace cmunet::train {
 
-/// Arithmetic of the forward pass. The weights and the optimiser stay in 32 bits.
-enum class Precision { kFp32, kBf16, kFp16 };
+/// Arithmetic of the forward pass. The weights and the optimiser stay in 32 bits, but for kFp64: everything in 64,
+/// slow, to tell rounding from errors.
+enum class Precision { kFp32, kBf16, kFp16, kFp64 };
 
 /// Names of the precisions, for config files.
 std::span<const std::pair<std::string_view, Precision>> precision_names();
@@ -36,6 +37,9 @@ struct PretrainOptions {
   double beta2 = 0.95;
   bool decay_norms = false;  ///< decay batch-norm weights as the reference code does
   Precision precision = Precision::kFp32;
+  /// With several processes: batch norms take the whole batch's statistics everywhere, so that the number of processes
+  /// does not change the result; off, in the heads alone, as the reference code does.
+  bool synchronised_norms = true;
   std::string splits = "pretrain,train";  ///< which splits of the stores are learnt from; never val or test
   std::uint64_t seed = 42;
   double max_minutes = 0;  ///< save and stop after this long; 0 for no limit

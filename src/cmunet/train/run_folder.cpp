@@ -9,6 +9,7 @@
 #include "cmunet/base/error.h"
 #include "cmunet/base/file.h"
 #include "cmunet/base/version.h"
+#include "cmunet/nn/communicator.h"
 
 namespace cmunet::train {
 namespace fs = std::filesystem;
@@ -36,7 +37,15 @@ void check_same_options(const fs::path& file, const Fields& fields) {
 
 }  // namespace
 
-RunFolder::RunFolder(fs::path dir, const Fields& fields, bool resume, bool force) : dir_(std::move(dir)) {
+RunFolder::RunFolder(fs::path dir, const Fields& fields, bool resume, bool force)
+    : dir_(std::move(dir)), is_written_(nn::communicator().leads()) {
+  if (is_written_) open(fields, resume, force);
+  nn::communicator().barrier();
+}
+
+bool RunFolder::has_state(const fs::path& dir) { return fs::exists(dir / "checkpoints" / kStateFile); }
+
+void RunFolder::open(const Fields& fields, bool resume, bool force) {
   const fs::path config = dir_ / "config.toml";
   if (resume) {
     if (!fs::exists(config)) {
@@ -57,6 +66,7 @@ RunFolder::RunFolder(fs::path dir, const Fields& fields, bool resume, bool force
 }
 
 void RunFolder::truncate_metrics(std::int64_t step) {
+  if (!is_written_) return;
   const fs::path path = dir_ / "metrics.jsonl";
   if (!fs::exists(path)) return;
   std::istringstream lines(read_file(path));
@@ -70,6 +80,7 @@ void RunFolder::truncate_metrics(std::int64_t step) {
 }
 
 void RunFolder::append_metrics(const Json& row) {
+  if (!is_written_) return;
   std::ofstream out(dir_ / "metrics.jsonl", std::ios::app);
   out << row.dump() << "\n";
   out.flush();
@@ -82,6 +93,7 @@ void RunFolder::append_metrics(const Json& row) {
 }
 
 void RunFolder::write_run_json(const Json& details) const {
+  if (!is_written_) return;
   Json document = {{"created_by", concat("cmunet ", kVersion)}, {"disclaimer", kDisclaimer}};
   document.update(details);
   save_json(dir_ / "run.json", document);

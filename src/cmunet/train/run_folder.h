@@ -12,17 +12,22 @@
 
 namespace cmunet::train {
 
+/// When several processes train, the leading one makes and writes the folder; the others only learn where it is.
 class RunFolder {
  public:
   /// Opens a new or, with `resume`, an existing run folder.
   /// @param fields  the resolved options; with `resume` they must equal those in config.toml, but for the keys
   ///                whose names end in one of max_minutes, save_every_epochs, picture_every_epochs
   /// @throws Error kInvalidArgument when the folder is not empty (without force or resume), or the options differ.
+  /// Returns in all processes when the folder is there.
   RunFolder(std::filesystem::path dir, const Fields& fields, bool resume, bool force);
+
+  /// True when `dir` holds the state of a run, which can be resumed.
+  static bool has_state(const std::filesystem::path& dir);
 
   const std::filesystem::path& dir() const { return dir_; }
   std::filesystem::path checkpoint(const char* name) const { return dir_ / "checkpoints" / name; }
-  std::filesystem::path state_file() const { return checkpoint("last.state.safetensors"); }
+  std::filesystem::path state_file() const { return checkpoint(kStateFile); }
 
   /// Drops the lines of metrics.jsonl after `step`: a resumed run writes them again.
   void truncate_metrics(std::int64_t step);
@@ -32,7 +37,12 @@ class RunFolder {
   void write_run_json(const Json& details) const;
 
  private:
+  static constexpr const char* kStateFile = "last.state.safetensors";
+
+  void open(const Fields& fields, bool resume, bool force);
+
   std::filesystem::path dir_;
+  bool is_written_ = true;
   std::unique_ptr<EventWriter> events_;
 };
 

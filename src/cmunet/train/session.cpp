@@ -8,6 +8,8 @@
 #include <sstream>
 
 #include "cmunet/base/error.h"
+#include "cmunet/base/hash.h"
+#include "cmunet/nn/communicator.h"
 
 namespace cmunet::train {
 
@@ -80,19 +82,49 @@ void Means::set_state(const Json& state) {
   }
 }
 
-Json state_json(const Position& position, const Rng& rng, const Means& means, std::int64_t optimizer_steps) {
-  return {{"epoch", position.epoch}, {"step_in_epoch", position.step_in_epoch},
-          {"step", position.step},   {"optimizer_steps", optimizer_steps},
-          {"rng", rng.state()},      {"means", means.state()}};
+Json state_json(const Position& position, const Means& means, std::int64_t optimizer_steps) {
+  return {{"epoch", position.epoch},
+          {"step_in_epoch", position.step_in_epoch},
+          {"step", position.step},
+          {"optimizer_steps", optimizer_steps},
+          {"means", means.state()}};
 }
 
-void restore(const TrainingState& saved, Position& position, Rng& rng, Means& means) {
+void restore(const TrainingState& saved, Position& position, Means& means) {
   const std::string origin = saved.file.path().string();
   position = {json_get<std::int64_t>(saved.state, "epoch", origin),
               json_get<std::int64_t>(saved.state, "step_in_epoch", origin),
               json_get<std::int64_t>(saved.state, "step", origin)};
-  rng.set_state(json_get<Rng::State>(saved.state, "rng", origin));
   means.set_state(json_get<Json>(saved.state, "means", origin));
+}
+
+Rng rng_of_step(std::uint64_t seed, std::int64_t step) {
+  return Rng(seed).fork(1).fork(static_cast<std::uint64_t>(step));
+}
+
+void check_shares(std::int64_t images, std::int64_t images_per_step, std::int64_t images_per_pass) {
+  for (const std::int64_t step : {images_per_step, images % images_per_step}) {
+    for (const std::int64_t pass : {std::min(step, images_per_pass), step % images_per_pass}) {
+      if (pass > 1) nn::share_of(pass);  // one image alone is left out
+    }
+  }
+}
+
+void share_weights(const torch::nn::Module& module) {
+  for (const auto& [name, tensor] : state_of(module)) nn::communicator().broadcast(tensor);
+}
+
+void check_agreement(const std::string& what, const std::string& text) {
+  nn::Communicator& peers = nn::communicator();
+  Hasher hasher;
+  hasher.update(text);
+  const std::string hash = hasher.hex();
+  const at::Tensor mine = torch::tensor(std::vector<std::int64_t>(hash.begin(), hash.end()));
+  const at::Tensor all = peers.gather(mine);
+  for (int rank = 1; rank < peers.size(); ++rank) {
+    CMUNET_CHECK(all[rank].equal(all[0]), ErrorCode::kInvalidArgument, "[processes] rank ", rank, " has other ", what,
+                 " than rank 0; all must be started alike and see the same files");
+  }
 }
 
 std::int64_t steps_per_epoch(std::int64_t images, std::int64_t images_per_step) {

@@ -53,11 +53,24 @@ class Means {
   std::map<std::string, std::pair<double, std::int64_t>> sums_;
 };
 
-/// Everything of a state file that is no tensor.
-Json state_json(const Position& position, const Rng& rng, const Means& means, std::int64_t optimizer_steps);
+/// Everything of a state file that is no tensor. Random numbers follow from seed and position.
+Json state_json(const Position& position, const Means& means, std::int64_t optimizer_steps);
 
 /// Reads it back. @throws Error kCorrupt.
-void restore(const TrainingState& saved, Position& position, Rng& rng, Means& means);
+void restore(const TrainingState& saved, Position& position, Means& means);
+
+/// Random numbers of a step, whatever process or part of the batch they are for: `augment::image_rngs` of it.
+Rng rng_of_step(std::uint64_t seed, std::int64_t step);
+
+/// @throws Error kInvalidArgument when a forward pass of an epoch would have fewer images than there are processes:
+/// of a full step, of its last pass, or of the smaller step at the end.
+void check_shares(std::int64_t images, std::int64_t images_per_step, std::int64_t images_per_pass);
+
+/// Makes the weights and buffers of all processes those of the leading one.
+void share_weights(const torch::nn::Module& module);
+
+/// @throws Error kInvalidArgument unless `text` (options, hashes of data) is the same in all processes.
+void check_agreement(const std::string& what, const std::string& text);
 
 /// Optimiser steps per epoch; the last, smaller batch counts, unless it would hold a single image.
 std::int64_t steps_per_epoch(std::int64_t images, std::int64_t images_per_step);
