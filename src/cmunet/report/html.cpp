@@ -64,6 +64,8 @@ figure { margin: 0; background: var(--paper); border: 1px solid var(--line); bor
   break-inside: avoid; }
 figure img { display: block; width: 100%; height: auto; }
 figure svg.plot { display: block; width: 100%; height: auto; max-width: 640px; margin: 0 auto; }
+.wide { margin: 10px 0 18px; }
+.wide figure svg.plot { max-width: none; }
 figcaption { padding: 9px 14px; color: var(--muted); font-size: 13.5px; overflow-wrap: anywhere; }
 a { color: var(--accent); }
 .runs { display: block; font-size: 11.5px; line-height: 1.2; }
@@ -190,6 +192,11 @@ void Page::table(const Table& table, const HtmlTableOptions& options) {
 void Page::svg(std::string_view svg, std::string_view caption) {
   begin_row(Row::kPlots);
   body_ += figure(svg, caption);
+}
+
+void Page::wide_svg(std::string_view svg, std::string_view caption) {
+  begin_row(Row::kNone);
+  body_ += "<div class=\"wide\">" + figure(svg, caption) + "</div>\n";
 }
 
 void Page::picture(const image::ImageRgb& image, std::string_view caption) {

@@ -65,6 +65,8 @@ class Page {
   void table(const Table& table, const HtmlTableOptions& options = {});
   /// A plot of svg.h. `svg` is taken as it is: it must come from there.
   void svg(std::string_view svg, std::string_view caption = {});
+  /// The same over the whole width of the page, in a row of its own.
+  void wide_svg(std::string_view svg, std::string_view caption = {});
   void picture(const image::ImageRgb& image, std::string_view caption);
   void picture(const image::Image<std::uint8_t>& grey, std::string_view caption);
 

@@ -222,6 +222,11 @@ void Canvas::marker(double x, double y, std::size_t i, std::string_view tooltip)
   }
 }
 
+void Canvas::picture(double x, double y, double width, double height, std::string_view uri) {
+  body_ += concat("<image x=\"", px(x), "\" y=\"", px(y), "\" width=\"", px(width), "\" height=\"", px(height),
+                  "\" preserveAspectRatio=\"none\" href=\"", uri, "\"/>\n");
+}
+
 void Canvas::path(std::span<const double> x, std::span<const double> y, bool closed, std::string_view attributes,
                   std::string_view tooltip) {
   body_ += "<path d=\"";

@@ -81,6 +81,8 @@ class Canvas {
   void dot(double x, double y, double radius, std::string_view attributes, std::string_view tooltip = {});
   /// The mark of series `i`: a disc, square, diamond or triangle in its colour.
   void marker(double x, double y, std::size_t i, std::string_view tooltip = {});
+  /// A picture stretched over a rectangle; `uri` as of picture_uri.h.
+  void picture(double x, double y, double width, double height, std::string_view uri);
   /// A path through points; `closed` for an area.
   void path(std::span<const double> x, std::span<const double> y, bool closed, std::string_view attributes,
             std::string_view tooltip = {});

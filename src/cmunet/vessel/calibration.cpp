@@ -25,7 +25,7 @@ void check_spacing(const Spacing& s) {
 
 Calibration calibrated(CalibrationSource source, const Spacing& s, double relative_sd, std::string note) {
   check_spacing(s);
-  return {source, s.col_mm, s.row_mm / s.col_mm, relative_sd, std::move(note)};
+  return {source, s.col_mm, s.row_mm / s.col_mm, relative_sd, 0, std::move(note)};
 }
 
 std::string text(const Spacing& s) {
@@ -119,10 +119,12 @@ Calibration calibrate_by_catheter(double french, CatheterPart part, const Cathet
   const bool is_shaft = part == CatheterPart::kShaft;
   const double diameter_mm = french * kMmPerFrench, mm_per_px = diameter_mm / width.px;
   const double size_sd_mm = is_shaft ? std::hypot(kCatheterSd_mm, kShaftDeficit_mm) : kCatheterSd_mm;
-  return calibrated(CalibrationSource::kCatheter, {mm_per_px * aspect, mm_per_px},
-                    std::hypot(width.sd_px / width.px, size_sd_mm / diameter_mm),
-                    concat(is_shaft ? "shaft" : "marker ring", " of a ", french, " French catheter, ", width.px,
-                           " px wide: ", text({mm_per_px * aspect, mm_per_px})));
+  Calibration c = calibrated(CalibrationSource::kCatheter, {mm_per_px * aspect, mm_per_px},
+                             std::hypot(width.sd_px / width.px, size_sd_mm / diameter_mm),
+                             concat(is_shaft ? "shaft" : "marker ring", " of a ", french, " French catheter, ",
+                                    width.px, " px wide: ", text({mm_per_px * aspect, mm_per_px})));
+  c.catheter_french = french;
+  return c;
 }
 
 }  // namespace cmunet::vessel

@@ -30,6 +30,7 @@ struct Calibration {
   std::optional<double> mm_per_px = std::nullopt;              ///< absent without calibration
   double aspect = 1;                                           ///< row spacing / column spacing; 1 unless it is known
   double relative_sd = 0;                                      ///< standard deviation of mm_per_px over mm_per_px
+  double catheter_french = 0;                                  ///< for kCatheter
   std::string note = "not calibrated: lengths are in pixels";  ///< for people: how it was made, or why there is none
 };
 

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmunet/report/measurement_report.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+#include "cmunet/base/file.h"
+#include "cmunet/base/version.h"
+#include "cmunet/report/text.h"
+
+namespace cmunet::report {
+namespace {
+
+using vessel::Calibration;
+using vessel::Estimate;
+using vessel::Interval;
+using vessel::MeasuredSegment;
+using vessel::Measurement;
+using vessel::Narrowing;
+using vessel::Reference;
+using vessel::Stenosis;
+
+constexpr std::size_t kMaxCurves = 8;
+constexpr std::size_t kMaxCloseUps = 4;
+constexpr double kTwoSided95 = 1.96;
+
+Interval in_unit(const Estimate& length_px, const Measurement& m) {
+  return vessel::in_mm(length_px, m.calibration).value_or(vessel::in_px(length_px));
+}
+
+std::string range_text(const Interval& i, int digits) {
+  return concat(format_fixed(i.low, digits), "–", format_fixed(i.high, digits));
+}
+
+Interval percent_interval(const Stenosis& s) {
+  const double half = kTwoSided95 * s.diameter_percent.sd;
+  return {s.diameter_percent.value, s.diameter_percent.value - half, s.diameter_percent.value + half};
+}
+
+Json interval_json(const Interval& i) { return {{"value", i.value}, {"low", i.low}, {"high", i.high}}; }
+
+Json length_json(const Estimate& length_px, const Calibration& calibration) {
+  Json json{{"px", interval_json(in_px(length_px))}};
+  if (const auto mm = vessel::in_mm(length_px, calibration)) json["mm"] = interval_json(*mm);
+  return json;
+}
+
+Json plain_length_json(double px, const Calibration& calibration) {
+  Json json{{"px", px}};
+  if (calibration.mm_per_px) json["mm"] = px * *calibration.mm_per_px;
+  return json;
+}
+
+Json point_json(const image::PointF& p) { return {{"y", p.y}, {"x", p.x}}; }
+
+Json narrowing_json(const MeasuredSegment& segment, const Measurement& m) {
+  const Narrowing& n = *segment.narrowing;
+  Json json{{"position", point_json(segment.samples[n.sample].centre)},
+            {"along", plain_length_json(segment.samples[n.sample].arc_px, m.calibration)},
+            {"minimal_diameter", length_json(n.minimal_px, m.calibration)},
+            {"lesion_length", plain_length_json(n.length_px, m.calibration)},
+            {"lesion_from", plain_length_json(segment.samples[n.first].arc_px, m.calibration)},
+            {"lesion_to", plain_length_json(segment.samples[n.last].arc_px, m.calibration)}};
+  for (const Reference reference : vessel::kReferences) {
+    const Stenosis& s = n.against_reference(reference);
+    json["references"][std::string(to_string(reference))] = {
+        {"reference_diameter", length_json(s.reference_px, m.calibration)},
+        {"diameter_stenosis_percent", interval_json(percent_interval(s))},
+        {"area_stenosis_percent", s.area_percent}};
+  }
+  return json;
+}
+
+Json segment_json(const Measurement& m, std::size_t i) {
+  const MeasuredSegment& segment = m.segments[i];
+  return {{"id", i + 1},
+          {"from", segment.centreline.empty() ? Json() : point_json(segment.centreline.front())},
+          {"to", segment.centreline.empty() ? Json() : point_json(segment.centreline.back())},
+          {"length", plain_length_json(segment.length_px, m.calibration)},
+          {"cross_sections", segment.samples.size()},
+          {"mean_diameter", segment.samples.empty() ? Json() : length_json(segment.mean_diameter_px, m.calibration)},
+          {"narrowing", segment.narrowing ? narrowing_json(segment, m) : Json()}};
+}
+
+Json calibration_json(const Calibration& c) {
+  Json json{{"source", std::string(to_string(c.source))}, {"note", c.note}};
+  json["mm_per_column"] = c.mm_per_px ? Json(*c.mm_per_px) : Json();
+  json["mm_per_row"] = c.mm_per_px ? Json(*c.mm_per_px * c.aspect) : Json();
+  json["row_over_column"] = c.aspect;
+  json["relative_sd"] = c.mm_per_px ? Json(c.relative_sd) : Json();
+  return json;
+}
+
+std::string reference_name(Reference reference) {
+  switch (reference) {
+    case Reference::kComputed: return "computed: line fitted outside the narrowed parts";
+    case Reference::kInterpolated: return "interpolated: line through the markers";
+    case Reference::kMeanLocal: return "mean local: mean at the markers";
+  }
+  return "";
+}
+
+// Segments with lesions, tightest first, then the longest others.
+std::vector<std::size_t> main_segments(const Measurement& m) {
+  std::vector<std::size_t> order;
+  for (std::size_t i = 0; i < m.segments.size(); ++i) {
+    if (m.segments[i].narrowing) order.push_back(i);
+  }
+  const auto percent = [&](std::size_t i) {
+    return has_lesion(m, i) ? m.segments[i].narrowing->against_reference(m.reference).diameter_percent.value : 0.0;
+  };
+  std::ranges::stable_sort(order, std::greater<>(), percent);
+  return order;
+}
+
+std::vector<Fact> headline(const Measurement& m) {
+  const LengthUnit unit = unit_of(m);
+  std::vector<Fact> facts;
+  if (const auto i = m.tightest()) {
+    const Narrowing& n = *m.segments[*i].narrowing;
+    const Stenosis& s = n.against_reference(m.reference);
+    const Interval minimal = in_unit(n.minimal_px, m), reference = in_unit(s.reference_px, m);
+    const auto with_unit = [&](double value) { return concat(format_fixed(value, unit.digits), " ", unit.name); };
+    facts.push_back({"Tightest diameter stenosis", concat(format_fixed(s.diameter_percent.value, 0), " %"),
+                     concat("95 % interval ", range_text(percent_interval(s), 0), " %, segment ", *i + 1)});
+    facts.push_back({"Minimal lumen diameter there", with_unit(minimal.value),
+                     concat("95 % interval ", range_text(minimal, unit.digits))});
+    facts.push_back({"Reference diameter there", with_unit(reference.value),
+                     concat("95 % interval ", range_text(reference, unit.digits))});
+    facts.push_back({"Lesion length", with_unit(n.length_px * unit.per_px),
+                     concat("area stenosis ", format_fixed(s.area_percent, 0), " %")});
+  }
+  facts.push_back({"Mean diameter of the mask",
+                   concat(format_fixed(m.mean_diameter_px * unit.per_px, unit.digits), " ", unit.name),
+                   "skeleton to contour, as the paper measures"});
+  return facts;
+}
+
+std::string calibration_statement(const Measurement& m) {
+  const Calibration& c = m.calibration;
+  if (!c.mm_per_px) {
+    return concat("Calibration: ", c.note,
+                  ". Diameters in pixels of different pictures do not compare; percentages of "
+                  "stenosis need no calibration.");
+  }
+  const std::string sd = c.relative_sd > 0
+                             ? concat("its standard deviation of ", format_fixed(100 * c.relative_sd, 1),
+                                      " % is part of every interval in millimetres.")
+                             : std::string("taken as exact: the intervals hold the uncertainty of the walls alone.");
+  return concat("Calibration: ", c.note, "; ", sd);
+}
+
+void add_pictures(Page& html, const Measurement& m, const MeasurementPage& page,
+                  const std::vector<std::size_t>& shown) {
+  html.heading("Picture");
+  html.wide_svg(vessel_picture(m, page.grey, {0, 0, m.height, m.width}, shown),
+                concat("Centre lines coloured by diameter; places narrower by ", kLesionPercent,
+                       " % or more than the reference are crossed by a bar. Numbers are those of the segments."));
+  std::size_t drawn = 0;
+  for (const std::size_t i : shown) {
+    if (!has_lesion(m, i) || drawn == kMaxCloseUps) continue;
+    if (drawn++ == 0) html.subheading("Lesions, close up");
+    const std::vector<std::size_t> alone{i};
+    html.svg(vessel_picture(m, page.grey, window_around_narrowing(m, i), alone), concat("Segment ", i + 1));
+  }
+}
+
+void add_curves(Page& html, const Measurement& m, const std::vector<std::size_t>& shown) {
+  if (shown.empty()) return;
+  html.heading("Diameter along the segments");
+  html.paragraph(
+      "Blue: diameter with its 95 % band from the walls. Dashed: reference diameter. Shaded: the part below 95 % of "
+      "the "
+      "computed reference around the narrowest place. Gaps: bifurcations and places where a cut meets another vessel.");
+  for (const std::size_t i : shown) html.wide_svg(diameter_curve(m, i));
+}
+
+}  // namespace
+
+Table profile_table(const Measurement& m) {
+  const bool has_mm = m.calibration.mm_per_px.has_value();
+  std::vector<Table::Column> columns{{"segment"},     {"along_px"},        {"centre_y"},         {"centre_x"},
+                                     {"left_y"},      {"left_x"},          {"right_y"},          {"right_x"},
+                                     {"diameter_px"}, {"diameter_low_px"}, {"diameter_high_px"}, {"reference_px"}};
+  if (has_mm) {
+    for (const char* title : {"along_mm", "diameter_mm", "diameter_low_mm", "diameter_high_mm", "reference_mm"}) {
+      columns.push_back({title});
+    }
+  }
+  Table table(std::move(columns));
+  for (std::size_t i = 0; i < m.segments.size(); ++i) {
+    const MeasuredSegment& segment = m.segments[i];
+    for (const vessel::Sample& s : segment.samples) {
+      const Interval px = vessel::in_px({s.diameter_px, s.sd_px});
+      const double reference_px =
+          segment.narrowing ? segment.narrowing->against_reference(m.reference).line.at(s.arc_px) : std::nan("");
+      std::vector<Cell> row{static_cast<std::int64_t>(i + 1),
+                            s.arc_px,
+                            s.centre.y,
+                            s.centre.x,
+                            s.left.y,
+                            s.left.x,
+                            s.right.y,
+                            s.right.x,
+                            px.value,
+                            px.low,
+                            px.high,
+                            reference_px};
+      if (const auto mm = vessel::in_mm({s.diameter_px, s.sd_px}, m.calibration)) {
+        const double per_px = *m.calibration.mm_per_px;
+        for (const double v : {s.arc_px * per_px, mm->value, mm->low, mm->high, reference_px * per_px}) {
+          row.emplace_back(v);
+        }
+      }
+      table.add_row(std::move(row));
+    }
+  }
+  return table;
+}
+
+Table segment_table(const Measurement& m) {
+  const LengthUnit unit = unit_of(m);
+  const auto titled = [&](const char* title) {
+    return Table::Column{concat(title, " (", unit.name, ")"), unit.digits};
+  };
+  Table table({{"segment"},
+               titled("length"),
+               titled("mean diameter"),
+               titled("minimal diameter"),
+               {"95 % interval"},
+               titled("reference"),
+               {"diameter stenosis (%)", 0},
+               {"95 % interval (%)"},
+               {"area stenosis (%)", 0},
+               titled("lesion length")});
+  for (std::size_t i = 0; i < m.segments.size(); ++i) {
+    const MeasuredSegment& segment = m.segments[i];
+    if (segment.samples.empty()) continue;
+    std::vector<Cell> row{static_cast<std::int64_t>(i + 1), segment.length_px * unit.per_px,
+                          segment.mean_diameter_px.value * unit.per_px};
+    if (const auto& n = segment.narrowing) {
+      const Stenosis& s = n->against_reference(m.reference);
+      const Interval minimal = in_unit(n->minimal_px, m);
+      row.insert(row.end(), {minimal.value, range_text(minimal, unit.digits), s.reference_px.value * unit.per_px,
+                             s.diameter_percent.value, range_text(percent_interval(s), 0), s.area_percent,
+                             n->length_px * unit.per_px});
+    } else {
+      const double none = std::nan("");
+      row.insert(row.end(), {none, "–", none, none, "–", none, none});
+    }
+    table.add_row(std::move(row));
+  }
+  return table;
+}
+
+Table reference_table(const Measurement& m, std::size_t segment) {
+  const LengthUnit unit = unit_of(m);
+  const Narrowing& n = *m.segments[segment].narrowing;
+  Table table({{"reference diameter (PS3.17 T.4)"},
+               {concat("reference (", unit.name, ")"), unit.digits},
+               {"95 % interval"},
+               {"diameter stenosis (%)", 0},
+               {"95 % interval (%)"},
+               {"area stenosis (%)", 0}});
+  for (const Reference reference : vessel::kReferences) {
+    const Stenosis& s = n.against_reference(reference);
+    const Interval diameter = in_unit(s.reference_px, m);
+    table.add_row({reference_name(reference), diameter.value, range_text(diameter, unit.digits),
+                   s.diameter_percent.value, range_text(percent_interval(s), 0), s.area_percent});
+  }
+  return table;
+}
+
+Json measurement_json(const Measurement& m, const Json& source) {
+  Json segments = Json::array(), nodes = Json::array();
+  for (std::size_t i = 0; i < m.segments.size(); ++i) segments.push_back(segment_json(m, i));
+  for (const vessel::Node& node : m.nodes) {
+    nodes.push_back({{"y", node.position.y}, {"x", node.position.x}, {"segments", node.degree}});
+  }
+  const auto tightest = m.tightest();
+  return {{"format", "cmunet-measurement"},
+          {"version", 1},
+          {"created_by", concat("cmunet ", kVersion)},
+          {"disclaimer", kDisclaimer},
+          {"source", source},
+          {"height", m.height},
+          {"width", m.width},
+          {"calibration", calibration_json(m.calibration)},
+          {"reference", std::string(to_string(m.reference))},
+          {"mean_diameter", plain_length_json(m.mean_diameter_px, m.calibration)},
+          {"tightest_segment", tightest ? Json(*tightest + 1) : Json()},
+          {"segments", segments},
+          {"nodes", nodes}};
+}
+
+std::string measurement_text(const Measurement& m) {
+  std::string text = to_text(segment_table(m));
+  if (m.segments.empty()) text = "no vessel was found\n";
+  return concat(text, "\n", calibration_statement(m), "\n", kDisclaimer, "\n");
+}
+
+std::string measurement_html(const Measurement& m, const MeasurementPage& page) {
+  Page html(page.head);
+  html.facts(headline(m));
+  html.paragraph(calibration_statement(m));
+  std::vector<std::size_t> shown = main_segments(m);
+  shown.resize(std::min(shown.size(), kMaxCurves));
+  add_pictures(html, m, page, shown);
+  if (const auto tightest = m.tightest()) {
+    html.heading(concat("Tightest narrowing: segment ", *tightest + 1));
+    html.table(reference_table(m, *tightest));
+  }
+  add_curves(html, m, shown);
+  html.heading("All segments");
+  const Table segments = segment_table(m);
+  html.paragraph(concat(segments.rows().size(), " of ", m.segments.size(),
+                        " segments have a cross-section; the others are too short between bifurcations. Reference: ",
+                        reference_name(m.reference), "."));
+  html.table(segments, {.caption = "", .sortable = true});
+  html.heading("How to read this");
+  html.paragraph(
+      "Diameters are distances between the walls at right angles to the centre line, in the plane of the picture: a "
+      "vessel that runs towards the detector looks shorter, one that lies off the calibrated plane larger or smaller. "
+      "Intervals hold the uncertainty of the walls and, in millimetres, of the calibration. They do not hold the "
+      "possibility that the segmentation has missed or invented a vessel: look at the contours.");
+  if (page.source.is_object() && !page.source.empty()) {
+    html.heading("What was measured");
+    html.table(settings_table(page.source));
+  }
+  return html.str();
+}
+
+void write_measurement(const std::filesystem::path& dir, const Measurement& m, const MeasurementPage& page) {
+  const std::string html = measurement_html(m, page);
+  prepare_output_folder(dir, true);
+  write_file_atomic(dir / "profiles.csv", to_csv(profile_table(m)));
+  save_json(dir / "measurements.json", measurement_json(m, page.source));
+  write_file_atomic(dir / "report.html", html);
+}
+
+}  // namespace cmunet::report
