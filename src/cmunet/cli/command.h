@@ -51,6 +51,7 @@ void add_anonymize(CLI::App& app, const CommonOptions& common);
 void add_prepare(CLI::App& app, const CommonOptions& common);
 void add_doctor(CLI::App& app, const CommonOptions& common);
 void add_benchmark(CLI::App& app, const CommonOptions& common);
+void add_measure(CLI::App& app, const CommonOptions& common);
 void add_compare(CLI::App& app, const CommonOptions& common);
 void add_bench(CLI::App& app, const CommonOptions& common);
 void add_export(CLI::App& app, const CommonOptions& common);

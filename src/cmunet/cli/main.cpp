@@ -16,6 +16,7 @@ int main(int argc, char** argv) {
       {"postprocess", "choose post-processing on validation images", add_postprocess},
       {"node", "take runs from a PACS and send results back", add_node},
       {"dicomweb", "find, fetch and store DICOM objects over the web", add_dicomweb},
+      {"measure", "measure diameters and stenoses of vessels", add_measure},
       {"compare", "test whether evaluations of the same images differ", add_compare},
       {"benchmark", "compare pre-training methods over labels and seeds", add_benchmark},
       {"export", "write a model as ONNX", add_export},

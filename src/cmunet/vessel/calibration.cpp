@@ -16,6 +16,7 @@ constexpr double kClickSd_px = 0.5;
 constexpr double kCatheterSd_mm = 0.04;    // repeatability of a measured catheter
 constexpr double kShaftDeficit_mm = 0.11;  // by which shafts are measured too thin
 constexpr double kOffPlane = 0.05;
+constexpr double kMaxBeamAngle_deg = 60;
 
 void check_spacing(const Spacing& s) {
   const auto in_range = [](double mm) { return mm >= 0.01 && mm <= 2; };
@@ -86,6 +87,13 @@ Calibration calibrate_by_geometry(const AcquisitionGeometry& g) {
   if (const auto correction = correction_of(g)) {
     return calibrated(CalibrationSource::kPixelSpacing, *g.pixel_spacing_mm, kOffPlane,
                       concat("Pixel Spacing of the DICOM header, ", *correction, ": ", text(*g.pixel_spacing_mm)));
+  }
+  if (g.object_pixel_spacing_mm) {
+    const bool is_oblique = g.beam_angle_deg && std::abs(*g.beam_angle_deg) > kMaxBeamAngle_deg;
+    return calibrated(
+        CalibrationSource::kPixelSpacing, *g.object_pixel_spacing_mm, kOffPlane,
+        concat("Object Pixel Spacing in Center of Beam of the DICOM header: ", text(*g.object_pixel_spacing_mm),
+               is_oblique ? "; unreliable: the beam meets the calibrated plane at more than 60°" : ""));
   }
   if (!g.imager_pixel_spacing_mm) {
     return uncalibrated(g, g.pixel_spacing_mm ? "the header's Pixel Spacing does not say in which plane it holds"

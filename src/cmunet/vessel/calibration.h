@@ -48,6 +48,8 @@ struct AcquisitionGeometry {
   std::optional<image::Spacing> pixel_spacing_mm;  ///< (0028,0030)
   SpacingOrigin pixel_spacing_origin = SpacingOrigin::kUnknown;
   std::optional<image::Spacing> imager_pixel_spacing_mm;  ///< (0018,1164), on the detector
+  std::optional<image::Spacing> object_pixel_spacing_mm;  ///< (0018,9404), in the calibrated plane
+  std::optional<double> beam_angle_deg;                   ///< (0018,9449), of the beam to that plane's normal
   std::optional<double> magnification;                    ///< (0018,1114)
   std::optional<double> source_detector_mm;               ///< (0018,1110)
   std::optional<double> source_patient_mm;                ///< (0018,1111)
@@ -56,7 +58,8 @@ struct AcquisitionGeometry {
 
 /// The first of these that the header supports, else pixels only with a note that says why:
 /// 1. Pixel Spacing of known origin, or different from Imager Pixel Spacing (PS3.3, 10.7.1.3: it was then corrected);
-/// 2. Imager Pixel Spacing over the magnification factor; 3. the same with factor SID / SOD.
+/// 2. Object Pixel Spacing in Center of Beam, with a warning in the note when the beam is more than 60° off;
+/// 3. Imager Pixel Spacing over the magnification factor; 4. the same with factor SID / SOD.
 /// Imager Pixel Spacing alone, and Pixel Spacing of unknown origin alone or equal to it, are sizes on the detector and
 /// never used. Relative sd 5 %: an artery lies up to 4 cm off the calibrated plane, 75 cm from the source.
 Calibration calibrate_by_geometry(const AcquisitionGeometry& geometry);

@@ -61,6 +61,16 @@ TEST(CalibrateByGeometry, DividesTheDetectorsSpacingByTheMagnification) {
   EXPECT_FALSE(calibrate_by_geometry(g).mm_per_px.has_value());
 }
 
+TEST(CalibrateByGeometry, WarnsOfAnObliqueBeam) {
+  AcquisitionGeometry g = on_the_detector();
+  g.object_pixel_spacing_mm = image::Spacing{0.2, 0.2};
+  g.beam_angle_deg = 30;
+  EXPECT_NEAR(*calibrate_by_geometry(g).mm_per_px, 0.2, 1e-12);
+  EXPECT_EQ(calibrate_by_geometry(g).note.find("unreliable"), std::string::npos);
+  g.beam_angle_deg = 70;
+  EXPECT_NE(calibrate_by_geometry(g).note.find("unreliable"), std::string::npos);
+}
+
 TEST(CalibrateManually, TakesSpacingsOfAngiogramsOnly) {
   const Calibration c = calibrate_manually({0.25, 0.2}, 0.03);
   EXPECT_NEAR(*c.mm_per_px, 0.2, 1e-12);

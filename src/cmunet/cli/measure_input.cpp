@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmunet/cli/measure_input.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "cmunet/base/log.h"
+#include "cmunet/cli/model.h"
+#include "cmunet/cli/predict_run.h"
+#include "cmunet/codec/codec.h"
+#include "cmunet/dicom/xa.h"
+#include "cmunet/engine/frame.h"
+#include "cmunet/vessel/opacification.h"
+
+namespace cmunet::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A picture before its vessels are found.
+struct Raw {
+  image::Mask field;  // empty: everywhere
+  engine::FrameTraits traits;
+};
+
+vessel::AcquisitionGeometry geometry_of(const dicom::XaHeader& header) {
+  const dicom::Geometry& g = header.geometry;
+  vessel::AcquisitionGeometry geometry;
+  geometry.pixel_spacing_mm = g.pixel_spacing_mm;
+  geometry.pixel_spacing_origin =
+      g.calibration == dicom::SpacingCalibration::kGeometry   ? vessel::SpacingOrigin::kGeometry
+      : g.calibration == dicom::SpacingCalibration::kFiducial ? vessel::SpacingOrigin::kFiducial
+                                                              : vessel::SpacingOrigin::kUnknown;
+  geometry.imager_pixel_spacing_mm = g.imager_pixel_spacing_mm;
+  geometry.object_pixel_spacing_mm = g.object_pixel_spacing_mm;
+  geometry.beam_angle_deg = g.beam_angle_deg;
+  geometry.magnification = g.magnification;
+  geometry.source_detector_mm = g.source_detector_mm;
+  geometry.source_patient_mm = g.source_patient_mm;
+  geometry.pixel_aspect = header.pixel_aspect_ratio;
+  return geometry;
+}
+
+int choose_frame(const dicom::XaRun& run, const std::string& flag) {
+  const FrameChoice choice = parse_frame_choice(flag);
+  const dicom::XaHeader& header = run.header();
+  CMUNET_CHECK(!choice.all, ErrorCode::kInvalidArgument, "[measure] --frame all; one frame is measured, best or N");
+  CMUNET_CHECK(choice.frame.value_or(0) < header.frames, ErrorCode::kInvalidArgument, "[measure] frame ",
+               choice.frame.value_or(0) + 1, " of a run of ", header.frames);
+  if (choice.frame || header.frames == 1) return choice.frame.value_or(0);
+  const vessel::Opacification filling = vessel::measure_opacification(
+      header.frames, [&run](int i) { return run.frame(i); }, run.field(), header.is_log);
+  if (!filling.fills) log_warning("no contrast medium is seen to arrive in this run; its best frame is a guess");
+  return filling.best_frame;
+}
+
+Raw read_frame(const MeasureInputFlags& flags, Picture& picture) {
+  const dicom::XaRun run(flags.image);
+  const dicom::XaHeader& header = run.header();
+  const int frame = choose_frame(run, flags.frame);
+  picture.grey = run.frame(frame);
+  picture.geometry = geometry_of(header);
+  picture.source["frame"] = frame + 1;
+  picture.source["frames"] = header.frames;
+  picture.source["sop_instance_uid"] = header.source.sop_instance_uid;
+  if (header.frames > 1) picture.title += concat(", frame ", frame + 1, " of ", header.frames);
+  if (header.burned_in_annotation) log_warning("the pixels of this run say who the patient is");
+  return {run.field(), {.pixel_aspect = header.pixel_aspect_ratio, .is_log = header.is_log}};
+}
+
+image::Mask read_mask(const std::string& path) {
+  const image::Image<std::uint16_t> labels = codec::read_labels(path);
+  image::Mask mask(labels.height(), labels.width());
+  std::transform(labels.begin(), labels.end(), mask.begin(), [](std::uint16_t v) { return v != 0 ? 1 : 0; });
+  return mask;
+}
+
+image::ImageF read_probability(const std::string& path) {
+  image::ImageF probability = codec::read_image(path).grey;
+  for (float& p : probability) p = std::clamp(p / 255, 0.0F, 1.0F);
+  return probability;
+}
+
+image::ImageF segment(const MeasureInputFlags& flags, const CommonOptions& common, Picture& picture, const Raw& raw) {
+  const std::string path = flags.model.empty() ? default_model() : flags.model;
+  const Model model = open_model(path, common);
+  CMUNET_CHECK(model.info.kind == "segmentation", ErrorCode::kInvalidArgument, "[measure] ", path, " is a ",
+               model.info.kind, " network; expected one from cmunet finetune");
+  picture.source["model"] = fs::path(path).filename().string();
+  const engine::Segmenter segmenter(model.engine, preprocess::options_from_json(model.info.preprocessing, path));
+  const image::Mask everywhere(picture.grey.height(), picture.grey.width(), 1);
+  return engine::segment_frame(segmenter, picture.grey, raw.field.empty() ? everywhere : raw.field, raw.traits)
+      .probability;
+}
+
+image::Spacing spacing_of(const std::vector<double>& values) { return {values.front(), values.back()}; }
+
+image::PointF point(const std::vector<double>& values, std::size_t first) { return {values[first], values[first + 1]}; }
+
+vessel::Calibration calibrate_by_catheter(const CalibrationFlags& flags, const Picture& picture, double aspect) {
+  CMUNET_CHECK(flags.catheter_points.empty() != flags.catheter_along.empty(), ErrorCode::kInvalidArgument,
+               "[measure] --catheter-french needs either --catheter-points on its two walls or --catheter-along on its "
+               "axis");
+  const auto part = flags.catheter_part == "marker" ? vessel::CatheterPart::kMarker : vessel::CatheterPart::kShaft;
+  if (!flags.catheter_points.empty()) {
+    const auto width =
+        vessel::catheter_width_between(point(flags.catheter_points, 0), point(flags.catheter_points, 2), aspect);
+    return vessel::calibrate_by_catheter(*flags.catheter_french, part, width, aspect);
+  }
+  CMUNET_CHECK(!picture.grey.empty(), ErrorCode::kInvalidArgument,
+               "[measure] --catheter-along without a picture; the catheter's walls are found in one");
+  const auto width = vessel::detect_catheter_width(picture.grey, point(flags.catheter_along, 0),
+                                                   point(flags.catheter_along, 2), aspect);
+  return vessel::calibrate_by_catheter(*flags.catheter_french, part, width, aspect);
+}
+
+}  // namespace
+
+void add_calibration_flags(CLI::App& app, CalibrationFlags& flags) {
+  app.add_option("--spacing-mm", flags.spacing_mm, "millimetres per pixel in the vessel's plane: row[,column]")
+      ->delimiter(',')
+      ->expected(1, 2);
+  app.add_option("--spacing-sd-percent", flags.spacing_sd_percent, "how uncertain that is, one standard deviation");
+  app.add_option("--imager-spacing-mm", flags.imager_spacing_mm, "pixel spacing on the detector: row[,column]")
+      ->delimiter(',')
+      ->expected(1, 2);
+  app.add_option("--magnification", flags.magnification, "of the vessel on the detector");
+  app.add_option("--sid-mm", flags.sid_mm, "source to detector; with --sod-mm instead of --magnification");
+  app.add_option("--sod-mm", flags.sod_mm, "source to patient");
+  app.add_option("--catheter-french", flags.catheter_french, "outer diameter of the catheter, 3 French = 1 mm");
+  app.add_option("--catheter-points", flags.catheter_points, "y,x,y,x: a point on each wall of the catheter")
+      ->delimiter(',')
+      ->expected(4);
+  app.add_option("--catheter-along", flags.catheter_along, "y,x,y,x: two points on its axis; its walls are detected")
+      ->delimiter(',')
+      ->expected(4);
+  app.add_option("--catheter-part", flags.catheter_part, "what was marked: shaft or marker ring")
+      ->check(CLI::IsMember({"shaft", "marker"}))
+      ->capture_default_str();
+}
+
+Picture read_picture(const MeasureInputFlags& flags, const CommonOptions& common) {
+  CMUNET_CHECK(flags.mask.empty() || flags.probability.empty(), ErrorCode::kInvalidArgument,
+               "[measure] both --mask and --probability; expected one of them");
+  const std::string vessels = flags.mask + flags.probability;
+  CMUNET_CHECK(!(flags.image.empty() && vessels.empty()), ErrorCode::kInvalidArgument,
+               "[measure] neither a picture nor --mask nor --probability; expected one at least");
+  Picture picture;
+  picture.title = fs::path(flags.image.empty() ? vessels : flags.image).filename().string();
+  picture.source = Json::object();
+  Raw raw;
+  if (!flags.image.empty()) {
+    picture.source["image"] = flags.image;
+    if (!codec::is_image_file(flags.image) && dicom::is_dicom_file(flags.image)) {
+      raw = read_frame(flags, picture);
+    } else {
+      picture.grey = codec::read_image(flags.image).grey;
+    }
+  }
+  if (!flags.mask.empty()) {
+    picture.source["mask"] = flags.mask;
+    picture.mask = read_mask(flags.mask);
+    if (!picture.grey.empty()) image::check_same_size(*picture.mask, picture.grey, "measure");
+  } else if (!flags.probability.empty()) {
+    picture.source["probability"] = flags.probability;
+    picture.probability = read_probability(flags.probability);
+    if (!picture.grey.empty()) image::check_same_size(*picture.probability, picture.grey, "measure");
+  } else {
+    picture.probability = segment(flags, common, picture, raw);
+  }
+  return picture;
+}
+
+vessel::Calibration calibrate(const CalibrationFlags& flags, const Picture& picture) {
+  const bool has_geometry_flag = flags.magnification || flags.sid_mm || flags.sod_mm;
+  const int ways = int{!flags.spacing_mm.empty()} + int{!flags.imager_spacing_mm.empty() || has_geometry_flag} +
+                   int{flags.catheter_french.has_value()};
+  CMUNET_CHECK(ways <= 1, ErrorCode::kInvalidArgument,
+               "[measure] more than one calibration; expected --spacing-mm, or a magnification, or a catheter");
+  CMUNET_CHECK(flags.catheter_french || (flags.catheter_points.empty() && flags.catheter_along.empty()),
+               ErrorCode::kInvalidArgument, "[measure] a catheter without --catheter-french; its size is needed");
+  if (!flags.spacing_mm.empty()) {
+    return vessel::calibrate_manually(spacing_of(flags.spacing_mm), flags.spacing_sd_percent / 100);
+  }
+  vessel::AcquisitionGeometry geometry = picture.geometry;
+  if (!flags.imager_spacing_mm.empty() || has_geometry_flag) {
+    if (!flags.imager_spacing_mm.empty()) geometry.imager_pixel_spacing_mm = spacing_of(flags.imager_spacing_mm);
+    // What the user says goes before what the header says.
+    geometry.pixel_spacing_mm.reset();
+    geometry.object_pixel_spacing_mm.reset();
+    if (flags.sid_mm && flags.sod_mm) {
+      geometry.magnification.reset();
+      geometry.source_detector_mm = flags.sid_mm, geometry.source_patient_mm = flags.sod_mm;
+    }
+    if (flags.magnification) geometry.magnification = flags.magnification;
+    const vessel::Calibration calibration = vessel::calibrate_by_geometry(geometry);
+    CMUNET_CHECK(calibration.mm_per_px, ErrorCode::kInvalidArgument, "[measure] ", calibration.note,
+                 "; expected --imager-spacing-mm (or a DICOM header that has it) and --magnification of 1…5, or "
+                 "--sid-mm and --sod-mm");
+    return calibration;
+  }
+  const vessel::Calibration by_header = vessel::calibrate_by_geometry(geometry);
+  return flags.catheter_french ? calibrate_by_catheter(flags, picture, by_header.aspect) : by_header;
+}
+
+}  // namespace cmunet::cli

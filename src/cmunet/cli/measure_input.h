@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// What `cmunet measure` works on: a picture or a frame of a run, its vessels, and its calibration.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cmunet/base/json.h"
+#include "cmunet/cli/command.h"
+#include "cmunet/image/image.h"
+#include "cmunet/vessel/calibration.h"
+
+namespace cmunet::cli {
+
+/// Flags that say how many millimetres a pixel has. Points are y, x in pixels.
+struct CalibrationFlags {
+  std::vector<double> spacing_mm;         ///< row[, column]
+  double spacing_sd_percent = 0;          ///< of `spacing_mm`
+  std::vector<double> imager_spacing_mm;  ///< row[, column]
+  std::optional<double> magnification, sid_mm, sod_mm;
+  std::optional<double> catheter_french;
+  std::vector<double> catheter_points;  ///< y, x, y, x: two clicks on opposite walls
+  std::vector<double> catheter_along;   ///< y, x, y, x: two clicks on the axis; walls are detected
+  std::string catheter_part = "shaft";
+};
+void add_calibration_flags(CLI::App& app, CalibrationFlags& flags);
+
+struct MeasureInputFlags {
+  std::string image;        ///< picture or DICOM file; empty when a mask is measured alone
+  std::string mask;         ///< any value but 0 is vessel
+  std::string probability;  ///< 8-bit map, 255 = certain
+  std::string model;        ///< used without the two above; empty for the default model
+  std::string frame = "best";
+};
+
+/// One picture on its own grid, with its vessels.
+struct Picture {
+  image::ImageF grey;  ///< [0, 255]; empty when there is none
+  std::optional<image::Mask> mask;
+  std::optional<image::ImageF> probability;  ///< one of the two is there
+  vessel::AcquisitionGeometry geometry;      ///< of a DICOM header; empty otherwise
+  Json source;                               ///< what this is, without patient data
+  std::string title;                         ///< file name, and frame of a run
+};
+
+/// @throws Error as codec and dicom do; kInvalidArgument when picture and mask differ in size, or nothing is named.
+Picture read_picture(const MeasureInputFlags& flags, const CommonOptions& common);
+
+/// By the flags, else by the header, else pixels only.
+/// @throws Error kInvalidArgument for flags that contradict each other or lack their partner.
+vessel::Calibration calibrate(const CalibrationFlags& flags, const Picture& picture);
+
+}  // namespace cmunet::cli
