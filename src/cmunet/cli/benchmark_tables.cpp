@@ -83,7 +83,7 @@ report::Table published_table_one() {
                        {"Cl-Dice ↑", 3},
                        {"IoU ↑", 3},
                        {"HD (px) ↓", 2},
-                       {"ADD (px) ↓", 2},
+                       {"ADD (px) ↓", 3},
                        {"parameters (M)", 2},
                        {"remark"}});
   for (const PublishedMethod& m : published_methods()) {

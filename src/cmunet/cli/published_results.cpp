@@ -37,7 +37,7 @@ std::span<const PublishedMethod> published_methods() {
        37.70,
        {.556, .647, .685, .710, .710},
        {24.56, 18.77, 16.23, 14.68, 15.01},
-       "pooled over batches"},
+       "pooled over batches; parameters with the frozen key encoder"},
       {"cm_unet",
        0.628,
        0.457,
@@ -45,7 +45,7 @@ std::span<const PublishedMethod> published_methods() {
        121.49,
        {.626, .684, .700, .719, .738},
        {22.26, 18.78, 15.65, 13.58, 13.85},
-       "pooled over batches; distance of epoch 112, chosen epoch 113; IoU and diameter difference from the logs"},
+       "pooled over batches; distance of epoch 112, chosen epoch 113"},
   });
   return kMethods;
 }
