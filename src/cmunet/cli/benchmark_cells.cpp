@@ -29,7 +29,8 @@ double count_parameters(const Job& job, const fs::path& out) {
   }
   try {
     double sum = 0;
-    for (const TensorRef& tensor : SafetensorsFile::open(find_model_file(out / job.name)).tensors()) {
+    const SafetensorsFile file = SafetensorsFile::open(find_model_file(out / job.name));
+    for (const TensorRef& tensor : file.tensors()) {
       const bool is_buffer =
           tensor.name.find("running_") != std::string::npos || tensor.name.ends_with("num_batches_tracked");
       if (!is_buffer) sum += static_cast<double>(tensor.element_count());
