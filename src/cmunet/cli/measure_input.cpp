@@ -7,6 +7,7 @@
 #include "cmunet/base/log.h"
 #include "cmunet/cli/model.h"
 #include "cmunet/cli/predict_run.h"
+#include "cmunet/cli/vessel_report.h"
 #include "cmunet/codec/codec.h"
 #include "cmunet/dicom/xa.h"
 #include "cmunet/engine/frame.h"
@@ -22,24 +23,6 @@ struct Raw {
   image::Mask field;  // empty: everywhere
   engine::FrameTraits traits;
 };
-
-vessel::AcquisitionGeometry geometry_of(const dicom::XaHeader& header) {
-  const dicom::Geometry& g = header.geometry;
-  vessel::AcquisitionGeometry geometry;
-  geometry.pixel_spacing_mm = g.pixel_spacing_mm;
-  geometry.pixel_spacing_origin =
-      g.calibration == dicom::SpacingCalibration::kGeometry   ? vessel::SpacingOrigin::kGeometry
-      : g.calibration == dicom::SpacingCalibration::kFiducial ? vessel::SpacingOrigin::kFiducial
-                                                              : vessel::SpacingOrigin::kUnknown;
-  geometry.imager_pixel_spacing_mm = g.imager_pixel_spacing_mm;
-  geometry.object_pixel_spacing_mm = g.object_pixel_spacing_mm;
-  geometry.beam_angle_deg = g.beam_angle_deg;
-  geometry.magnification = g.magnification;
-  geometry.source_detector_mm = g.source_detector_mm;
-  geometry.source_patient_mm = g.source_patient_mm;
-  geometry.pixel_aspect = header.pixel_aspect_ratio;
-  return geometry;
-}
 
 int choose_frame(const dicom::XaRun& run, const std::string& flag) {
   const FrameChoice choice = parse_frame_choice(flag);

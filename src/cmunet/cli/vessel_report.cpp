@@ -2,7 +2,6 @@
 #include "cmunet/cli/vessel_report.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "cmunet/base/error.h"
 
@@ -10,8 +9,6 @@ namespace cmunet::cli {
 namespace {
 
 constexpr double kSdsOf95Percent = 1.96;
-// Beyond it the distance of the calibrated plane says little about an artery's (PS3.17, FFF.1.3).
-constexpr double kMaxBeamAngleDeg = 60;
 
 vessel::SpacingOrigin origin_of(dicom::SpacingCalibration calibration) {
   switch (calibration) {
@@ -89,25 +86,21 @@ dicom::ReportedSegment segment_of(const vessel::MeasuredSegment& segment, const 
 
 }  // namespace
 
-vessel::Calibration calibration_of(const dicom::XaHeader& header) {
+vessel::AcquisitionGeometry geometry_of(const dicom::XaHeader& header) {
   const dicom::Geometry& geometry = header.geometry;
-  vessel::AcquisitionGeometry size{.pixel_spacing_mm = geometry.pixel_spacing_mm,
-                                   .pixel_spacing_origin = origin_of(geometry.calibration),
-                                   .imager_pixel_spacing_mm = geometry.imager_pixel_spacing_mm,
-                                   .magnification = geometry.magnification,
-                                   .source_detector_mm = geometry.source_detector_mm,
-                                   .source_patient_mm = geometry.source_patient_mm,
-                                   .pixel_aspect = header.pixel_aspect_ratio};
-  const bool has_object_spacing = !size.pixel_spacing_mm && geometry.object_pixel_spacing_mm;
-  if (has_object_spacing) {
-    size.pixel_spacing_mm = geometry.object_pixel_spacing_mm;
-    size.pixel_spacing_origin = vessel::SpacingOrigin::kGeometry;
-  }
-  vessel::Calibration calibration = vessel::calibrate_by_geometry(size);
-  if (has_object_spacing && std::abs(geometry.beam_angle_deg.value_or(0)) > kMaxBeamAngleDeg) {
-    calibration.note += concat("; doubtful, since the beam is ", *geometry.beam_angle_deg, " degrees oblique");
-  }
-  return calibration;
+  return {.pixel_spacing_mm = geometry.pixel_spacing_mm,
+          .pixel_spacing_origin = origin_of(geometry.calibration),
+          .imager_pixel_spacing_mm = geometry.imager_pixel_spacing_mm,
+          .object_pixel_spacing_mm = geometry.object_pixel_spacing_mm,
+          .beam_angle_deg = geometry.beam_angle_deg,
+          .magnification = geometry.magnification,
+          .source_detector_mm = geometry.source_detector_mm,
+          .source_patient_mm = geometry.source_patient_mm,
+          .pixel_aspect = header.pixel_aspect_ratio};
+}
+
+vessel::Calibration calibration_of(const dicom::XaHeader& header) {
+  return vessel::calibrate_by_geometry(geometry_of(header));
 }
 
 dicom::ArterialReport arterial_report(const vessel::Measurement& measurement, int frame, double catheter_french) {

@@ -9,6 +9,9 @@
 
 namespace cmunet::cli {
 
+/// What the run's header says about millimetres.
+vessel::AcquisitionGeometry geometry_of(const dicom::XaHeader& header);
+
 /// What the run's header supports (`vessel::calibrate_by_geometry`); pixels only when it supports nothing.
 vessel::Calibration calibration_of(const dicom::XaHeader& header);
 

@@ -93,7 +93,7 @@ Calibration calibrate_by_geometry(const AcquisitionGeometry& g) {
     return calibrated(
         CalibrationSource::kPixelSpacing, *g.object_pixel_spacing_mm, kOffPlane,
         concat("Object Pixel Spacing in Center of Beam of the DICOM header: ", text(*g.object_pixel_spacing_mm),
-               is_oblique ? "; unreliable: the beam meets the calibrated plane at more than 60°" : ""));
+               is_oblique ? "; doubtful: the beam meets the calibrated plane at more than 60°" : ""));
   }
   if (!g.imager_pixel_spacing_mm) {
     return uncalibrated(g, g.pixel_spacing_mm ? "the header's Pixel Spacing does not say in which plane it holds"

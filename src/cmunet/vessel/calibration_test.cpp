@@ -66,9 +66,9 @@ TEST(CalibrateByGeometry, WarnsOfAnObliqueBeam) {
   g.object_pixel_spacing_mm = image::Spacing{0.2, 0.2};
   g.beam_angle_deg = 30;
   EXPECT_NEAR(*calibrate_by_geometry(g).mm_per_px, 0.2, 1e-12);
-  EXPECT_EQ(calibrate_by_geometry(g).note.find("unreliable"), std::string::npos);
+  EXPECT_EQ(calibrate_by_geometry(g).note.find("doubtful"), std::string::npos);
   g.beam_angle_deg = 70;
-  EXPECT_NE(calibrate_by_geometry(g).note.find("unreliable"), std::string::npos);
+  EXPECT_NE(calibrate_by_geometry(g).note.find("doubtful"), std::string::npos);
 }
 
 TEST(CalibrateManually, TakesSpacingsOfAngiogramsOnly) {
