@@ -37,6 +37,8 @@ Family family_of(const std::string& key) {
   if (key.starts_with("loss")) return {"Training loss", "loss"};
   if (key == "val_dice") return {"Validation", "Dice"};
   if (key.starts_with("val_")) return {"Validation", "value"};
+  if (key.ends_with("_sd")) return {"Spread of embeddings", "standard deviation"};
+  if (key.ends_with("_rank") || key.ends_with("_ratio")) return {"Directions that embeddings use", "number"};
   std::string word = key.substr(key.rfind('_') == std::string::npos ? 0 : key.rfind('_') + 1);
   const std::string label = word;
   if (!word.empty() && word[0] >= 'a' && word[0] <= 'z') word[0] = static_cast<char>(word[0] - 'a' + 'A');

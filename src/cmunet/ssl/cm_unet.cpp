@@ -8,24 +8,24 @@
 #include "cmunet/base/error.h"
 #include "cmunet/nn/communicator.h"
 #include "cmunet/ssl/momentum.h"
+#include "cmunet/ssl/spread.h"
 
 namespace cmunet::ssl {
 namespace {
 
-// How contrast is going: similarity to the own key and to the others', and whether embeddings collapse to a point
-// (the mean over dimensions of the standard deviation over the batch of unit vectors; 1/√D when well spread).
+// How contrast is going: similarity to the own key and to the others', and whether embeddings collapse.
 void add_diagnostics(const at::Tensor& local_p, const at::Tensor& local_k, Loss& loss) {
   const at::Tensor p = nn::gather_rows(local_p).rows, k = nn::gather_rows(local_k).rows;
   const auto unit = torch::nn::functional::NormalizeFuncOptions().dim(1);
-  const at::Tensor p_unit = torch::nn::functional::normalize(p, unit);
-  const at::Tensor k_unit = torch::nn::functional::normalize(k, unit);
+  const at::Tensor p_unit = torch::nn::functional::normalize(p.to(at::kDouble), unit);
+  const at::Tensor k_unit = torch::nn::functional::normalize(k.to(at::kDouble), unit);
   const at::Tensor similarity = p_unit.matmul(k_unit.t());
   const at::Tensor positive = similarity.diagonal().mean();
   const auto n = static_cast<double>(p.size(0));
   loss.parts.emplace_back("positive_similarity", positive);
   loss.parts.emplace_back("negative_similarity", (similarity.sum() / n - positive) / (n - 1));
-  loss.parts.emplace_back("embedding_sd", p_unit.std(0).mean());
-  loss.parts.emplace_back("key_sd", k_unit.std(0).mean());
+  add_spread("embedding", p_unit, loss);
+  add_spread("key", k_unit, loss);
 }
 
 // Half the widths of arteries from 2 to 8 px of a 512-px angiogram, at the view's size.
@@ -163,6 +163,7 @@ void CmUnet::after_step() {
 }
 
 Pictures CmUnet::pictures(const std::vector<at::Tensor>& inputs) {
+  if (options_.lambda_r == 0) return {};  // the pixel decoder was never taught
   const at::Tensor reconstruction =
       in_evaluation(*module_, [&] { return module_->unet->forward(inputs[0]).narrow(1, 1, 1); });
   return {inputs[0], reconstruction, nn::normalise_target(inputs[1], options_.target_norm, options_.patch_size)};

@@ -10,6 +10,7 @@
 #include "cmunet/base/error.h"
 #include "cmunet/nn/communicator.h"
 #include "cmunet/ssl/momentum.h"
+#include "cmunet/ssl/spread.h"
 
 namespace cmunet::ssl {
 namespace {
@@ -135,7 +136,8 @@ Loss MocoV2::loss(const std::vector<at::Tensor>& inputs) {
   loss.parts.emplace_back("loss_contrastive", loss.total.detach());
   loss.parts.emplace_back("positive_similarity", (all_q * waiting_.back()).sum(1).mean());
   loss.parts.emplace_back("negative_similarity", all_q.matmul(module_->queue.t()).mean());
-  loss.parts.emplace_back("embedding_sd", all_q.std(0).mean());
+  add_spread("embedding", all_q, loss);
+  add_spread("key", waiting_.back(), loss);
   return loss;
 }
 

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+// The switches by which parts of CM-UNet are taken out, and what is logged to find out why contrast fails.
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <cmath>
+
+#include "cmunet/nn/count.h"
+#include "cmunet/ssl/cm_unet.h"
+#include "cmunet/ssl/moco_v2.h"
+#include "cmunet/ssl/spread.h"
+
+namespace cmunet::ssl {
+namespace {
+
+CmUnetOptions small_options() {
+  CmUnetOptions options;
+  options.views = {.crop_size = 64, .view_size = 48, .max_shift = 15};
+  options.projector_hidden = 16;
+  options.embedding = 8;
+  return options;
+}
+
+class Ablation : public ::testing::Test {
+ protected:
+  Ablation() { torch::set_num_threads(2); }
+
+  // One step of plain descent on one batch; gradients stay for inspection.
+  void build_and_step() {
+    torch::manual_seed(11);
+    method = std::make_unique<CmUnet>(nn::UNetOptions{1, 2, 2}, options);
+    module = dynamic_cast<CmUnetModuleImpl*>(&method->module());
+    inputs = method->make_inputs(images, rng);
+    torch::optim::SGD optimizer(module->parameters(), 0.1);
+    loss = method->loss(inputs);
+    loss.total.backward();
+    optimizer.step();
+    method->after_step();
+  }
+
+  static bool has_gradient(const torch::nn::Module& part) {
+    for (const auto& parameter : part.parameters()) {
+      if (parameter.grad().defined()) return true;
+    }
+    return false;
+  }
+
+  CmUnetOptions options = small_options();
+  at::Tensor images = (torch::manual_seed(5), torch::randn({4, 1, 64, 64}));
+  Rng rng{3};
+  std::unique_ptr<CmUnet> method;
+  CmUnetModuleImpl* module = nullptr;
+  std::vector<at::Tensor> inputs;
+  Loss loss;
+};
+
+TEST_F(Ablation, WithoutContrastItsBranchIsNotComputed) {
+  options.lambda_c = 0;
+  build_and_step();
+  EXPECT_TRUE(has_gradient(*module->unet->decoder()));
+  EXPECT_FALSE(has_gradient(*module->feature_decoder));
+  EXPECT_FALSE(has_gradient(*module->projector));
+  EXPECT_FALSE(has_gradient(*module->predictor));
+  // Batch norms count the batches that they see.
+  for (const auto* part : std::initializer_list<torch::nn::Module*>{&*module->feature_decoder, &*module->projector,
+                                                                    &*module->momentum_encoder}) {
+    for (const auto& buffer : part->named_buffers()) {
+      if (!buffer.key().ends_with("num_batches_tracked")) continue;
+      EXPECT_EQ(buffer.value().item<std::int64_t>(), 0) << buffer.key();
+    }
+  }
+  ASSERT_EQ(loss.parts.size(), 1U);
+  EXPECT_EQ(loss.parts[0].first, "loss_reconstruction");
+}
+
+TEST_F(Ablation, WithoutReconstructionThePixelDecoderLearnsNothingAndShowsNothing) {
+  options.lambda_r = 0;
+  build_and_step();
+  EXPECT_FALSE(has_gradient(*module->unet->decoder()));
+  EXPECT_TRUE(has_gradient(*module->unet->encoder()));
+  EXPECT_TRUE(has_gradient(*module->feature_decoder));
+  EXPECT_FALSE(method->pictures(inputs).reconstruction.defined());
+}
+
+TEST_F(Ablation, TheMaskRatioIsTheShareOfHiddenPatches) {
+  for (const double ratio : {0.0, 0.25, 0.5, 0.75}) {
+    options.mask_ratio = ratio;
+    build_and_step();
+    const double whole_patches = std::floor(ratio * 9) / 9;  // 48 px hold 3 × 3 patches
+    EXPECT_NEAR(inputs[2].mean().item<double>(), whole_patches, 1e-6) << ratio;
+  }
+}
+
+TEST_F(Ablation, TheTargetIsNormalisedAsAsked) {
+  options.lambda_c = 0;
+  for (const nn::TargetNorm norm : {nn::TargetNorm::kNone, nn::TargetNorm::kPatch, nn::TargetNorm::kRow}) {
+    options.target_norm = norm;
+    torch::manual_seed(11);
+    CmUnet cm_unet(nn::UNetOptions{1, 2, 2}, options);
+    auto& parts = dynamic_cast<CmUnetModuleImpl&>(cm_unet.module());
+    const auto made = cm_unet.make_inputs(images, rng);
+    const at::Tensor reconstruction = parts.unet->forward(made[0]).narrow(1, 1, 1);
+    const at::Tensor target = nn::normalise_target(made[1], norm, 16);
+    EXPECT_NEAR(cm_unet.loss(made).total.item<double>(), nn::masked_mse(reconstruction, target, made[2]).item<double>(),
+                1e-5);
+  }
+}
+
+TEST_F(Ablation, TheAdapterStaysRandomUnlessItIsTrained) {
+  for (const bool train_adapter : {false, true}) {
+    options.train_adapter = train_adapter;
+    torch::manual_seed(11);
+    const at::Tensor before = CmUnetModule(nn::UNetOptions{1, 2, 2}, options)->adapter->weight.detach().clone();
+    build_and_step();
+    EXPECT_NE(module->adapter->weight.equal(before), train_adapter);
+    EXPECT_EQ(nn::count_parameters("", *module->adapter).trainable > 0, train_adapter);
+  }
+}
+
+bool logs(const Loss& loss, const std::string& name) {
+  for (const auto& [key, value] : loss.parts) {
+    if (key == name) return std::isfinite(value.item<double>());
+  }
+  return false;
+}
+
+TEST_F(Ablation, ContrastIsDiagnosed) {
+  build_and_step();
+  torch::manual_seed(2);
+  MocoV2 moco(nn::UNetOptions{1, 2, 2}, {.crop = {.size = 48}, .queue_size = 8});
+  const Loss moco_loss = moco.loss(moco.make_inputs(images, rng));
+  for (const char* name : {"positive_similarity", "negative_similarity", "embedding_sd", "embedding_effective_rank",
+                           "embedding_participation_ratio", "key_sd", "key_effective_rank"}) {
+    EXPECT_TRUE(logs(loss, name)) << name;
+    EXPECT_TRUE(logs(moco_loss, name)) << name;
+  }
+}
+
+TEST(Spread, IsNothingWhenAllEmbeddingsAreOne) {
+  const Spread spread = spread_of(torch::full({6, 4}, 0.5F));
+  EXPECT_EQ(spread.sd.item<double>(), 0);
+  EXPECT_EQ(spread.effective_rank.item<double>(), 0);
+  EXPECT_EQ(spread.participation_ratio.item<double>(), 0);
+}
+
+TEST(Spread, CountsTheDirectionsInUse) {
+  // ± each axis of three: equal eigenvalues.
+  const Spread even = spread_of(torch::cat({torch::eye(3, 7), -torch::eye(3, 7)}));
+  EXPECT_NEAR(even.effective_rank.item<double>(), 3, 1e-9);
+  EXPECT_NEAR(even.participation_ratio.item<double>(), 3, 1e-9);
+  EXPECT_NEAR(even.sd.item<double>(), 3 * std::sqrt(2.0 / 5) / 7, 1e-9);  // three of seven dimensions vary
+  // Two directions, one with twice the length: shares 4/5 and 1/5.
+  const at::Tensor axes = torch::eye(2, 5) * torch::tensor({2.0F, 1.0F}).view({2, 1});
+  const Spread uneven = spread_of(torch::cat({axes, -axes}));
+  EXPECT_NEAR(uneven.effective_rank.item<double>(), std::exp(-0.8 * std::log(0.8) - 0.2 * std::log(0.2)), 1e-9);
+  EXPECT_NEAR(uneven.participation_ratio.item<double>(), 1 / (0.64 + 0.04), 1e-9);
+}
+
+}  // namespace
+}  // namespace cmunet::ssl
