@@ -10,7 +10,7 @@
 namespace cmunet::cli {
 namespace {
 
-constexpr std::array<std::string_view, 4> kOtherSections{"prepare", "benchmark", "pretrain", "evaluate"};
+constexpr std::array<std::string_view, 5> kOtherSections{"prepare", "tune", "benchmark", "pretrain", "evaluate"};
 
 struct Flags {
   ConfigFlags config;

@@ -16,7 +16,8 @@
 namespace cmunet::cli {
 namespace {
 
-constexpr std::array<std::string_view, 5> kOtherSections{"model", "pretrain", "finetune", "benchmark", "evaluate"};
+constexpr std::array<std::string_view, 6> kOtherSections{"model", "pretrain",  "finetune",
+                                                         "tune",  "benchmark", "evaluate"};
 
 struct Flags {
   std::vector<std::string> images, masks, splits;

@@ -9,7 +9,7 @@
 namespace cmunet::cli {
 namespace {
 
-constexpr std::array<std::string_view, 4> kOtherSections{"prepare", "benchmark", "finetune", "evaluate"};
+constexpr std::array<std::string_view, 5> kOtherSections{"prepare", "tune", "benchmark", "finetune", "evaluate"};
 
 struct Flags {
   ConfigFlags config;

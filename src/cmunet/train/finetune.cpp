@@ -12,6 +12,7 @@
 #include "cmunet/augment/image_rngs.h"
 #include "cmunet/base/error.h"
 #include "cmunet/base/log.h"
+#include "cmunet/nn/centreline_losses.h"
 #include "cmunet/nn/communicator.h"
 #include "cmunet/nn/count.h"
 #include "cmunet/nn/losses.h"
@@ -31,7 +32,10 @@ struct Plan {
   ScheduleOptions schedule;
 };
 
-Plan make_plan(const FinetuneOptions& o, std::int64_t images) {
+// A fold's run is as long, and validated at the same steps, as one on all images would be: curves of folds can be
+// averaged, and a number of steps that they choose means the same to the final model.
+Plan make_plan(const FinetuneOptions& o, const LabelledData& data) {
+  const auto images = static_cast<std::int64_t>(data.train.ids.size());
   Plan plan;
   plan.images = images;
   plan.batch_size = std::min<std::int64_t>(o.batch_size, images);
@@ -40,10 +44,15 @@ Plan make_plan(const FinetuneOptions& o, std::int64_t images) {
                 " images; every step uses all of them");
   }
   plan.steps_per_epoch = steps_per_epoch(images, plan.batch_size);
-  plan.steps = o.steps > 0 ? o.steps : plan.steps_per_epoch * o.epochs;
+  const std::int64_t steps_of_all =
+      steps_per_epoch(data.fine_tuning_images, std::min<std::int64_t>(o.batch_size, data.fine_tuning_images));
+  plan.steps = o.steps > 0 ? o.steps : steps_of_all * o.epochs;
   plan.epochs = (plan.steps + plan.steps_per_epoch - 1) / plan.steps_per_epoch;
-  plan.validate_every = o.validate_every_steps > 0 ? o.validate_every_steps : plan.steps_per_epoch;
-  plan.schedule = {.kind = o.schedule, .peak_lr = o.lr, .warmup_steps = o.warmup_steps, .total_steps = plan.steps};
+  plan.validate_every = o.validate_every_steps > 0 ? o.validate_every_steps : steps_of_all;
+  plan.schedule = {.kind = o.schedule,
+                   .peak_lr = o.lr,
+                   .warmup_steps = o.warmup_steps,
+                   .total_steps = o.schedule_steps > 0 ? o.schedule_steps : plan.steps};
   return plan;
 }
 
@@ -55,41 +64,8 @@ Json options_json(FinetuneOptions options) {
 
 at::Tensor single_or_double(const at::Tensor& x) { return x.scalar_type() == at::kDouble ? x : x.to(at::kFloat); }
 
-struct LabelledData {
-  augment::DeviceStore train, val;
-  Json preprocessing;
-  int height = 0, width = 0;
-  std::string content_hash;
-};
-
-std::vector<std::size_t> labelled_indices(const dataset::Store& store, dataset::Split split) {
-  std::vector<std::size_t> indices;
-  for (std::size_t i = 0; i < store.records().size(); ++i) {
-    if (store.records()[i].split == split && store.records()[i].has_mask) indices.push_back(i);
-  }
-  return indices;
-}
-
-LabelledData load_labelled(const FinetuneRequest& request, std::uint64_t seed, at::Device device) {
-  const dataset::Store store = dataset::Store::open(request.store);
-  std::vector<std::size_t> train = labelled_indices(store, dataset::Split::kTrain);
-  if (train.empty()) {
-    throw Error(ErrorCode::kInvalidArgument,
-                concat("[finetune] store ", request.store.string(), " has no labelled image in its train split"),
-                "prepare it with --masks, or look at it with cmunet info");
-  }
-  if (request.labels > 0) {
-    CMUNET_CHECK(static_cast<std::size_t>(request.labels) <= train.size(), ErrorCode::kInvalidArgument,
-                 "[finetune] --labels is ", request.labels, " but the train split has ", train.size(),
-                 " labelled images");
-    train = dataset::label_subset(store, dataset::Split::kTrain, static_cast<std::size_t>(request.labels), seed);
-  }
-  return {augment::to_device(store, train, device),
-          augment::to_device(store, labelled_indices(store, dataset::Split::kVal), device),
-          store.manifest().value("preprocessing", Json()),
-          store.height(),
-          store.width(),
-          store.content_hash()};
+LabelledDataOptions data_options(const FinetuneOptions& o, const FinetuneRequest& request) {
+  return {.validation = o.validation, .folds = o.folds, .fold = o.fold, .labels = request.labels, .seed = o.seed};
 }
 
 class Run {
@@ -99,8 +75,8 @@ class Run {
         request_(request),
         observer_(observer),
         device_(parse_device(request.device)),
-        data_(load_labelled(request, options.seed, device_)),
-        plan_(make_plan(options, static_cast<std::int64_t>(data_.train.ids.size()))),
+        data_(load_labelled_data(request.store, data_options(options, request), device_)),
+        plan_(make_plan(options, data_)),
         unet_(make_unet()),
         optimizer_(*unet_, {.weight_decay = options.weight_decay}),
         averager_(*unet_),
@@ -119,11 +95,18 @@ class Run {
     const StopRequest stop(request_.stop_flag, options_.max_minutes, request_.out);
     log_info("fine-tuning on ", plan_.images, " labelled images of ", data_.height, "x", data_.width, ": ", plan_.steps,
              " steps, validation on ", data_.val.ids.size(), " images every ", plan_.validate_every, " steps");
-    if (data_.val.ids.empty()) log_warning("[finetune] the store has no val split: the last step will be the model");
-    while (position_.step < plan_.steps) {
-      run_epoch(stop);
-      ++position_.epoch;
-      position_.step_in_epoch = 0;
+    if (data_.val.ids.empty() && options_.validation == Validation::kSplit) {
+      log_warning("[finetune] the store has no val split: the last step will be the model");
+    }
+    try {
+      while (position_.step < plan_.steps) {
+        run_epoch(stop);
+        ++position_.epoch;
+        position_.step_in_epoch = 0;
+      }
+    } catch (const Error& e) {
+      if (e.code() == ErrorCode::kNumeric) folder_->write_run_json(run_record("diverged: " + e.message()));
+      throw;
     }
     const Json record = run_record("finished");
     folder_->write_run_json(record);
@@ -153,7 +136,8 @@ class Run {
  private:
   double memory_bytes() const {
     const double images = std::ceil(static_cast<double>(plan_.batch_size) / nn::communicator().size());
-    const double activations = nn::activation_bytes(options_.unet, data_.height, data_.width) * images;
+    const double activations =
+        nn::activation_bytes(options_.unet, data_.height, data_.width) * activation_share(options_.precision) * images;
     const auto parameters = static_cast<double>(nn::count_parameters("unet", *unet_).trainable);
     const auto data = static_cast<double>(data_.train.images.nbytes() + data_.val.images.nbytes());
     return activations + 16 * parameters + data;
@@ -219,10 +203,10 @@ class Run {
       const Autocast autocast(options_.precision, device_);
       logits = unet_->forward(batch.images);
     }
-    const nn::SegmentationLoss loss = nn::segmentation_loss(single_or_double(logits), batch.masks, options_.lambda_ce);
+    const at::Tensor total = loss_of(single_or_double(logits), batch.masks);
     averager_.start();
-    (loss.total * scale_.value()).backward();
-    const auto value = loss.total.item<double>();
+    (total * scale_.value()).backward();
+    const auto value = total.item<double>();
     check_finite(value, position_, lr, ids_of(rows));
     averager_.finish();
     if (scale_.unscale(unet_->parameters())) {
@@ -232,8 +216,6 @@ class Run {
     }
     optimizer_.zero_grad();
     means_.add("loss", value);
-    means_.add("loss_dice", loss.dice.item<double>());
-    means_.add("loss_cross_entropy", loss.cross_entropy.item<double>());
     ++position_.step_in_epoch;
     ++position_.step;
     throughput_.end_step(static_cast<std::int64_t>(rows.size()));
@@ -251,6 +233,29 @@ class Run {
                                                 augment::gather(data_.train.masks, mine), options_.augment, rngs);
     batch.images = with_precision(batch.images, options_.precision);
     return batch;
+  }
+
+  // Dice and cross-entropy, and the centreline terms that are asked for; each goes into the means.
+  at::Tensor loss_of(const at::Tensor& logits, const at::Tensor& masks) {
+    const nn::SegmentationLoss loss = nn::segmentation_loss(logits, masks, options_.lambda_ce);
+    means_.add("loss_dice", loss.dice.item<double>());
+    means_.add("loss_cross_entropy", loss.cross_entropy.item<double>());
+    at::Tensor total = loss.total;
+    const bool wants_centrelines = options_.lambda_cl_dice > 0 || options_.lambda_skeleton_recall > 0;
+    if (!wants_centrelines) return total;
+    const at::Tensor vessel = torch::softmax(logits, 1).select(1, 1);
+    const auto add = [&](const char* name, double weight, const at::Tensor& term) {
+      means_.add(name, term.item<double>());
+      total = total + weight * term;
+    };
+    if (options_.lambda_cl_dice > 0) {
+      add("loss_cl_dice", options_.lambda_cl_dice, nn::soft_cl_dice_loss(vessel, masks, options_.skeleton_iterations));
+    }
+    if (options_.lambda_skeleton_recall > 0) {
+      add("loss_skeleton_recall", options_.lambda_skeleton_recall,
+          nn::skeleton_recall_loss(vessel, skeleton_tubes(masks)));
+    }
+    return total;
   }
 
   std::vector<std::string> ids_of(std::span<const std::int64_t> rows) const {
@@ -347,6 +352,12 @@ class Run {
                 "continue with --resume");
   }
 
+  std::string selected_by() const {
+    if (data_.val.ids.empty()) return "last step";
+    if (options_.validation == Validation::kSplit) return "mean per-image Dice on val";
+    return concat("mean per-image Dice on fold ", options_.fold + 1, " of ", options_.folds);
+  }
+
   Json run_record(const std::string& exit_reason) const {
     Json record = {{"command", "finetune"},
                    {"exit", exit_reason},
@@ -356,7 +367,8 @@ class Run {
                    {"images", plan_.images},
                    {"image_ids", data_.train.ids},
                    {"validation_images", data_.val.ids.size()},
-                   {"selected_by", data_.val.ids.empty() ? "last step" : "mean per-image Dice on val"},
+                   {"validation_ids", data_.val.ids},
+                   {"selected_by", selected_by()},
                    {"data_hashes", {data_.content_hash}},
                    {"device", request_.device},
                    {"threads", at::get_num_threads()},
@@ -378,7 +390,7 @@ class Run {
   Json init_report_;
   nn::UNet unet_;
   std::optional<RunFolder> folder_;
-  AdamW optimizer_;
+  Optimizer optimizer_;
   GradientAverager averager_;
   LossScale scale_;
   Position position_;
@@ -402,7 +414,14 @@ void FinetuneOptions::check() const {
   require(lr > 0, "lr", lr, "positive");
   require(warmup_steps >= 0, "warmup_steps", warmup_steps, "at least 0");
   require(weight_decay >= 0, "weight_decay", weight_decay, "at least 0");
+  require(schedule_steps >= 0, "schedule_steps", schedule_steps, "at least 0");
   require(lambda_ce >= 0, "lambda_ce", lambda_ce, "at least 0");
+  require(lambda_cl_dice >= 0, "lambda_cl_dice", lambda_cl_dice, "at least 0");
+  require(lambda_skeleton_recall >= 0, "lambda_skeleton_recall", lambda_skeleton_recall, "at least 0");
+  require(skeleton_iterations > 0 && skeleton_iterations <= 100, "skeleton_iterations", skeleton_iterations,
+          "in 1…100");
+  require(folds >= 2, "folds", folds, "at least 2");
+  require(fold >= 0 && fold < folds, "fold", fold, "below folds, from 0");
   require(validate_every_steps >= 0, "validate_every_steps", validate_every_steps, "at least 0");
   require(max_minutes >= 0, "max_minutes", max_minutes, "at least 0");
 }
@@ -415,10 +434,17 @@ void describe(FinetuneOptions& o, Fields& f) {
   f.add("finetune.lr", o.lr, "learning rate of Adam");
   f.add("finetune.schedule", o.schedule, std::span(kScheduleNames), "of the learning rate");
   f.add("finetune.warmup_steps", o.warmup_steps, "linear warm-up");
+  f.add("finetune.schedule_steps", o.schedule_steps, "length of the schedule; 0: as long as the run");
   f.add("finetune.weight_decay", o.weight_decay, "decoupled; 0 is plain Adam");
   f.add("finetune.lambda_ce", o.lambda_ce, "weight of cross-entropy beside soft Dice");
+  f.add("finetune.lambda_cl_dice", o.lambda_cl_dice, "weight of soft clDice; 0 leaves it out");
+  f.add("finetune.lambda_skeleton_recall", o.lambda_skeleton_recall, "weight of skeleton recall; 0 leaves it out");
+  f.add("finetune.skeleton_iterations", o.skeleton_iterations, "of soft clDice: the largest radius of a vessel in px");
   f.add("finetune.precision", o.precision, precision_names(), "arithmetic of the forward pass");
   f.add("finetune.synchronised_norms", o.synchronised_norms, "several processes: batch norms see the whole batch");
+  f.add("finetune.validation", o.validation, validation_names(), "what the model is measured on meanwhile");
+  f.add("finetune.folds", o.folds, "of the fine-tuning set, with validation = fold");
+  f.add("finetune.fold", o.fold, "the one that is measured on, from 0");
   f.add("finetune.validate_every_steps", o.validate_every_steps, "0: after every epoch");
   f.add("finetune.seed", o.seed, "seed of weights, label subset, order and augmentation");
   f.add("finetune.max_minutes", o.max_minutes, "save and stop after this long, 0 for no limit");

@@ -9,6 +9,7 @@
 #include "cmunet/base/config.h"
 #include "cmunet/nn/unet.h"
 #include "cmunet/train/control.h"
+#include "cmunet/train/labelled_data.h"
 #include "cmunet/train/optimizer.h"
 #include "cmunet/train/pretrain.h"
 
@@ -24,9 +25,16 @@ struct FinetuneOptions {
   Schedule schedule = Schedule::kConstant;  ///< constant in the paper
   std::int64_t warmup_steps = 0;
   double weight_decay = 0;
-  double lambda_ce = 1;  ///< weight of cross-entropy beside soft Dice (Eq. 4)
+  std::int64_t schedule_steps = 0;    ///< steps that the cosine is laid over; 0: all of the run's
+  double lambda_ce = 1;               ///< weight of cross-entropy beside soft Dice (Eq. 4)
+  double lambda_cl_dice = 0;          ///< weight of soft clDice; not the paper's
+  double lambda_skeleton_recall = 0;  ///< weight of skeleton recall; not the paper's
+  int skeleton_iterations = 10;       ///< of soft clDice: at least the largest radius of a vessel, px
   Precision precision = Precision::kFp32;
-  bool synchronised_norms = true;         ///< several processes: batch norms see the whole batch, not their share of it
+  bool synchronised_norms = true;  ///< several processes: batch norms see the whole batch, not their share of it
+  Validation validation = Validation::kSplit;
+  int folds = 3;                          ///< of the fine-tuning set, with Validation::kFold
+  int fold = 0;                           ///< the one that is measured on instead of learnt from
   std::int64_t validate_every_steps = 0;  ///< 0: after every epoch
   std::uint64_t seed = 42;
   double max_minutes = 0;
@@ -51,10 +59,11 @@ struct FinetuneRequest {
 /// What a run would do, for --dry-run.
 Json plan_finetune(const FinetuneOptions& options, const FinetuneRequest& request);
 
-/// Trains on the store's train split, chooses the best step by mean per-image Dice on its val split, and never opens
-/// test. Without a val split the last step is the model, and the record says so.
+/// Trains on the store's train split, chooses the best step by mean per-image Dice on its val split or on a fold (see
+/// `Validation`), and never opens test. Without either the last step is the model, and the record says so.
 /// Leaves checkpoints/best.safetensors (when validated), last.safetensors and last.state.safetensors.
-/// @return the content of run.json. @throws as `pretrain`; kInvalidArgument when nothing of `init` fits.
+/// @return the content of run.json. @throws as `pretrain`, with run.json saying "diverged" after kNumeric;
+/// kInvalidArgument when nothing of `init` fits.
 Json finetune(const FinetuneOptions& options, const FinetuneRequest& request, const Observer& observer);
 
 /// Vessel probabilities [N, H, W] of prepared images [N, 1, H, W] (H, W multiples of 16), in evaluation mode, in

@@ -3,6 +3,8 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <numbers>
 
@@ -11,53 +13,108 @@
 namespace cmunet::train {
 namespace {
 
-bool decays(const std::string& name, const at::Tensor& parameter, const AdamWOptions& options) {
+constexpr double kAdamEpsilon = 1e-8;
+constexpr double kLambEpsilon = 1e-6;
+
+constexpr std::array<std::pair<std::string_view, OptimizerKind>, 3> kOptimizerNames{
+    {{"adamw", OptimizerKind::kAdamW}, {"lamb", OptimizerKind::kLamb}, {"sgd", OptimizerKind::kSgd}}};
+
+bool decays(const std::string& name, const at::Tensor& parameter, const OptimizerOptions& options) {
   if (name.ends_with("bias")) return false;
   return parameter.dim() > 1 || options.decay_norms;
 }
 
 }  // namespace
 
-AdamW::AdamW(const torch::nn::Module& module, const AdamWOptions& options) : options_(options) {
+std::span<const std::pair<std::string_view, OptimizerKind>> optimizer_names() { return kOptimizerNames; }
+
+Optimizer::Optimizer(const torch::nn::Module& module, const OptimizerOptions& options) : options_(options) {
+  const auto zeros = [](const at::Tensor& like) { return torch::zeros_like(like, at::MemoryFormat::Contiguous); };
   for (const auto& item : module.named_parameters()) {
     const at::Tensor& parameter = item.value();
     if (!parameter.requires_grad()) continue;
-    slots_.push_back({item.key(), parameter, torch::zeros_like(parameter, at::MemoryFormat::Contiguous),
-                      torch::zeros_like(parameter, at::MemoryFormat::Contiguous),
-                      decays(item.key(), parameter, options) ? options.weight_decay : 0.0});
+    slots_.push_back({item.key(), parameter, zeros(parameter),
+                      options.kind == OptimizerKind::kSgd ? at::Tensor() : zeros(parameter),
+                      decays(item.key(), parameter, options)});
   }
 }
 
-void AdamW::step(double lr) {
+void Optimizer::step(double lr, std::optional<double> weight_decay) {
   const torch::NoGradGuard no_grad;
   ++step_;
-  const double correction1 = 1 - std::pow(options_.beta1, static_cast<double>(step_));
-  const double correction2 = 1 - std::pow(options_.beta2, static_cast<double>(step_));
+  if (options_.max_gradient_norm > 0) clip();
   for (Slot& slot : slots_) {
-    const at::Tensor& gradient = slot.parameter.grad();
-    if (!gradient.defined()) continue;
-    if (slot.weight_decay != 0) slot.parameter.mul_(1 - lr * slot.weight_decay);
-    slot.m.lerp_(gradient, 1 - options_.beta1);
-    slot.v.mul_(options_.beta2).addcmul_(gradient, gradient, 1 - options_.beta2);
-    const at::Tensor denominator = slot.v.sqrt().div_(std::sqrt(correction2)).add_(options_.epsilon);
-    slot.parameter.addcdiv_(slot.m, denominator, -lr / correction1);
+    if (!slot.parameter.grad().defined()) continue;
+    const double decay = slot.decays ? weight_decay.value_or(options_.weight_decay) : 0.0;
+    switch (options_.kind) {
+      case OptimizerKind::kAdamW: step_adamw(slot, lr, decay); break;
+      case OptimizerKind::kLamb: step_lamb(slot, lr, decay); break;
+      case OptimizerKind::kSgd: step_sgd(slot, lr, decay); break;
+    }
   }
 }
 
-void AdamW::zero_grad() {
+void Optimizer::clip() const {
+  std::vector<at::Tensor> squares;
+  for (const Slot& slot : slots_) {
+    if (slot.parameter.grad().defined()) squares.push_back(slot.parameter.grad().square().sum());
+  }
+  if (squares.empty()) return;
+  const at::Tensor factor = torch::stack(squares).sum().sqrt().div_(options_.max_gradient_norm).clamp_min_(1);
+  for (const Slot& slot : slots_) {
+    if (slot.parameter.grad().defined()) slot.parameter.mutable_grad().div_(factor);
+  }
+}
+
+void Optimizer::update_moments(Slot& slot) const {
+  const at::Tensor& gradient = slot.parameter.grad();
+  slot.m.lerp_(gradient, 1 - options_.beta1);
+  slot.v.mul_(options_.beta2).addcmul_(gradient, gradient, 1 - options_.beta2);
+}
+
+void Optimizer::step_adamw(Slot& slot, double lr, double decay) const {
+  const double correction1 = 1 - std::pow(options_.beta1, static_cast<double>(step_));
+  const double correction2 = 1 - std::pow(options_.beta2, static_cast<double>(step_));
+  if (decay != 0) slot.parameter.mul_(1 - lr * decay);
+  update_moments(slot);
+  const at::Tensor denominator = slot.v.sqrt().div_(std::sqrt(correction2)).add_(kAdamEpsilon);
+  slot.parameter.addcdiv_(slot.m, denominator, -lr / correction1);
+}
+
+void Optimizer::step_lamb(Slot& slot, double lr, double decay) const {
+  const double correction1 = 1 - std::pow(options_.beta1, static_cast<double>(step_));
+  const double correction2 = 1 - std::pow(options_.beta2, static_cast<double>(step_));
+  update_moments(slot);
+  at::Tensor update = (slot.m / correction1).div_(slot.v.sqrt().div_(std::sqrt(correction2)).add_(kLambEpsilon));
+  if (decay != 0) {
+    update.add_(slot.parameter, decay);
+    const at::Tensor weight_norm = slot.parameter.norm(), update_norm = update.norm();
+    const at::Tensor trust = torch::where((weight_norm > 0).logical_and(update_norm > 0), weight_norm / update_norm,
+                                          torch::ones_like(weight_norm));
+    update.mul_(trust);
+  }
+  slot.parameter.sub_(update, lr);
+}
+
+void Optimizer::step_sgd(Slot& slot, double lr, double decay) const {
+  slot.m.mul_(options_.momentum).add_(slot.parameter.grad()).add_(slot.parameter, decay);
+  slot.parameter.sub_(slot.m, lr);
+}
+
+void Optimizer::zero_grad() {
   for (Slot& slot : slots_) slot.parameter.mutable_grad() = at::Tensor();
 }
 
-NamedTensors AdamW::state() const {
+NamedTensors Optimizer::state() const {
   NamedTensors tensors;
   for (const Slot& slot : slots_) {
     tensors.emplace_back("optimizer.m." + slot.name, slot.m);
-    tensors.emplace_back("optimizer.v." + slot.name, slot.v);
+    if (slot.v.defined()) tensors.emplace_back("optimizer.v." + slot.name, slot.v);
   }
   return tensors;
 }
 
-void AdamW::load(const SafetensorsFile& file, std::int64_t step_count) {
+void Optimizer::load(const SafetensorsFile& file, std::int64_t step_count) {
   for (const auto& [name, tensor] : state()) {
     const TensorRef& ref = file.at(name);
     CMUNET_CHECK(ref.shape == tensor.sizes().vec(), ErrorCode::kCorrupt, "[optimizer] ", name, " has another shape");
@@ -67,15 +124,24 @@ void AdamW::load(const SafetensorsFile& file, std::int64_t step_count) {
   step_ = step_count;
 }
 
+double cosine_between(double start, double end, std::int64_t step, std::int64_t total_steps) {
+  const auto span = static_cast<double>(std::max<std::int64_t>(1, total_steps));
+  const double progress = std::min(1.0, static_cast<double>(step) / span);
+  return end + (start - end) * 0.5 * (1 + std::cos(std::numbers::pi * progress));
+}
+
 double learning_rate(const ScheduleOptions& s, std::int64_t step) {
   if (step < s.warmup_steps) {
     const double progress = static_cast<double>(step) / static_cast<double>(s.warmup_steps);
     return s.peak_lr * (s.warmup_start_factor + (1 - s.warmup_start_factor) * progress);
   }
-  if (s.kind == Schedule::kConstant) return s.peak_lr;
-  const auto span = static_cast<double>(std::max<std::int64_t>(1, s.total_steps - s.warmup_steps));
-  const double progress = std::min(1.0, static_cast<double>(step - s.warmup_steps) / span);
-  return s.min_lr + (s.peak_lr - s.min_lr) * 0.5 * (1 + std::cos(std::numbers::pi * progress));
+  const std::int64_t after = step - s.warmup_steps;
+  switch (s.kind) {
+    case Schedule::kConstant: return s.peak_lr;
+    case Schedule::kCosine: return cosine_between(s.peak_lr, s.min_lr, after, s.total_steps - s.warmup_steps);
+    case Schedule::kHalve: return std::ldexp(s.peak_lr, static_cast<int>(-(after / s.halve_every_steps)));
+  }
+  throw Error(ErrorCode::kInternal, "[learning_rate] unknown schedule");
 }
 
 }  // namespace cmunet::train

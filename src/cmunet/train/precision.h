@@ -30,6 +30,12 @@ class Autocast {
   bool cuda_;
 };
 
+/// Size of activations in the forward pass over that in 32 bits.
+inline double activation_share(Precision precision) {
+  if (precision == Precision::kFp64) return 2.0;
+  return precision == Precision::kFp32 ? 1.0 : 0.5;
+}
+
 /// Dynamic loss scaling: halves on overflow and skips that step, doubles after 2000 good steps. 1 unless fp16.
 class LossScale {
  public:

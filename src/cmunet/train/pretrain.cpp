@@ -25,6 +25,9 @@ namespace {
 
 constexpr std::int64_t kPictureCount = 4;
 
+constexpr std::array<std::pair<std::string_view, Schedule>, 3> kScheduleNames{
+    {{"constant", Schedule::kConstant}, {"cosine", Schedule::kCosine}, {"halve", Schedule::kHalve}}};
+
 // Of activations kept for the backward pass: the UNet once, the second decoder, and the momentum encoder's while it
 // runs.
 constexpr double kForwardPasses = 2.0;
@@ -48,10 +51,14 @@ Plan make_plan(const PretrainOptions& o, std::int64_t images) {
   plan.steps = o.steps > 0 ? o.steps : plan.steps_per_epoch * o.epochs;
   plan.epochs = (plan.steps + plan.steps_per_epoch - 1) / plan.steps_per_epoch;
   const double scaled = o.base_lr * static_cast<double>(plan.images_per_step) / 256;
-  plan.schedule = {.kind = Schedule::kCosine,
-                   .peak_lr = o.lr > 0 ? o.lr : scaled,
+  const double peak = o.lr > 0 ? o.lr : scaled;
+  plan.schedule = {.kind = o.schedule,
+                   .peak_lr = peak,
+                   .min_lr = o.end_factor * peak,
+                   .warmup_start_factor = o.warmup_start_factor,
                    .warmup_steps = std::llround(o.warmup_epochs * static_cast<double>(plan.steps_per_epoch)),
-                   .total_steps = plan.steps};
+                   .total_steps = plan.steps,
+                   .halve_every_steps = o.halve_every_epochs * plan.steps_per_epoch};
   return plan;
 }
 
@@ -129,9 +136,11 @@ class Run {
     const std::int64_t view = method_->input_size();
     const auto batch = static_cast<double>(std::min<std::int64_t>(options_.batch_size, plan_.images));
     const double activations = nn::activation_bytes(options_.method.unet, view, view) * kForwardPasses *
-                               std::ceil(batch / nn::communicator().size());
+                               activation_share(options_.precision) * std::ceil(batch / nn::communicator().size());
+    // Value, gradient and moments of what is learnt.
+    const double copies = options_.optimizer == OptimizerKind::kSgd ? 3 : 4;
     const double weights =
-        16.0 * static_cast<double>(parameters.trainable) + 4.0 * static_cast<double>(parameters.frozen);
+        4 * (copies * static_cast<double>(parameters.trainable) + static_cast<double>(parameters.frozen));
     return activations + weights + static_cast<double>(data_.data.images.nbytes());
   }
 
@@ -146,16 +155,24 @@ class Run {
     return throughput_.seconds_per_step() * static_cast<double>(plan_.images_per_step) / static_cast<double>(count);
   }
 
-  AdamW prepare_optimizer() {
+  Optimizer prepare_optimizer() {
     set_precision(method_->module(), options_.precision);
     method_->module().to(device_);
     method_->module().train();
     nn::synchronise_batch_norms(method_->module(), options_.synchronised_norms);
     share_weights(method_->module());
-    return AdamW(method_->module(), {.beta1 = options_.beta1,
-                                     .beta2 = options_.beta2,
-                                     .weight_decay = options_.weight_decay,
-                                     .decay_norms = options_.decay_norms});
+    return Optimizer(method_->module(), {.kind = options_.optimizer,
+                                         .beta1 = options_.beta1,
+                                         .beta2 = options_.beta2,
+                                         .momentum = options_.sgd_momentum,
+                                         .weight_decay = options_.weight_decay,
+                                         .decay_norms = options_.decay_norms,
+                                         .max_gradient_norm = options_.max_gradient_norm});
+  }
+
+  double weight_decay() const {
+    if (options_.weight_decay_end < 0) return options_.weight_decay;
+    return cosine_between(options_.weight_decay, options_.weight_decay_end, position_.step, plan_.steps);
   }
 
   // The batch order of an epoch depends on the seed and the epoch alone.
@@ -199,7 +216,7 @@ class Run {
     check_finite(loss_sum, position_, lr, ids);
     averager_.finish();
     if (scale_.unscale(method_->module().parameters())) {
-      optimizer_.step(lr);
+      optimizer_.step(lr, weight_decay());
       method_->after_step();
     } else {
       means_.add("skipped_steps", 1);
@@ -326,7 +343,7 @@ class Run {
   Plan plan_;
   std::unique_ptr<ssl::Method> method_;
   std::optional<RunFolder> folder_;
-  AdamW optimizer_;
+  Optimizer optimizer_;
   GradientAverager averager_;
   LossScale scale_;
   Position position_;
@@ -347,7 +364,13 @@ void PretrainOptions::check() const {
   require(base_lr > 0, "base_lr", base_lr, "positive");
   require(lr >= 0, "lr", lr, "at least 0");
   require(warmup_epochs >= 0, "warmup_epochs", warmup_epochs, "at least 0");
+  require(halve_every_epochs > 0, "halve_every_epochs", halve_every_epochs, "positive");
+  require(warmup_start_factor >= 0 && warmup_start_factor <= 1, "warmup_start_factor", warmup_start_factor,
+          "in [0, 1]");
+  require(end_factor >= 0 && end_factor <= 1, "end_factor", end_factor, "in [0, 1]");
   require(weight_decay >= 0, "weight_decay", weight_decay, "at least 0");
+  require(max_gradient_norm >= 0, "max_gradient_norm", max_gradient_norm, "at least 0");
+  require(sgd_momentum >= 0 && sgd_momentum < 1, "sgd_momentum", sgd_momentum, "in [0, 1)");
   require(beta1 >= 0 && beta1 < 1, "beta1", beta1, "in [0, 1)");
   require(beta2 >= 0 && beta2 < 1, "beta2", beta2, "in [0, 1)");
   require(save_every_epochs > 0, "save_every_epochs", save_every_epochs, "positive");
@@ -365,10 +388,18 @@ void describe(PretrainOptions& o, Fields& f) {
   f.add("pretrain.accumulate", o.accumulate, "forward passes per optimiser step");
   f.add("pretrain.base_lr", o.base_lr, "peak learning rate per 256 images");
   f.add("pretrain.lr", o.lr, "peak learning rate itself when positive");
+  f.add("pretrain.schedule", o.schedule, std::span(kScheduleNames), "of the learning rate after the warm-up");
+  f.add("pretrain.halve_every_epochs", o.halve_every_epochs, "with schedule = halve");
   f.add("pretrain.warmup_epochs", o.warmup_epochs, "linear warm-up");
-  f.add("pretrain.weight_decay", o.weight_decay, "of AdamW, not on biases and norms");
-  f.add("pretrain.beta1", o.beta1, "of AdamW");
-  f.add("pretrain.beta2", o.beta2, "of AdamW");
+  f.add("pretrain.warmup_start_factor", o.warmup_start_factor, "of the peak, where the warm-up starts");
+  f.add("pretrain.end_factor", o.end_factor, "of the peak, where the cosine ends");
+  f.add("pretrain.optimizer", o.optimizer, optimizer_names(), "how gradients become steps");
+  f.add("pretrain.weight_decay", o.weight_decay, "not on biases and norms");
+  f.add("pretrain.weight_decay_end", o.weight_decay_end, "where a cosine takes the decay; negative: it stays");
+  f.add("pretrain.beta1", o.beta1, "of AdamW and LAMB");
+  f.add("pretrain.beta2", o.beta2, "of AdamW and LAMB");
+  f.add("pretrain.sgd_momentum", o.sgd_momentum, "of SGD");
+  f.add("pretrain.max_gradient_norm", o.max_gradient_norm, "longer gradients are shortened; 0: never");
   f.add("pretrain.decay_norms", o.decay_norms, "decay batch-norm weights too");
   f.add("pretrain.precision", o.precision, precision_names(), "arithmetic of the forward pass");
   f.add("pretrain.synchronised_norms", o.synchronised_norms,

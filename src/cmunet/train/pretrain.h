@@ -25,17 +25,25 @@ std::span<const std::pair<std::string_view, Precision>> precision_names();
 
 struct PretrainOptions {
   ssl::MethodOptions method;
-  int epochs = 300;           ///< passes over the images
-  std::int64_t steps = 0;     ///< optimiser steps; when positive it replaces `epochs`
-  int batch_size = 256;       ///< images per forward pass; also the number of InfoNCE keys
-  int accumulate = 1;         ///< forward passes per optimiser step; does not add negatives to InfoNCE
-  double base_lr = 1.5e-4;    ///< per 256 images: lr = base_lr · batch_size · accumulate / 256
-  double lr = 0;              ///< when positive, the peak learning rate itself (2.4e-3 is the published setting)
-  double warmup_epochs = 40;  ///< linear warm-up, counted in steps
+  int epochs = 300;         ///< passes over the images
+  std::int64_t steps = 0;   ///< optimiser steps; when positive it replaces `epochs`
+  int batch_size = 256;     ///< images per forward pass; also the number of InfoNCE keys
+  int accumulate = 1;       ///< forward passes per optimiser step; does not add negatives to InfoNCE
+  double base_lr = 1.5e-4;  ///< per 256 images: lr = base_lr · batch_size · accumulate / 256
+  double lr = 0;            ///< when positive, the peak learning rate itself (2.4e-3 is the published setting)
+  Schedule schedule = Schedule::kCosine;
+  int halve_every_epochs = 40;        ///< with Schedule::kHalve
+  double warmup_epochs = 40;          ///< linear warm-up, counted in steps
+  double warmup_start_factor = 1e-4;  ///< share of the peak at which the warm-up starts
+  double end_factor = 0;              ///< share of the peak at which the cosine ends
+  OptimizerKind optimizer = OptimizerKind::kAdamW;
   double weight_decay = 0.05;
-  double beta1 = 0.9;
+  double weight_decay_end = -1;  ///< when not negative, half a cosine leads from weight_decay to here (SparK)
+  double beta1 = 0.9;            ///< of AdamW and LAMB
   double beta2 = 0.95;
-  bool decay_norms = false;  ///< decay batch-norm weights as the reference code does
+  double sgd_momentum = 0.9;
+  double max_gradient_norm = 0;  ///< longer gradients are shortened to this; 0: never
+  bool decay_norms = false;      ///< decay batch-norm weights as the reference code does
   Precision precision = Precision::kFp32;
   /// With several processes: batch norms take the whole batch's statistics everywhere, so that the number of processes
   /// does not change the result; off, in the heads alone, as the reference code does.

@@ -82,7 +82,7 @@ TEST(AdamWDecay, SparesBiasesAndNorms) {
     parameter.fill_(1);
     parameter.mutable_grad() = torch::zeros_like(parameter);
   }
-  AdamW(*unet, {.weight_decay = 0.5}).step(0.1);
+  Optimizer(*unet, {.weight_decay = 0.5}).step(0.1);
   for (const auto& item : unet->named_parameters()) {
     const bool decays = item.value().dim() > 1;
     EXPECT_FLOAT_EQ(item.value().view({-1})[0].item<float>(), decays ? 0.95F : 1.0F) << item.key();
