@@ -30,8 +30,9 @@ constexpr int kSize = 32;
 BenchmarkOptions two_methods() {
   BenchmarkOptions options;
   options.methods = {{"scratch", {}}, {"mae", {}}};
-  options.regimes.resize(1);
   options.labels = {18, 0};
+  options.regimes.resize(1);
+  options.regimes[0].labels = options.labels;
   options.seeds = {1, 2};
   return options;
 }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <map>
 #include <set>
 
 #include "cmunet/base/config.h"
@@ -11,6 +12,7 @@
 #include "cmunet/base/file.h"
 #include "cmunet/base/scratch_folder.h"
 #include "cmunet/cli/benchmark_plan.h"
+#include "cmunet/cli/claim.h"
 
 namespace cmunet::cli {
 namespace {
@@ -55,7 +57,29 @@ TEST(BenchmarkPlan, VariantsCarryTheirSettings) {
   }
 }
 
+TEST(BenchmarkPlan, RegimesJoinTheFilesOwnSettingsAndMayHaveFewerLabels) {
+  const auto options = options_of(std::string(kSmall) + R"([benchmark.regimes]
+epochs = { set = ["finetune.steps=0", "finetune.epochs=256"], labels = [18] }
+cl_dice = ["finetune.lambda_cl_dice=0.5"]
+)");
+  const std::vector<Job> jobs = plan_benchmark(options, false);
+  std::map<std::string, int> cells;
+  for (const Job& job : jobs) {
+    if (job.kind != JobKind::kFinetune) continue;
+    ++cells[job.regime];
+    if (job.regime == "epochs") {
+      EXPECT_EQ(job.labels, 18);
+      EXPECT_EQ(job.assignments, (std::vector<std::string>{"finetune.steps=0", "finetune.epochs=256"}));
+    }
+  }
+  EXPECT_EQ(cells, (std::map<std::string, int>{{"", 12}, {"cl_dice", 12}, {"epochs", 6}}));
+  EXPECT_EQ(jobs.size(), 4U + 2 * 30);  // with validations; a regime needs no pre-training of its own
+  EXPECT_EQ(jobs[4].regime, "");        // the file's own settings come first
+}
+
 TEST(BenchmarkPlan, RefusesWhatItDoesNotKnow) {
+  EXPECT_THROW(options_of(std::string(kSmall) + "[benchmark.regimes]\nx = { labels = [7] }\n"), Error);
+  EXPECT_THROW(options_of(std::string(kSmall) + "[benchmark.regimes]\nx = [1]\n"), Error);
   EXPECT_THROW(options_of("[other]\nx = 1\n"), Error);
   EXPECT_THROW(options_of("[benchmark]\nmethods = [\"simclr\"]\nlabels = [1]\nseeds = [1]\n"), Error);
   EXPECT_THROW(options_of("[benchmark]\nmethods = [\"mae\"]\nlabels = []\nseeds = [1]\n"), Error);
@@ -65,8 +89,7 @@ TEST(BenchmarkPlan, RefusesWhatItDoesNotKnow) {
 
 TEST(Claim, IsGivenToOneAndTakenOverFromTheDead) {
   const ScratchFolder folder;
-  Job job;
-  job.name = "finetune/x";
+  const std::string job = "finetune/x";
   {
     const auto first = Claim::take(job, folder.path());
     ASSERT_TRUE(first.has_value());

@@ -14,6 +14,7 @@
 #include "cmunet/cli/benchmark_plan.h"
 #include "cmunet/cli/benchmark_report.h"
 #include "cmunet/cli/child.h"
+#include "cmunet/cli/claim.h"
 
 namespace cmunet::cli {
 namespace {
@@ -85,6 +86,7 @@ class Benchmark {
     const std::string folder = (out_ / job.name).string();
     CommonOptions common = common_;
     common.seed = static_cast<std::uint64_t>(job.seed);
+    common.seed_given = true;
     std::vector<std::string> words;
     if (is_evaluation(job)) {
       words = {"evaluate",
@@ -126,7 +128,7 @@ class Benchmark {
     for (const Job& job : jobs_) {
       if (failed_.contains(job.name) || is_done(job, out_)) continue;
       if (!job.needs.empty() && !is_done(parent_of(job), out_)) continue;
-      const std::optional<Claim> claim = Claim::take(job, out_);
+      const std::optional<Claim> claim = Claim::take(job.name, out_);
       if (!claim || is_done(job, out_)) continue;
       do_job(job);
       return true;

@@ -1,20 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cmunet/cli/benchmark_plan.h"
 
-#include <fcntl.h>
-#include <signal.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
 #include <set>
 #include <string_view>
 
 #include "cmunet/base/error.h"
-#include "cmunet/base/file.h"
-#include "cmunet/base/log.h"
 
 namespace cmunet::cli {
 namespace {
@@ -26,23 +18,36 @@ constexpr const char* kScratch = "scratch";
 
 using Named = BenchmarkOptions::Named;
 
-std::vector<Named> named_lists(const Json& section, const char* key, const std::string& origin) {
-  std::vector<Named> result;
-  if (!section.contains(key)) return result;
-  CMUNET_CHECK(section[key].is_object(), ErrorCode::kInvalidArgument, "[", origin, "] benchmark.", key,
+std::vector<std::string> assignments_of(const Json& list, const std::string& key, const std::string& origin) {
+  std::vector<std::string> assignments;
+  for (const Json& assignment : list) {
+    CMUNET_CHECK(list.is_array() && assignment.is_string(), ErrorCode::kInvalidArgument, "[", origin, "] benchmark.",
+                 key, " must be a list of \"key=value\"");
+    assignments.push_back(assignment.get<std::string>());
+  }
+  return assignments;
+}
+
+// The tables [benchmark.variants] and [benchmark.regimes]; empty when there is none.
+Json named_tables(const Json& section, const char* key, const std::string& origin) {
+  const Json tables = section.value(key, Json::object());
+  CMUNET_CHECK(tables.is_object(), ErrorCode::kInvalidArgument, "[", origin, "] benchmark.", key,
                " must be a table of lists of \"key=value\"");
-  for (const auto& [name, value] : section[key].items()) {
+  for (const auto& [name, value] : tables.items()) {
     const bool name_ok = !name.empty() && name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == name.npos;
     CMUNET_CHECK(name_ok, ErrorCode::kInvalidArgument, "[", origin, "] benchmark.", key, " has the name '", name,
                  "'; expected lower-case letters, digits and _");
-    Named& row = result.emplace_back(Named{name, {}});
-    for (const Json& assignment : value) {
-      CMUNET_CHECK(value.is_array() && assignment.is_string(), ErrorCode::kInvalidArgument, "[", origin, "] benchmark.",
-                   key, ".", name, " must be a list of \"key=value\"");
-      row.assignments.push_back(assignment.get<std::string>());
-    }
   }
-  return result;
+  return tables;
+}
+
+std::vector<Named> read_variants(const Json& section, const std::string& origin) {
+  std::vector<Named> variants;
+  const Json tables = named_tables(section, "variants", origin);
+  for (const auto& [name, value] : tables.items()) {
+    variants.push_back({name, assignments_of(value, "variants." + name, origin)});
+  }
+  return variants;
 }
 
 std::vector<std::int64_t> numbers(const Json& section, const char* key, const std::string& origin) {
@@ -58,26 +63,24 @@ std::vector<std::int64_t> numbers(const Json& section, const char* key, const st
   return values;
 }
 
-std::string host_name() {
-  std::array<char, 256> name{};
-  ::gethostname(name.data(), name.size() - 1);
-  return name.data();
-}
-
-fs::path claim_file(const Job& job, const fs::path& out) {
-  std::string name = job.name;
-  std::ranges::replace(name, '/', '-');
-  return out / "claims" / (name + ".json");
-}
-
-bool holder_has_died(const fs::path& file) {
-  try {
-    const Json claim = load_json(file);
-    if (json_get<std::string>(claim, "host", file.string()) != host_name()) return false;
-    return ::kill(json_get<pid_t>(claim, "pid", file.string()), 0) != 0 && errno == ESRCH;
-  } catch (const Error&) {
-    return false;  // gone in the meantime, or not yet written
+// A regime is a list of assignments, or a table with the list `set` and the `labels` to which it is confined.
+std::vector<BenchmarkOptions::Regime> read_regimes(const Json& section, const std::vector<std::int64_t>& labels,
+                                                   const std::string& origin) {
+  std::vector<BenchmarkOptions::Regime> regimes(1);
+  regimes[0].labels = labels;
+  const Json tables = named_tables(section, "regimes", origin);
+  for (const auto& [name, value] : tables.items()) {
+    const std::string key = "regimes." + name;
+    BenchmarkOptions::Regime& regime = regimes.emplace_back();
+    regime.name = name;
+    regime.labels = value.is_object() && value.contains("labels") ? numbers(value, "labels", origin) : labels;
+    regime.assignments = assignments_of(value.is_object() ? value.value("set", Json::array()) : value, key, origin);
+    for (const std::int64_t count : regime.labels) {
+      CMUNET_CHECK(std::ranges::find(labels, count) != labels.end(), ErrorCode::kInvalidArgument, "[", origin,
+                   "] benchmark.", key, ".labels has ", count, ", which benchmark.labels has not");
+    }
   }
+  return regimes;
 }
 
 std::string labels_text(std::int64_t labels) { return labels == 0 ? "all" : std::to_string(labels); }
@@ -96,9 +99,8 @@ BenchmarkOptions read_benchmark_options(const Json& config, const std::string& o
   BenchmarkOptions options;
   options.labels = numbers(section, "labels", origin);
   options.seeds = numbers(section, "seeds", origin);
-  options.regimes = named_lists(section, "regimes", origin);
-  if (options.regimes.empty()) options.regimes.push_back({});
-  const std::vector<Named> variants = named_lists(section, "variants", origin);
+  options.regimes = read_regimes(section, options.labels, origin);
+  const std::vector<Named> variants = read_variants(section, origin);
   const Json methods = section.value("methods", Json());
   CMUNET_CHECK(methods.is_array() && !methods.empty(), ErrorCode::kInvalidArgument, "[", origin,
                "] benchmark.methods must be a list of names");
@@ -130,8 +132,8 @@ std::vector<Job> plan_benchmark(const BenchmarkOptions& options, bool with_test)
       job.assignments = method.assignments;
       jobs.push_back(std::move(job));
     }
-    for (const Named& regime : options.regimes) {
-      for (const std::int64_t labels : options.labels) {
+    for (const BenchmarkOptions::Regime& regime : options.regimes) {
+      for (const std::int64_t labels : regime.labels) {
         for (const Named& method : options.methods) {
           const std::string cell = concat(regime.name.empty() ? "" : regime.name + "-", method.name, "-labels",
                                           labels_text(labels), "-seed", seed);
@@ -166,32 +168,6 @@ bool is_done(const Job& job, const fs::path& out) {
   if (is_evaluation(job)) return fs::exists(out / job.name / "evaluation.json");
   const fs::path record = out / job.name / "run.json";
   return fs::exists(record) && load_json(record).value("exit", "") == "finished";
-}
-
-std::optional<Claim> Claim::take(const Job& job, const fs::path& out) {
-  const fs::path file = claim_file(job, out);
-  fs::create_directories(file.parent_path());
-  if (fs::exists(file) && holder_has_died(file)) {
-    log_warning("[benchmark] taking over ", job.name, ": the process that worked on it has ended");
-    fs::remove(file);
-  }
-  const int descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-  if (descriptor < 0 && errno == EEXIST) return std::nullopt;
-  CMUNET_CHECK(descriptor >= 0, ErrorCode::kIo, "[benchmark] cannot create ", file.string(), ": ",
-               std::strerror(errno));
-  Claim claim(file);
-  const std::string text = Json({{"host", host_name()}, {"pid", ::getpid()}}).dump() + "\n";
-  const bool written = ::write(descriptor, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-  ::close(descriptor);
-  CMUNET_CHECK(written, ErrorCode::kIo, "[benchmark] cannot write ", file.string());
-  return claim;
-}
-
-Claim::Claim(Claim&& other) noexcept : file_(std::move(other.file_)) { other.file_.clear(); }
-
-Claim::~Claim() {
-  std::error_code ignored;
-  if (!file_.empty()) fs::remove(file_, ignored);
 }
 
 }  // namespace cmunet::cli

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,8 +17,11 @@ struct BenchmarkOptions {
     std::string name;
     std::vector<std::string> assignments;  ///< key=value, for --set
   };
-  std::vector<Named> methods;  ///< "scratch", a pre-training method, or a name of [benchmark.variants]
-  std::vector<Named> regimes;  ///< names and assignments of [benchmark.regimes]; one without a name when absent
+  struct Regime : Named {
+    std::vector<std::int64_t> labels;  ///< those of the benchmark, or fewer
+  };
+  std::vector<Named> methods;   ///< "scratch", a pre-training method, or a name of [benchmark.variants]
+  std::vector<Regime> regimes;  ///< the file's own settings, without a name, then those of [benchmark.regimes]
   std::vector<std::int64_t> labels;
   std::vector<std::int64_t> seeds;
 };
@@ -50,19 +52,5 @@ std::vector<Job> plan_benchmark(const BenchmarkOptions& options, bool with_test)
 
 /// True when the job's folder below `out` holds a finished result.
 bool is_done(const Job& job, const std::filesystem::path& out);
-
-/// The right to do a job, held as a file that only one process can create; given back at the end of its life.
-class Claim {
- public:
-  /// Nothing when another living process holds it. One of a process of this host that has died is taken over.
-  static std::optional<Claim> take(const Job& job, const std::filesystem::path& out);
-  Claim(Claim&& other) noexcept;
-  Claim& operator=(Claim&&) = delete;
-  ~Claim();
-
- private:
-  explicit Claim(std::filesystem::path file) : file_(std::move(file)) {}
-  std::filesystem::path file_;
-};
 
 }  // namespace cmunet::cli

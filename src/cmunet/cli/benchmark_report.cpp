@@ -94,8 +94,10 @@ void add_comparisons(const BenchmarkOptions& options, const std::vector<Comparis
 Json write_benchmark_report(const BenchmarkOptions& options, const fs::path& out, const fs::path& store) {
   const std::vector<BenchmarkCell> cells = finished_cells(options, out);
   const Shown shown = shown_images(cells);
-  const std::size_t planned =
-      options.methods.size() * options.labels.size() * options.seeds.size() * options.regimes.size();
+  std::size_t planned = 0;
+  for (const auto& regime : options.regimes) {
+    planned += options.methods.size() * options.seeds.size() * regime.labels.size();
+  }
   report::Page page({.title = "Pre-training methods compared",
                      .subtitle = concat(cells.size(), " of ", planned, " models trained; figures are of ",
                                         shown == Shown::kTest ? "test images"
@@ -104,7 +106,9 @@ Json write_benchmark_report(const BenchmarkOptions& options, const fs::path& out
                      .date = {}});
   for (const auto& regime : options.regimes) {
     if (!regime.name.empty()) page.heading("Regime " + regime.name);
-    const FigureData data{options, cells, regime.name, shown, out};
+    BenchmarkOptions confined = options;
+    confined.labels = regime.labels;
+    const FigureData data{confined, cells, regime.name, shown, out};
     add_tables(data, page);
     if (&regime == &options.regimes.front()) add_published(page);
     add_label_charts(data, page);

@@ -2,21 +2,32 @@
 #include "cmunet/cli/child.h"
 
 #include <fcntl.h>
-#include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 
-extern char** environ;
-
 namespace cmunet::cli {
 namespace {
 
+constexpr int kCannotStart = 127;
+
 std::atomic<pid_t> running{0};
 static_assert(std::atomic<pid_t>::is_always_lock_free, "the signal handler may only touch lock-free atomics");
+
+// In the forked child: standard output to `log`, and SIGTERM when the parent dies in whatever way, so that no run is
+// worked on by nobody's order while its successor begins.
+[[noreturn]] void become(char** argv, const char* log, pid_t parent) {
+  const int descriptor = ::open(log, O_WRONLY | O_CREAT | O_APPEND, 0644);
+  const bool ready = descriptor >= 0 && ::dup2(descriptor, STDOUT_FILENO) >= 0 &&
+                     ::prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && ::getppid() == parent;
+  if (ready) ::execv(argv[0], argv);
+  ::_exit(kCannotStart);
+}
 
 extern "C" void hand_on(int signal) {
   if (const pid_t child = running.load(); child > 0) ::kill(child, signal);
@@ -25,8 +36,8 @@ extern "C" void hand_on(int signal) {
 }  // namespace
 
 std::vector<std::string> common_words(const CommonOptions& common) {
-  std::vector<std::string> words{
-      "--seed", std::to_string(common.seed), "--threads", std::to_string(common.threads), "--device", common.device};
+  std::vector<std::string> words{"--threads", std::to_string(common.threads), "--device", common.device};
+  if (common.seed_given) words.insert(words.end(), {"--seed", std::to_string(common.seed)});
   if (common.quiet) words.emplace_back("--quiet");
   return words;
 }
@@ -36,13 +47,9 @@ int run_child(std::vector<std::string> words, const std::filesystem::path& log) 
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 1, log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
-  pid_t child = 0;
-  const int failed = ::posix_spawn(&child, argv[0], &actions, nullptr, argv.data(), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  CMUNET_CHECK(failed == 0, ErrorCode::kInternal, "[run] cannot start ", argv[0], ": ", std::strerror(failed));
+  const pid_t parent = ::getpid(), child = ::fork();
+  CMUNET_CHECK(child >= 0, ErrorCode::kInternal, "[run] cannot start ", argv[0], ": ", std::strerror(errno));
+  if (child == 0) become(argv.data(), log.c_str(), parent);
   running.store(child);
   // A terminal sends SIGINT to both; a second one would kill the child instead of letting it save.
   const auto before_int = std::signal(SIGINT, SIG_IGN), before_term = std::signal(SIGTERM, hand_on);
@@ -53,6 +60,8 @@ int run_child(std::vector<std::string> words, const std::filesystem::path& log) 
   std::signal(SIGINT, before_int);
   std::signal(SIGTERM, before_term);
   CMUNET_CHECK(WIFEXITED(status), ErrorCode::kInternal, "[run] a signal ended cmunet ", words[1]);
+  CMUNET_CHECK(WEXITSTATUS(status) != kCannotStart, ErrorCode::kInternal, "[run] cannot start ", argv[0],
+               " with its output in ", log.string());
   return WEXITSTATUS(status);
 }
 

@@ -10,7 +10,7 @@
 
 namespace cmunet::cli {
 
-/// --seed, --threads, --device and --quiet of `common` as words of a command line.
+/// --threads, --device, --quiet and, when it was given, --seed of `common` as words of a command line.
 std::vector<std::string> common_words(const CommonOptions& common);
 
 /// Runs `cmunet words…` to its end. What it prints on standard output is appended to `log`; standard error is shared.

@@ -52,6 +52,7 @@ void add_prepare(CLI::App& app, const CommonOptions& common);
 void add_doctor(CLI::App& app, const CommonOptions& common);
 void add_benchmark(CLI::App& app, const CommonOptions& common);
 void add_measure(CLI::App& app, const CommonOptions& common);
+void add_tune(CLI::App& app, const CommonOptions& common);
 void add_compare(CLI::App& app, const CommonOptions& common);
 void add_bench(CLI::App& app, const CommonOptions& common);
 void add_export(CLI::App& app, const CommonOptions& common);

@@ -18,6 +18,7 @@ int main(int argc, char** argv) {
       {"dicomweb", "find, fetch and store DICOM objects over the web", add_dicomweb},
       {"measure", "measure diameters and stenoses of vessels", add_measure},
       {"compare", "test whether evaluations of the same images differ", add_compare},
+      {"tune", "choose settings of fine-tuning by cross-validation", add_tune},
       {"benchmark", "compare pre-training methods over labels and seeds", add_benchmark},
       {"export", "write a model as ONNX", add_export},
       {"bench", "time the engine on this machine", add_bench},
