@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "cmunet/augment/image_rngs.h"
 #include "cmunet/nn/count.h"
 #include "cmunet/ssl/cm_unet.h"
 #include "cmunet/ssl/moco_v2.h"
@@ -30,7 +31,7 @@ class Ablation : public ::testing::Test {
     torch::manual_seed(11);
     method = std::make_unique<CmUnet>(nn::UNetOptions{1, 2, 2}, options);
     module = dynamic_cast<CmUnetModuleImpl*>(&method->module());
-    inputs = method->make_inputs(images, rng);
+    inputs = method->make_inputs(images, rngs);
     torch::optim::SGD optimizer(module->parameters(), 0.1);
     loss = method->loss(inputs);
     loss.total.backward();
@@ -47,7 +48,7 @@ class Ablation : public ::testing::Test {
 
   CmUnetOptions options = small_options();
   at::Tensor images = (torch::manual_seed(5), torch::randn({4, 1, 64, 64}));
-  Rng rng{3};
+  std::vector<Rng> rngs = augment::image_rngs(Rng(3), 0, images.size(0));
   std::unique_ptr<CmUnet> method;
   CmUnetModuleImpl* module = nullptr;
   std::vector<at::Tensor> inputs;
@@ -98,7 +99,7 @@ TEST_F(Ablation, TheTargetIsNormalisedAsAsked) {
     torch::manual_seed(11);
     CmUnet cm_unet(nn::UNetOptions{1, 2, 2}, options);
     auto& parts = dynamic_cast<CmUnetModuleImpl&>(cm_unet.module());
-    const auto made = cm_unet.make_inputs(images, rng);
+    const auto made = cm_unet.make_inputs(images, rngs);
     const at::Tensor reconstruction = parts.unet->forward(made[0]).narrow(1, 1, 1);
     const at::Tensor target = nn::normalise_target(made[1], norm, 16);
     EXPECT_NEAR(cm_unet.loss(made).total.item<double>(), nn::masked_mse(reconstruction, target, made[2]).item<double>(),
@@ -128,7 +129,7 @@ TEST_F(Ablation, ContrastIsDiagnosed) {
   build_and_step();
   torch::manual_seed(2);
   MocoV2 moco(nn::UNetOptions{1, 2, 2}, {.crop = {.size = 48}, .queue_size = 8});
-  const Loss moco_loss = moco.loss(moco.make_inputs(images, rng));
+  const Loss moco_loss = moco.loss(moco.make_inputs(images, rngs));
   for (const char* name : {"positive_similarity", "negative_similarity", "embedding_sd", "embedding_effective_rank",
                            "embedding_participation_ratio", "key_sd", "key_effective_rank"}) {
     EXPECT_TRUE(logs(loss, name)) << name;
