@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from make_unet_golden import losses_of
 from reference_unet import UNet, load_safetensors, save_safetensors, segmentation_loss
 
 FOLDER = pathlib.Path(__file__).parent
-STEPS = 10
 
 
 def info_nce(p, k, temperature):
@@ -71,14 +71,7 @@ def sgd_losses(golden):
         {"params": [p for p in model.parameters() if p.dim() <= 1], "weight_decay": 0.0},
     ]
     optimizer = torch.optim.SGD(groups, lr=0.05, momentum=0.9)
-    losses = []
-    for _ in range(STEPS):
-        optimizer.zero_grad()
-        loss = segmentation_loss(model(x), target)
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    return np.array(losses)
+    return losses_of(model, optimizer, x, target)
 
 
 def main():
