@@ -3,23 +3,7 @@
 # `cmunet tune` on tiny synthetic images: killed twice and continued it ends as an uninterrupted search does, byte for
 # byte, and it does so when val and test hold nonsense.
 # Usage: tune_test.sh PATH/TO/cmunet
-set -u
-cmunet=$1
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 1
-failures=0
-
-check() {  # check WHAT COMMAND…
-  local what=$1
-  shift
-  "$@" >out.txt 2>err.txt || {
-    echo "FAILED: $what"
-    tail -n 3 err.txt | sed 's/^/    /'
-    failures=$((failures + 1))
-  }
-}
-json() { python3 -c "import json,sys; d=json.load(open('$1')); sys.exit(0 if ($2) else 1)"; }
+source "$(dirname "${BASH_SOURCE[0]}")/expect.sh"
 
 cat >tune.toml <<'TOML'
 [prepare]
@@ -41,35 +25,35 @@ folds = 3
 lr = [1e-2, 1e-5, 1e30]
 batch_size = [2]
 TOML
-check "phantom" "$cmunet" phantom --out ph --count 16 --size 64 --field-mm 60 --seed 1
-check "prepare" "$cmunet" prepare --images ph/images --masks ph/masks --split train=8,val=3,test=3 --config tune.toml \
-  --out store
-check "pretrain" "$cmunet" pretrain --store store --config tune.toml --out pre --threads 1
+expect 0 "phantom" "$cmunet" phantom --out ph --count 16 --size 64 --field-mm 60 --seed 1
+expect 0 "prepare" \
+  "$cmunet" prepare --images ph/images --masks ph/masks --split train=8,val=3,test=3 --config tune.toml --out store
+expect 0 "pretrain" "$cmunet" pretrain --store store --config tune.toml --out pre --threads 1
 tune=("$cmunet" tune --config tune.toml --init pre --labels 6 --threads 1)
 
 "${tune[@]}" --store store --out whole --dry-run --json >plan.json
-check "--dry-run plans nine runs" json plan.json "len(d['runs']) == 9"
-check "nothing was written" test ! -e whole
-check "tune" "${tune[@]}" --store store --out whole
+holds "--dry-run plans nine runs" json plan.json "len(d['runs']) == 9"
+holds "nothing was written" test ! -e whole
+expect 0 "tune" "${tune[@]}" --store store --out whole
 cp err.txt log.txt
-check "the table grew" grep -q "lr=0.01: Dice 0\.[0-9]* ± 0\.[0-9]* at step" log.txt
-check "divergence is said" grep -q "lr=1e+30: diverged" log.txt
-check "the result" json whole/tune.json "d['chosen']['values']['lr'] == 0.01 and d['chosen']['steps'] % 10 == 0 and \
+holds "the table grew" grep -q "lr=0.01: Dice 0\.[0-9]* ± 0\.[0-9]* at step" log.txt
+holds "divergence is said" grep -q "lr=1e+30: diverged" log.txt
+holds "the result" json whole/tune.json "d['chosen']['values']['lr'] == 0.01 and d['chosen']['steps'] % 10 == 0 and \
   len(d['settings']) == 3 and d['settings'][0]['folds_done'] == 3 and 'not for clinical use' in d['disclaimer']"
-check "the final model has all six images and the chosen steps" json whole/final/run.json \
+holds "the final model has all six images and the chosen steps" json whole/final/run.json \
   "d['images'] == 6 and d['validation_images'] == 0 and d['exit'] == 'finished' and \
    d['steps'] == json.load(open('whole/tune.json'))['chosen']['steps'] and d['init']['method'] == 'mae'"
-check "folds are of the six" json "whole/folds/batch_size=2,lr=0.01/fold2/run.json" \
+holds "folds are of the six" json "whole/folds/batch_size=2,lr=0.01/fold2/run.json" \
   "d['images'] == 4 and set(d['validation_ids']) | set(d['image_ids']) == \
    set(json.load(open('whole/final/run.json'))['image_ids'])"
-check "every fold begins with the pre-trained weights" json "whole/folds/batch_size=2,lr=0.01/fold3/run.json" \
+holds "every fold begins with the pre-trained weights" json "whole/folds/batch_size=2,lr=0.01/fold3/run.json" \
   "len(d['init']['loaded']) > 100 and d['init']['new'] == ['conv_last.weight', 'conv_last.bias']"
-check "folds leave no weights behind" test ! -e "whole/folds/batch_size=2,lr=0.01/fold1/checkpoints"
-check "a page" grep -q "Cross-validated Dice over lr" whole/report.html
-check "the model can be used" "$cmunet" predict --model whole/final --out masks ph/images/0001.png
+holds "folds leave no weights behind" test ! -e "whole/folds/batch_size=2,lr=0.01/fold1/checkpoints"
+holds "a page" grep -q "Cross-validated Dice over lr" whole/report.html
+expect 0 "the model can be used" "$cmunet" predict --model whole/final --out masks ph/images/0001.png
 
 # Val and test become nonsense; the search is killed with SIGKILL and with SIGTERM, and continued.
-check "spoil val and test" /usr/bin/python3 - <<'PYTHON'
+holds "spoil val and test" /usr/bin/python3 - <<'PYTHON'
 import json, shutil, struct
 import numpy as np
 shutil.copytree("store", "spoilt")
@@ -95,20 +79,19 @@ interrupted() {  # interrupted SIGNAL FILE: kills the search when FILE is there
   wait $pid
 }
 interrupted KILL "parts/folds/batch_size=2,lr=0.01/fold1/metrics.jsonl"
-check "it was killed before its end" test ! -e parts/final/run.json
+holds "it was killed before its end" test ! -e parts/final/run.json
 interrupted TERM "parts/folds/batch_size=2,lr=1e-05/fold1/metrics.jsonl"
 status=$?
-check "SIGTERM ends it with status 6" test $status -eq 6
-check "it continues" "${tune[@]}" --store spoilt --out parts
-check "to the same table" cmp whole/tune.csv parts/tune.csv
-check "and to the same weights" cmp whole/final/checkpoints/last.state.safetensors \
+holds "SIGTERM ends it with status 6" test $status -eq 6
+expect 0 "it continues" "${tune[@]}" --store spoilt --out parts
+holds "to the same table" cmp whole/tune.csv parts/tune.csv
+holds "and to the same weights" cmp whole/final/checkpoints/last.state.safetensors \
   parts/final/checkpoints/last.state.safetensors
 touch marker
-check "a finished search has nothing to do" "${tune[@]}" --store spoilt --out parts
-check "and did nothing" test ! parts/final/run.json -nt marker
+expect 0 "a finished search has nothing to do" "${tune[@]}" --store spoilt --out parts
+holds "and did nothing" test ! parts/final/run.json -nt marker
 sed -i 's/^steps = 120/steps = 50/' tune.toml
 "${tune[@]}" --store spoilt --out parts >out.txt 2>err.txt
-check "a folder keeps its settings" test $? -eq 2
+holds "a folder keeps its settings" test $? -eq 2
 
-[ $failures -eq 0 ] && echo "1 passed, 0 failed" || echo "$failures checks failed"
-exit $failures
+finish

@@ -2,32 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The whole job from the command line on tiny synthetic images: every command, its files, its exit status.
 # Usage: workflow_test.sh PATH/TO/cmunet
-set -u
-cmunet=$1
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 1
-failures=0
-
-# expect STATUS WHAT COMMAND…: runs it quietly and compares the exit status.
-expect() {
-  local status=$1 what=$2
-  shift 2
-  "$@" >out.txt 2>err.txt
-  local got=$?
-  if [ $got -ne "$status" ]; then
-    echo "FAILED: $what: exit $got instead of $status"
-    sed 's/^/    /' err.txt | tail -n 3
-    failures=$((failures + 1))
-  fi
-}
-# holds WHAT COMMAND…: the command must succeed.
-holds() {
-  local what=$1
-  shift
-  "$@" >/dev/null 2>&1 || { echo "FAILED: $what"; failures=$((failures + 1)); }
-}
-json() { python3 -c "import json,sys; d=json.load(open('$1')); sys.exit(0 if ($2) else 1)"; }
+source "$(dirname "${BASH_SOURCE[0]}")/expect.sh"
 
 cat >tiny.toml <<'TOML'
 [prepare]
@@ -179,6 +154,13 @@ expect 2 "more labels than there are" "$cmunet" finetune --store store --labels 
 expect 2 "weights of another width" \
   "$cmunet" finetune --store store --init pre --config tiny.toml --set base_width=4 --out bad
 expect 2 "unknown command" "$cmunet" segment
+holds "it is named" grep -q "no command 'segment'" err.txt
+expect 3 "a picture that is cut short" \
+  bash -c "mkdir cut && head -c 1000 ph/images/0000.png >cut/a.png && '$cmunet' prepare --images cut --out bad"
+for command in tune "benchmark --config methods.toml"; do
+  expect 3 "$command without a store" "$cmunet" $command --store nowhere --out bad
+  holds "that is one line" test "$(wc -l <err.txt)" -eq 1
+done
 expect 2 "no such split" "$cmunet" evaluate --model fine --store store --split training
 holds "nothing half-written" test ! -e bad
 head -c 2000 fine/checkpoints/best.safetensors >cut.safetensors
@@ -194,5 +176,4 @@ for text in "$("$cmunet" --help)" "$("$cmunet" predict --help)" "$(cat eval/repo
   holds "not for clinical use is said" grep -q "not for clinical use" <<<"$text"
 done
 
-[ $failures -eq 0 ] && echo "1 passed, 0 failed" || echo "$failures checks failed"
-exit $failures
+finish

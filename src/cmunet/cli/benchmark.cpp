@@ -15,6 +15,7 @@
 #include "cmunet/cli/benchmark_report.h"
 #include "cmunet/cli/child.h"
 #include "cmunet/cli/claim.h"
+#include "cmunet/dataset/store.h"
 
 namespace cmunet::cli {
 namespace {
@@ -38,7 +39,9 @@ class Benchmark {
         common_(common),
         out_(flags.out),
         options_(read_benchmark_options(load_toml(flags.config), flags.config)),
-        jobs_(plan_benchmark(options_, flags.test)) {}
+        jobs_(plan_benchmark(options_, flags.test)) {
+    for (const std::string& store : flags.stores) dataset::Store::open(store);  // one refusal, not one for every job
+  }
 
   Json run() {
     adopt_config();

@@ -108,6 +108,11 @@ int run_program(int argc, char** argv, const char* description, std::span<const 
         });
       });
     }
+    const auto is_first_word = [argv](const CLI::App* sub) { return sub->get_name() == argv[1]; };
+    if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(is_first_word).empty()) {
+      throw Error(ErrorCode::kInvalidArgument, concat("[cmunet] there is no command '", argv[1], "'"),
+                  "cmunet --help lists them");
+    }
     app.parse(argc, argv);
     return 0;
   } catch (const CLI::ParseError& e) {

@@ -139,8 +139,14 @@ void run(const Flags& flags, const CommonOptions& common) {
     return;
   }
   prepare_output_folder(flags.out, common.force);
-  const Json manifest = dataset::prepare_store(request, flags.out);
-  print_result(common, manifest, summary_text(manifest, flags.out));
+  try {
+    const Json manifest = dataset::prepare_store(request, flags.out);
+    print_result(common, manifest, summary_text(manifest, flags.out));
+  } catch (const Error&) {
+    std::error_code ignored;
+    std::filesystem::remove(flags.out, ignored);  // nothing happens to a folder that holds something
+    throw;
+  }
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "cmunet/cli/claim.h"
 #include "cmunet/cli/tune_plan.h"
 #include "cmunet/cli/tune_report.h"
+#include "cmunet/dataset/store.h"
 
 namespace cmunet::cli {
 namespace {
@@ -39,7 +40,9 @@ class Tuning {
         common_(common),
         out_(flags.out),
         options_(read_tune_options(config_of(flags), flags.config)),
-        settings_(settings_of(options_)) {}
+        settings_(settings_of(options_)) {
+    dataset::Store::open(flags.store);  // one refusal, not one for every run
+  }
 
   Json run() {
     adopt_request();
