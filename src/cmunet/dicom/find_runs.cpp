@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "cmunet/dicom/attributes.h"
+#include "cmunet/dicom/opening.h"
 #include "cmunet/dicom/toolkit.h"
 #include "cmunet/dicom/xa.h"
 
@@ -42,14 +43,24 @@ struct Found {
   auto key() const { return std::tie(study, series, instance, file); }
 };
 
+bool opens(DcmFileFormat& object, const fs::path& file, Part part) {
+  std::vector<std::string> oddities;
+  try {
+    open_object(object, file, oddities, part);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kInternal) throw;
+    return false;
+  }
+  return true;
+}
+
 // Reads the header alone; nothing when the file is another object or cannot be read.
 std::optional<Found> look_at(const fs::path& file) {
   if (!is_dicom_file(file)) return std::nullopt;
   DcmFileFormat object;
-  const OFCondition loaded =
-      object.loadFileUntilTag(file.c_str(), EXS_Unknown, EGL_noChange, 4096, ERM_autoDetect, DCM_PixelData);
+  if (!opens(object, file, Part::kHeader)) return std::nullopt;
   DcmDataset& dataset = *object.getDataset();
-  if (loaded.bad() || !is_run_class(text(dataset, DCM_SOPClassUID))) return std::nullopt;
+  if (!is_run_class(text(dataset, DCM_SOPClassUID))) return std::nullopt;
   return Found{text(dataset, DCM_StudyInstanceUID), text(dataset, DCM_SeriesInstanceUID),
                number(dataset, DCM_InstanceNumber).value_or(0), file};
 }
@@ -130,7 +141,7 @@ std::vector<fs::path> find_runs(const fs::path& folder_or_dicomdir) {
     files = files_below(folder_or_dicomdir);
   } else {
     DcmFileFormat object;
-    const bool loaded = is_dicom_file(folder_or_dicomdir) && object.loadFile(folder_or_dicomdir.c_str()).good();
+    const bool loaded = is_dicom_file(folder_or_dicomdir) && opens(object, folder_or_dicomdir, Part::kWhole);
     files = loaded && is_directory_object(object) ? files_named_by(object, folder_or_dicomdir.parent_path())
                                                   : std::vector{folder_or_dicomdir};
   }

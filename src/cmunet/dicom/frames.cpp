@@ -13,14 +13,16 @@
 
 #include "cmunet/dicom/attributes.h"
 #include "cmunet/dicom/jpeg2000.h"
+#include "cmunet/dicom/rle.h"
 
 namespace cmunet::dicom {
 namespace {
 
 using Bytes = std::vector<std::uint8_t>;
 
-constexpr std::int64_t kMaxPixels = std::int64_t{1} << 25;  // of a frame; detectors have below 2^23
-constexpr Uint32 kMaxCompressedFrame = Uint32{1} << 28;     // bytes
+constexpr std::int64_t kMaxPixels = std::int64_t{1} << 25;     // of a frame; detectors have below 2^23
+constexpr std::size_t kFreeCompressed = std::size_t{1} << 20;  // bytes of a compressed frame, and beyond these
+constexpr std::size_t kMaxExpansion = 2;                       // times its pixels
 constexpr std::size_t kMaxFragmentsPerFrame = std::size_t{1} << 16;
 
 bool is_jpeg2000(E_TransferSyntax syntax) { return syntax == EXS_JPEG2000LosslessOnly || syntax == EXS_JPEG2000; }
@@ -147,11 +149,11 @@ struct FrameReader::Data {
   E_TransferSyntax syntax = EXS_Unknown;
   mutable DcmFileCache cache;  ///< keeps the file open between frames
 
-  std::size_t cells() const {
+  std::size_t cells_per_frame() const {
     return static_cast<std::size_t>(format.height) * static_cast<std::size_t>(format.width) *
            static_cast<std::size_t>(format.samples);
   }
-  std::size_t frame_bytes() const { return cells() * static_cast<std::size_t>(format.bits_allocated / 8); }
+  std::size_t frame_bytes() const { return cells_per_frame() * static_cast<std::size_t>(format.bits_allocated / 8); }
 
   DcmPixelItem& fragment(unsigned long index) const { return *fragments[index]; }
 
@@ -167,19 +169,20 @@ struct FrameReader::Data {
   std::vector<unsigned long> starts_by_offset_table() const {
     DcmPixelItem& table = fragment(0);
     const Uint32 length = table.getLength();
-    if (length == 0 || length % 4 != 0 || length / 4 != static_cast<Uint32>(format.frames)) return {};
+    const std::size_t entries = length / 4;
+    if (length % 4 != 0 || entries != static_cast<std::size_t>(format.frames) || entries >= fragments.size()) return {};
     std::vector<std::uint8_t> bytes(length);
     if (table.getPartialValue(bytes.data(), 0, length, &cache).bad()) return {};
     std::vector<unsigned long> starts;
     std::uint64_t at = 0;
-    for (unsigned long i = 1; i < fragments.size() && starts.size() < length / 4; ++i) {
+    for (unsigned long i = 1; i < fragments.size() && starts.size() < entries; ++i) {
       const std::uint8_t* p = bytes.data() + 4 * starts.size();
       const std::uint32_t offset =
           p[0] | std::uint32_t{p[1]} << 8 | std::uint32_t{p[2]} << 16 | std::uint32_t{p[3]} << 24;
       if (offset == at) starts.push_back(i);
       at += 8 + std::uint64_t{fragment(i).getLength()};
     }
-    return starts.size() == length / 4 && starts.front() == 1 ? starts : std::vector<unsigned long>{};
+    return starts.size() == entries && starts.front() == 1 ? starts : std::vector<unsigned long>{};
   }
 
   std::vector<unsigned long> starts_by_content() const {
@@ -193,7 +196,7 @@ struct FrameReader::Data {
   void find_fragments(std::vector<std::string>& oddities);
   void find_native(std::vector<std::string>& oddities);
   Bytes compressed(int index) const;
-  Cells decode_jpeg_or_rle(Bytes bytes) const;
+  Cells decode_jpeg(Bytes bytes) const;
   Cells decode(int index) const;
 };
 
@@ -245,8 +248,8 @@ void FrameReader::Data::find_fragments(std::vector<std::string>& oddities) {
 Bytes FrameReader::Data::compressed(int index) const {
   std::uint64_t total = 0;
   for (const unsigned long i : frames[static_cast<std::size_t>(index)]) total += fragment(i).getLength();
-  CMUNET_CHECK(total > 0 && total <= kMaxCompressedFrame, ErrorCode::kCorrupt, "[dicom] frame ", index, " has ", total,
-               " bytes");
+  CMUNET_CHECK(total > 0 && total <= kFreeCompressed + kMaxExpansion * frame_bytes(), ErrorCode::kCorrupt,
+               "[dicom] frame ", index, " has ", total, " bytes compressed, and ", frame_bytes(), " when it is not");
   Bytes bytes(total);
   std::size_t at = 0;
   for (const unsigned long i : frames[static_cast<std::size_t>(index)]) {
@@ -261,19 +264,14 @@ Bytes FrameReader::Data::compressed(int index) const {
 }
 
 // Decodes through DCMTK as an object of one frame in one fragment, so that its codecs never search among fragments.
-Cells FrameReader::Data::decode_jpeg_or_rle(Bytes bytes) const {
-  int bits = format.bits_allocated, stored = format.bits_stored, high = format.high_bit;
-  if (!is_rle(syntax)) {
-    const CodestreamSize size = read_codestream_size(bytes, format.transfer_syntax);
-    CMUNET_CHECK(size.height == format.height && size.width == format.width && size.components == format.samples &&
-                     size.precision >= 2 && size.precision <= 16,
-                 ErrorCode::kCorrupt, "[dicom] a frame is ", size.height, "x", size.width, " with ", size.components,
-                 " component(s) of ", size.precision, " bits; the header says ", format.height, "x", format.width,
-                 " with ", format.samples);
-    bits = size.precision > 8 ? 16 : 8;
-    stored = size.precision;
-    high = stored - 1;
-  }
+Cells FrameReader::Data::decode_jpeg(Bytes bytes) const {
+  const CodestreamSize size = read_codestream_size(bytes, format.transfer_syntax);
+  CMUNET_CHECK(size.height == format.height && size.width == format.width && size.components == format.samples &&
+                   size.precision >= 2 && size.precision <= 16,
+               ErrorCode::kCorrupt, "[dicom] a frame is ", size.height, "x", size.width, " with ", size.components,
+               " component(s) of ", size.precision, " bits; the header says ", format.height, "x", format.width,
+               " with ", format.samples);
+  const int bits = size.precision > 8 ? 16 : 8;
   DcmDataset single;
   single.putAndInsertUint16(DCM_SamplesPerPixel, static_cast<Uint16>(format.samples));
   single.putAndInsertString(DCM_PhotometricInterpretation, format.photometric.c_str());
@@ -281,8 +279,8 @@ Cells FrameReader::Data::decode_jpeg_or_rle(Bytes bytes) const {
   single.putAndInsertUint16(DCM_Rows, static_cast<Uint16>(format.height));
   single.putAndInsertUint16(DCM_Columns, static_cast<Uint16>(format.width));
   single.putAndInsertUint16(DCM_BitsAllocated, static_cast<Uint16>(bits));
-  single.putAndInsertUint16(DCM_BitsStored, static_cast<Uint16>(stored));
-  single.putAndInsertUint16(DCM_HighBit, static_cast<Uint16>(high));
+  single.putAndInsertUint16(DCM_BitsStored, static_cast<Uint16>(size.precision));
+  single.putAndInsertUint16(DCM_HighBit, static_cast<Uint16>(size.precision - 1));
   single.putAndInsertUint16(DCM_PixelRepresentation, format.is_signed ? 1 : 0);
   if (format.samples > 1) single.putAndInsertUint16(DCM_PlanarConfiguration, 0);
   auto sequence = std::make_unique<DcmPixelSequence>(DCM_PixelSequenceTag);
@@ -298,7 +296,7 @@ Cells FrameReader::Data::decode_jpeg_or_rle(Bytes bytes) const {
 
   Cells cells;
   cells.bytes_per_cell = bits / 8;
-  const std::size_t length = this->cells() * static_cast<std::size_t>(cells.bytes_per_cell);
+  const std::size_t length = cells_per_frame() * static_cast<std::size_t>(cells.bytes_per_cell);
   cells.bytes.resize(length + length % 2);
   Uint32 start = 0;
   OFString model;
@@ -310,12 +308,17 @@ Cells FrameReader::Data::decode_jpeg_or_rle(Bytes bytes) const {
 }
 
 Cells FrameReader::Data::decode(int index) const {
-  if (!fragments.empty()) return decode_jpeg_or_rle(compressed(index));
+  if (!fragments.empty() && !is_rle(syntax)) return decode_jpeg(compressed(index));
   Cells cells;
-  cells.bytes.resize(frame_bytes());
   cells.bytes_per_cell = format.bits_allocated / 8;
-  cells.is_planar = format.is_planar;
   cells.is_luma_first = format.photometric.starts_with("YBR");
+  if (!fragments.empty()) {
+    const std::size_t count = cells_per_frame() / static_cast<std::size_t>(format.samples);
+    cells.bytes = decode_rle(compressed(index), count, format.samples, cells.bytes_per_cell);
+    return cells;
+  }
+  cells.bytes.resize(frame_bytes());
+  cells.is_planar = format.is_planar;
   const auto offset = static_cast<std::uint64_t>(index) * frame_bytes();
   const bool read = pixels
                         ->getPartialValue(cells.bytes.data(), static_cast<Uint32>(offset),

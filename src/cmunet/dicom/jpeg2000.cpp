@@ -57,10 +57,45 @@ Stream make_stream(Memory& memory) {
   return stream;
 }
 
-// Some devices wrap the code stream into a JP2 file, which DICOM does not allow but every viewer reads.
-OPJ_CODEC_FORMAT container_of(std::span<const std::uint8_t> bytes) {
-  constexpr std::uint8_t kJp2[] = {0, 0, 0, 12, 'j', 'P', ' ', ' '};
-  return std::ranges::equal(bytes.first(std::min(bytes.size(), sizeof kJp2)), kJp2) ? OPJ_CODEC_JP2 : OPJ_CODEC_J2K;
+// Image and tile size (SIZ, ISO 15444-1 A.5.1). OpenJPEG keeps some kilobytes for each tile and component that a header
+// claims, so they are counted before it sees them.
+struct Siz {
+  std::span<const std::uint8_t> bytes;  ///< from the marker on
+  std::int64_t number(std::size_t at, int size) const {
+    std::int64_t value = 0;
+    for (int i = 0; i < size; ++i) value = value << 8 | bytes[at + static_cast<std::size_t>(i)];
+    return value;
+  }
+  std::int64_t extent(std::size_t axis) const { return number(6 + axis, 4) - number(14 + axis, 4); }
+  std::int64_t tiles(std::size_t axis) const {
+    const std::int64_t tile = number(22 + axis, 4), length = number(6 + axis, 4) - number(30 + axis, 4);
+    return tile < 1 ? 0 : (length + tile - 1) / tile;
+  }
+  std::int64_t components() const { return number(38, 2); }
+};
+
+// Some devices wrap the code stream into a JP2 file, which DICOM does not allow but every viewer reads. Only what lies
+// within is decoded.
+std::span<const std::uint8_t> codestream_in(std::span<const std::uint8_t> bytes) {
+  constexpr std::uint8_t kBegin[] = {0xff, 0x4f, 0xff, 0x51};  // SOC, SIZ
+  constexpr std::size_t kMaxBoxes = 4096, kSizBytes = 42;
+  const auto at = std::ranges::search(bytes.first(std::min(bytes.size(), kMaxBoxes)), kBegin).begin() - bytes.begin();
+  const auto stream = bytes.subspan(static_cast<std::size_t>(at));
+  CMUNET_CHECK(stream.size() >= kSizBytes && std::ranges::equal(stream.first(4), kBegin), ErrorCode::kCorrupt,
+               "[dicom] a frame does not begin as JPEG 2000");
+  return stream;
+}
+
+void check_header(std::span<const std::uint8_t> stream, int height, int width, int samples) {
+  constexpr std::int64_t kMaxTiles = 1024;
+  const Siz siz{stream.subspan(2)};
+  CMUNET_CHECK(siz.extent(0) == width && siz.extent(4) == height && siz.components() == samples, ErrorCode::kCorrupt,
+               "[dicom] a JPEG 2000 frame is ", siz.extent(4), "x", siz.extent(0), " with ", siz.components(),
+               " component(s); the header says ", height, "x", width, " with ", samples);
+  const std::int64_t across = siz.tiles(0), down = siz.tiles(4);
+  const bool is_tiled_well = across >= 1 && down >= 1 && across <= kMaxTiles && down <= kMaxTiles / across;
+  CMUNET_CHECK(is_tiled_well, ErrorCode::kUnsupported, "[dicom] a JPEG 2000 frame has ", down, "x", across,
+               " tiles; expected 1 to ", kMaxTiles);
 }
 
 void check_size(const opj_image_t& picture, int height, int width, int samples) {
@@ -77,8 +112,9 @@ void check_size(const opj_image_t& picture, int height, int width, int samples) 
 }  // namespace
 
 std::vector<std::int32_t> decode_jpeg2000(std::span<const std::uint8_t> bytes, int height, int width, int samples) {
-  Memory memory{bytes};
-  const Codec codec(opj_create_decompress(container_of(bytes)), &opj_destroy_codec);
+  Memory memory{codestream_in(bytes)};
+  check_header(memory.bytes, height, width, samples);
+  const Codec codec(opj_create_decompress(OPJ_CODEC_J2K), &opj_destroy_codec);
   opj_dparameters_t parameters;
   opj_set_default_decoder_parameters(&parameters);
   const Stream stream = make_stream(memory);

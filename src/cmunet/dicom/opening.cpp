@@ -5,26 +5,18 @@
 #include <dcmtk/dcmdata/dctk.h>
 
 #include "cmunet/base/error.h"
-#include "cmunet/dicom/toolkit.h"
 
 namespace cmunet::dicom {
-namespace {
-
-constexpr Uint32 kMaxValueInMemory = 4096;  // bytes
-
-}  // namespace
-
-void open_object(DcmFileFormat& object, const std::filesystem::path& file, std::vector<std::string>& oddities) {
-  start_toolkit();
-  CMUNET_CHECK(std::filesystem::exists(file), ErrorCode::kNotFound, "[dicom] ", file.string(), " is not there");
-  CMUNET_CHECK(std::filesystem::is_regular_file(file), ErrorCode::kInvalidArgument, "[dicom] ", file.string(),
-               " is no file");
+void open_object(DcmFileFormat& object, const std::filesystem::path& file, std::vector<std::string>& oddities,
+                 Part part) {
+  check_structure(file, part);
+  const DcmTagKey stop = part == Part::kHeader ? DCM_PixelData : DcmTagKey(0x7fe0, 0x0011);  // the first not read
   const OFCondition loaded =
-      object.loadFile(file.c_str(), EXS_Unknown, EGL_noChange, kMaxValueInMemory, ERM_autoDetect);
+      object.loadFileUntilTag(file.c_str(), EXS_Unknown, EGL_noChange, kMaxHeldValue, ERM_autoDetect, stop);
   if (loaded.good()) return;
   CMUNET_CHECK(object.getDataset()->tagExists(DCM_PixelData), ErrorCode::kCorrupt, "[dicom] ", file.string(),
                " is not DICOM or is damaged: ", loaded.text());
-  oddities.push_back(concat("the file is cut off or damaged at its end (", loaded.text(), ")"));
+  oddities.push_back(concat("the file is cut off or damaged within its pixel data (", loaded.text(), ")"));
 }
 
 }  // namespace cmunet::dicom

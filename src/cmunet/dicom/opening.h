@@ -6,13 +6,16 @@
 #include <string>
 #include <vector>
 
+#include "cmunet/dicom/structure.h"
+
 class DcmFileFormat;
 
 namespace cmunet::dicom {
 
-/// Reads everything but large values, which stay in the file until they are asked for. A file that is damaged behind
-/// the beginning of its pixel data is opened, and `oddities` says so.
-/// @throws Error kNotFound, kInvalidArgument (no file), kCorrupt.
-void open_object(DcmFileFormat& object, const std::filesystem::path& file, std::vector<std::string>& oddities);
+/// Checks the structure, then reads everything but large values, which stay in the file until they are asked for. A
+/// file that is damaged within its pixel data is opened, and `oddities` says so.
+/// @throws Error like `check_structure`.
+void open_object(DcmFileFormat& object, const std::filesystem::path& file, std::vector<std::string>& oddities,
+                 Part part = Part::kWhole);
 
 }  // namespace cmunet::dicom

@@ -10,6 +10,7 @@
 #include "cmunet/base/error.h"
 #include "cmunet/base/version.h"
 #include "cmunet/dicom/attributes.h"
+#include "cmunet/dicom/opening.h"
 #include "cmunet/dicom/toolkit.h"
 #include "cmunet/dicom/writing.h"
 
@@ -198,10 +199,9 @@ image::Mask unpacked(const std::uint8_t* bytes, std::size_t first_bit, const Ext
 SegmentationContent read_segmentation(const std::filesystem::path& path) {
   CMUNET_CHECK(std::filesystem::is_regular_file(path), ErrorCode::kNotFound, "[segmentation] there is no file ",
                path.string());
-  start_toolkit();
   DcmFileFormat file;
-  const OFCondition loaded = file.loadFile(path.c_str());
-  CMUNET_CHECK(loaded.good(), ErrorCode::kCorrupt, "[segmentation] ", path.filename().string(), ": ", loaded.text());
+  std::vector<std::string> oddities;
+  open_object(file, path, oddities);
   DcmDataset& dataset = *file.getDataset();
   check_kind(dataset, path);
   const Uint8* bytes = nullptr;

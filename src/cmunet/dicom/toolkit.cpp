@@ -4,7 +4,6 @@
 #include <dcmtk/config/osconfig.h>
 #include <dcmtk/dcmdata/dcdict.h>
 #include <dcmtk/dcmdata/dcobject.h>
-#include <dcmtk/dcmdata/dcrledrg.h>
 #include <dcmtk/dcmjpeg/djdecode.h>
 #include <dcmtk/dcmjpls/djdecode.h>
 #include <dcmtk/oflog/oflog.h>
@@ -38,7 +37,6 @@ bool start() {
   load_dictionary();
   DJDecoderRegistration::registerCodecs();
   DJLSDecoderRegistration::registerCodecs();
-  DcmRLEDecoderRegistration::registerCodecs();
   dcmReplaceWrongDelimitationItem.set(OFTrue);
   dcmIgnoreFileMetaInformationGroupLength.set(OFTrue);
   dcmConvertUndefinedLengthOBOWtoSQ.set(OFTrue);

@@ -13,6 +13,7 @@
 
 #include "cmunet/base/error.h"
 #include "cmunet/base/log.h"
+#include "cmunet/dicom/structure.h"
 
 namespace cmunet::pacs {
 namespace fs = std::filesystem;
@@ -50,8 +51,16 @@ struct Node::Data {
 };
 
 StoreStatus Node::Data::take(const fs::path& file, const ObjectIdentity& identity) {
-  const Spool::Taken taken = spool.take(file, identity.sop_instance_uid);
   const std::string key = brief(Spool::key_of(identity.sop_instance_uid));
+  try {
+    dicom::check_structure(file, dicom::Part::kWhole);
+  } catch (const Error& e) {
+    if (e.code() != ErrorCode::kCorrupt && e.code() != ErrorCode::kUnsupported) throw;
+    fs::remove(file);
+    log_warning("[node] refused ", key, ": ", e.what());
+    return StoreStatus::kCannotStore;
+  }
+  const Spool::Taken taken = spool.take(file, identity.sop_instance_uid);
   if (taken == Spool::Taken::kFull) {
     log_warning("[node] refused ", key, ": the queue is full");
     return StoreStatus::kOutOfResources;

@@ -123,6 +123,29 @@ TEST(Node, SendsTheResultsOfWhatItGets) {
   EXPECT_TRUE(destination.contents().contains(derive_uid("1.2.2", "sr")));
 }
 
+TEST(Node, TakesNothingThatIsMadeToExhaustItsReader) {
+  const ScratchFolder folder;
+  Destination destination;
+  Node node(options_for(folder / "spool", destination.peer()), make_two);
+  std::string nested, ends;
+  for (int i = 0; i < 60; ++i) {  // Referenced Frame of Reference Sequence, of undefined length as its items
+    nested += std::string("\6\x30\x10\0SQ\0\0\xff\xff\xff\xff\xfe\xff\0\xe0\xff\xff\xff\xff", 20);
+    ends += std::string("\xfe\xff\x0d\xe0\0\0\0\0\xfe\xff\xdd\xe0\0\0\0\0", 16);
+  }
+  write_file_atomic(folder / "nested.dcm", file_header({kXaClass, "1.2.1", kExplicitLittleEndian}) +
+                                               element(0x08, 0x16, "UI", kXaClass) +
+                                               element(0x08, 0x18, "UI", "1.2.1") + nested + ends);
+  const fs::path hostile = folder / "nested.dcm";
+  std::uint16_t status = 0;
+  send_files({"CMUNET", "127.0.0.1", node.port()}, std::span(&hostile, 1), {"SENDER", 2, 5},
+             [&](std::size_t, const DeliveryReport& report) { status = report.status; });
+  EXPECT_EQ(status, static_cast<std::uint16_t>(StoreStatus::kCannotStore));
+  EXPECT_TRUE(fs::is_empty(folder / "spool/receiving"));
+  EXPECT_TRUE(send_one(write_sample(folder.path(), "1.2.1"), node.port()));
+  ASSERT_TRUE(wait_until([&] { return node.counts().done == 1; }));
+  EXPECT_EQ(node.counts().failed, 0);
+}
+
 TEST(Node, KeepsResultsUntilTheDestinationTakesThem) {
   const ScratchFolder folder;
   Destination destination;
