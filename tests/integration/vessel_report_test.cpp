@@ -74,10 +74,18 @@ TEST(ArterialReport, IsInPixelsWithoutCalibration) {
   EXPECT_NEAR(report.segments[0].lesion->length, 10, 1e-12);
 }
 
-TEST(ArterialReport, CallsNothingALesionThatReachesTheEnd) {
-  EXPECT_TRUE(arterial_report(narrowed(1, 20, {}), 0).segments[0].lesion.has_value());
-  EXPECT_FALSE(arterial_report(narrowed(0, 20, {}), 0).segments[0].lesion.has_value());
-  EXPECT_FALSE(arterial_report(narrowed(80, 99, {}), 0).segments[0].lesion.has_value());
+TEST(ArterialReport, HandsOverLesionsOnly) {
+  vessel::Measurement measurement = narrowed(40, 60, {});
+  vessel::MeasuredSegment& segment = measurement.segments[0];
+  EXPECT_TRUE(arterial_report(measurement, 0).segments[0].lesion.has_value());
+  for (vessel::Stenosis& stenosis : segment.narrowing->against) stenosis.diameter_percent = {20, 1};
+  EXPECT_FALSE(arterial_report(measurement, 0).segments[0].lesion.has_value());
+  // What reaches a free end is not among the narrowings in question.
+  measurement = narrowed(80, 99, {});
+  measurement.segments[0].excluded = {*measurement.segments[0].narrowing};
+  measurement.segments[0].excluded[0].touches = vessel::VesselEnd::kFree;
+  measurement.segments[0].narrowing.reset();
+  EXPECT_FALSE(arterial_report(measurement, 0).segments[0].lesion.has_value());
 }
 
 TEST(ArterialReport, LeavesOutWhatHasNoContour) {

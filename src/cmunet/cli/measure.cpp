@@ -35,6 +35,7 @@ vessel::MeasureOptions options_of(const Flags& flags, const Picture& picture) {
     if (flags.reference == to_string(reference)) options.reference = reference;
   }
   options.markers = flags.markers;
+  options.field = picture.field;
   if (!flags.from.empty()) options.path = vessel::PathEnds{{flags.from[0], flags.from[1]}, {flags.to[0], flags.to[1]}};
   return options;
 }

@@ -18,12 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A picture before its vessels are found.
-struct Raw {
-  image::Mask field;  // empty: everywhere
-  engine::FrameTraits traits;
-};
-
 int choose_frame(const dicom::XaRun& run, const std::string& flag) {
   const FrameChoice choice = parse_frame_choice(flag);
   const dicom::XaHeader& header = run.header();
@@ -37,18 +31,19 @@ int choose_frame(const dicom::XaRun& run, const std::string& flag) {
   return filling.best_frame;
 }
 
-Raw read_frame(const MeasureInputFlags& flags, Picture& picture) {
+engine::FrameTraits read_frame(const MeasureInputFlags& flags, Picture& picture) {
   const dicom::XaRun run(flags.image);
   const dicom::XaHeader& header = run.header();
   const int frame = choose_frame(run, flags.frame);
   picture.grey = run.frame(frame);
+  picture.field = run.field();
   picture.geometry = geometry_of(header);
   picture.source["frame"] = frame + 1;
   picture.source["frames"] = header.frames;
   picture.source["sop_instance_uid"] = header.source.sop_instance_uid;
   if (header.frames > 1) picture.title += concat(", frame ", frame + 1, " of ", header.frames);
   if (header.burned_in_annotation) log_warning("the pixels of this run say who the patient is");
-  return {run.field(), {.pixel_aspect = header.pixel_aspect_ratio, .is_log = header.is_log}};
+  return {.pixel_aspect = header.pixel_aspect_ratio, .is_log = header.is_log};
 }
 
 image::Mask read_mask(const std::string& path) {
@@ -64,7 +59,8 @@ image::ImageF read_probability(const std::string& path) {
   return probability;
 }
 
-image::ImageF segment(const MeasureInputFlags& flags, const CommonOptions& common, Picture& picture, const Raw& raw) {
+image::ImageF segment(const MeasureInputFlags& flags, const CommonOptions& common, Picture& picture,
+                      const engine::FrameTraits& traits) {
   const std::string path = flags.model.empty() ? default_model() : flags.model;
   const Model model = open_model(path, common);
   CMUNET_CHECK(model.info.kind == "segmentation", ErrorCode::kInvalidArgument, "[measure] ", path, " is a ",
@@ -72,7 +68,7 @@ image::ImageF segment(const MeasureInputFlags& flags, const CommonOptions& commo
   picture.source["model"] = fs::path(path).filename().string();
   const engine::Segmenter segmenter(model.engine, preprocess::options_from_json(model.info.preprocessing, path));
   const image::Mask everywhere(picture.grey.height(), picture.grey.width(), 1);
-  return engine::segment_frame(segmenter, picture.grey, raw.field.empty() ? everywhere : raw.field, raw.traits)
+  return engine::segment_frame(segmenter, picture.grey, picture.field.empty() ? everywhere : picture.field, traits)
       .probability;
 }
 
@@ -131,11 +127,11 @@ Picture read_picture(const MeasureInputFlags& flags, const CommonOptions& common
   Picture picture;
   picture.title = fs::path(flags.image.empty() ? vessels : flags.image).filename().string();
   picture.source = Json::object();
-  Raw raw;
+  engine::FrameTraits traits;
   if (!flags.image.empty()) {
     picture.source["image"] = flags.image;
     if (!codec::is_image_file(flags.image) && dicom::is_dicom_file(flags.image)) {
-      raw = read_frame(flags, picture);
+      traits = read_frame(flags, picture);
     } else {
       picture.grey = codec::read_image(flags.image).grey;
     }
@@ -149,7 +145,7 @@ Picture read_picture(const MeasureInputFlags& flags, const CommonOptions& common
     picture.probability = read_probability(flags.probability);
     if (!picture.grey.empty()) image::check_same_size(*picture.probability, picture.grey, "measure");
   } else {
-    picture.probability = segment(flags, common, picture, raw);
+    picture.probability = segment(flags, common, picture, traits);
   }
   return picture;
 }

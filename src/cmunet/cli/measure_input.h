@@ -39,6 +39,7 @@ struct Picture {
   image::ImageF grey;  ///< [0, 255]; empty when there is none
   std::optional<image::Mask> mask;
   std::optional<image::ImageF> probability;  ///< one of the two is there
+  image::Mask field;                         ///< 1 where it was irradiated; empty: everywhere
   vessel::AcquisitionGeometry geometry;      ///< of a DICOM header; empty otherwise
   Json source;                               ///< what this is, without patient data
   std::string title;                         ///< file name, and frame of a run

@@ -62,12 +62,6 @@ dicom::ReportedLesion lesion_of(const vessel::Narrowing& narrowing, const vessel
       .site_of_minimum = arc(narrowing.sample)};
 }
 
-// A narrowed part with vessel on both sides. One that reaches the last cross-section is as often where contrast medium,
-// the picture or the segmentation ends as a narrowing, and has nothing on that side to be compared with.
-bool is_lesion(const vessel::MeasuredSegment& segment) {
-  return segment.narrowing && segment.narrowing->first > 0 && segment.narrowing->last + 1 < segment.samples.size();
-}
-
 dicom::ReportedSegment segment_of(const vessel::MeasuredSegment& segment, const vessel::Measurement& measurement) {
   const double unit = measurement.calibration.mm_per_px.value_or(1.0);
   dicom::ReportedSegment reported;
@@ -80,7 +74,7 @@ dicom::ReportedSegment segment_of(const vessel::MeasuredSegment& segment, const 
   reported.mean_diameter = length_of(segment.mean_diameter_px, measurement.calibration);
   reported.minimal_diameter = unit * narrowest->diameter_px;
   reported.maximal_diameter = unit * widest->diameter_px;
-  if (is_lesion(segment)) reported.lesion = lesion_of(*segment.narrowing, segment, measurement);
+  if (has_lesion(segment, measurement.reference)) reported.lesion = lesion_of(*segment.narrowing, segment, measurement);
   return reported;
 }
 

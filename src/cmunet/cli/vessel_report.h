@@ -16,8 +16,8 @@ vessel::AcquisitionGeometry geometry_of(const dicom::XaHeader& header);
 vessel::Calibration calibration_of(const dicom::XaHeader& header);
 
 /// The measurement of frame `frame` (0-based) as a report: every segment with two cross-sections or more, in
-/// millimetres when it is calibrated; its narrowest place is a lesion when there is vessel on both sides of it. Without
-/// any such segment the report is empty, and must not be written.
+/// millimetres when it is calibrated, and its lesion (`vessel::has_lesion`). Without any such segment the report is
+/// empty, and must not be written.
 /// @param catheter_french  the catheter's size where the calibration is by catheter
 dicom::ArterialReport arterial_report(const vessel::Measurement& measurement, int frame, double catheter_french = 0);
 

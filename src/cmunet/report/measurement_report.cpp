@@ -24,7 +24,6 @@ using vessel::Stenosis;
 
 constexpr std::size_t kMaxCurves = 8;
 constexpr std::size_t kMaxCloseUps = 4;
-constexpr double kTwoSided95 = 1.96;
 
 Interval in_unit(const Estimate& length_px, const Measurement& m) {
   return vessel::in_mm(length_px, m.calibration).value_or(vessel::in_px(length_px));
@@ -32,11 +31,6 @@ Interval in_unit(const Estimate& length_px, const Measurement& m) {
 
 std::string range_text(const Interval& i, int digits) {
   return concat(format_fixed(i.low, digits), "–", format_fixed(i.high, digits));
-}
-
-Interval percent_interval(const Stenosis& s) {
-  const double half = kTwoSided95 * s.diameter_percent.sd;
-  return {s.diameter_percent.value, s.diameter_percent.value - half, s.diameter_percent.value + half};
 }
 
 Json interval_json(const Interval& i) { return {{"value", i.value}, {"low", i.low}, {"high", i.high}}; }
@@ -55,8 +49,7 @@ Json plain_length_json(double px, const Calibration& calibration) {
 
 Json point_json(const image::PointF& p) { return {{"y", p.y}, {"x", p.x}}; }
 
-Json narrowing_json(const MeasuredSegment& segment, const Measurement& m) {
-  const Narrowing& n = *segment.narrowing;
+Json narrowing_json(const Narrowing& n, const MeasuredSegment& segment, const Measurement& m) {
   Json json{{"position", point_json(segment.samples[n.sample].centre)},
             {"along", plain_length_json(segment.samples[n.sample].arc_px, m.calibration)},
             {"minimal_diameter", length_json(n.minimal_px, m.calibration)},
@@ -67,7 +60,7 @@ Json narrowing_json(const MeasuredSegment& segment, const Measurement& m) {
     const Stenosis& s = n.against_reference(reference);
     json["references"][std::string(to_string(reference))] = {
         {"reference_diameter", length_json(s.reference_px, m.calibration)},
-        {"diameter_stenosis_percent", interval_json(percent_interval(s))},
+        {"diameter_stenosis_percent", interval_json(vessel::in_percent(s.diameter_percent))},
         {"area_stenosis_percent", s.area_percent}};
   }
   return json;
@@ -75,13 +68,27 @@ Json narrowing_json(const MeasuredSegment& segment, const Measurement& m) {
 
 Json segment_json(const Measurement& m, std::size_t i) {
   const MeasuredSegment& segment = m.segments[i];
+  Json excluded = Json::array();
+  for (const Narrowing& n : segment.excluded) {
+    Json& json = excluded.emplace_back(narrowing_json(n, segment, m));
+    json["reason"] = std::string(to_string(n.touches));
+  }
   return {{"id", i + 1},
           {"from", segment.centreline.empty() ? Json() : point_json(segment.centreline.front())},
           {"to", segment.centreline.empty() ? Json() : point_json(segment.centreline.back())},
           {"length", plain_length_json(segment.length_px, m.calibration)},
           {"cross_sections", segment.samples.size()},
           {"mean_diameter", segment.samples.empty() ? Json() : length_json(segment.mean_diameter_px, m.calibration)},
-          {"narrowing", segment.narrowing ? narrowing_json(segment, m) : Json()}};
+          {"narrowing", segment.narrowing ? narrowing_json(*segment.narrowing, segment, m) : Json()},
+          {"is_lesion", has_lesion(segment, m.reference)},
+          {"excluded_narrowings", std::move(excluded)}};
+}
+
+Json lesions_json(const Measurement& m) {
+  const vessel::LesionCount count = m.count_lesions();
+  return {{"from_percent", vessel::kLesionPercent},
+          {"counted", count.lesions},
+          {"excluded", {{"free_end", count.at_free_ends}, {"border", count.at_border}}}};
 }
 
 Json calibration_json(const Calibration& c) {
@@ -109,10 +116,29 @@ std::vector<std::size_t> main_segments(const Measurement& m) {
     if (m.segments[i].narrowing) order.push_back(i);
   }
   const auto percent = [&](std::size_t i) {
-    return has_lesion(m, i) ? m.segments[i].narrowing->against_reference(m.reference).diameter_percent.value : 0.0;
+    return has_lesion(m.segments[i], m.reference)
+               ? m.segments[i].narrowing->against_reference(m.reference).diameter_percent.value
+               : 0.0;
   };
   std::ranges::stable_sort(order, std::greater<>(), percent);
   return order;
+}
+
+// Narrowings as tight as lesions that are none, for people: "free end: 46 %".
+std::string excluded_text(const MeasuredSegment& segment, Reference reference) {
+  std::string text;
+  for (const Narrowing& n : segment.excluded) {
+    if (!is_significant(n, reference)) continue;
+    text += concat(text.empty() ? "" : ", ", n.touches == vessel::VesselEnd::kBorder ? "border" : "free end", ": ",
+                   format_fixed(n.against_reference(reference).diameter_percent.value, 0), " %");
+  }
+  return text;
+}
+
+std::string count_text(const Measurement& m) {
+  const vessel::LesionCount count = m.count_lesions();
+  return concat(count.lesions, " of ", vessel::kLesionPercent, " % or more; not counted: ", count.at_free_ends,
+                " at free ends of vessels, ", count.at_border, " at the border");
 }
 
 std::vector<Fact> headline(const Measurement& m) {
@@ -123,8 +149,9 @@ std::vector<Fact> headline(const Measurement& m) {
     const Stenosis& s = n.against_reference(m.reference);
     const Interval minimal = in_unit(n.minimal_px, m), reference = in_unit(s.reference_px, m);
     const auto with_unit = [&](double value) { return concat(format_fixed(value, unit.digits), " ", unit.name); };
-    facts.push_back({"Tightest diameter stenosis", concat(format_fixed(s.diameter_percent.value, 0), " %"),
-                     concat("95 % interval ", range_text(percent_interval(s), 0), " %, segment ", *i + 1)});
+    facts.push_back(
+        {"Tightest diameter stenosis", concat(format_fixed(s.diameter_percent.value, 0), " %"),
+         concat("95 % interval ", range_text(vessel::in_percent(s.diameter_percent), 0), " %, segment ", *i + 1)});
     facts.push_back({"Minimal lumen diameter there", with_unit(minimal.value),
                      concat("95 % interval ", range_text(minimal, unit.digits))});
     facts.push_back({"Reference diameter there", with_unit(reference.value),
@@ -132,6 +159,10 @@ std::vector<Fact> headline(const Measurement& m) {
     facts.push_back({"Lesion length", with_unit(n.length_px * unit.per_px),
                      concat("area stenosis ", format_fixed(s.area_percent, 0), " %")});
   }
+  const vessel::LesionCount count = m.count_lesions();
+  facts.push_back(
+      {concat("Lesions of ", vessel::kLesionPercent, " % or more"), concat(count.lesions),
+       concat("not counted: ", count.at_free_ends, " at free ends of vessels, ", count.at_border, " at the border")});
   facts.push_back({"Mean diameter of the mask",
                    concat(format_fixed(m.mean_diameter_px * unit.per_px, unit.digits), " ", unit.name),
                    "skeleton to contour, as the paper measures"});
@@ -155,15 +186,17 @@ std::string calibration_statement(const Measurement& m) {
 void add_pictures(Page& html, const Measurement& m, const MeasurementPage& page,
                   const std::vector<std::size_t>& shown) {
   html.heading("Picture");
-  html.wide_svg(vessel_picture(m, page.grey, {0, 0, m.height, m.width}, shown),
-                concat("Centre lines coloured by diameter; places narrower by ", kLesionPercent,
-                       " % or more than the reference are crossed by a bar. Numbers are those of the segments."));
+  html.wide_svg(
+      vessel_picture(m, page.grey, shown),
+      concat("Centre lines coloured by diameter; places narrower by ", vessel::kLesionPercent,
+             " % or more, and surely by half of that, than the reference are crossed by a bar, by a broken one "
+             "where they reach an end of the vessel and count as no lesion. Numbers are those of the "
+             "segments."));
   std::size_t drawn = 0;
   for (const std::size_t i : shown) {
-    if (!has_lesion(m, i) || drawn == kMaxCloseUps) continue;
+    if (!has_lesion(m.segments[i], m.reference) || drawn == kMaxCloseUps) continue;
     if (drawn++ == 0) html.subheading("Lesions, close up");
-    const std::vector<std::size_t> alone{i};
-    html.svg(vessel_picture(m, page.grey, window_around_narrowing(m, i), alone), concat("Segment ", i + 1));
+    html.svg(lesion_picture(m, page.grey, i), concat("Segment ", i + 1));
   }
 }
 
@@ -173,8 +206,17 @@ void add_curves(Page& html, const Measurement& m, const std::vector<std::size_t>
   html.paragraph(
       "Blue: diameter with its 95 % band from the walls. Dashed: reference diameter. Shaded: the part below 95 % of "
       "the "
-      "computed reference around the narrowest place. Gaps: bifurcations and places where a cut meets another vessel.");
+      "computed reference around the narrowest place; grey: one that reaches an end of the vessel and counts as no "
+      "lesion. Gaps: bifurcations and places where a cut meets another vessel.");
   for (const std::size_t i : shown) html.wide_svg(diameter_curve(m, i));
+}
+
+// What the cross-section belongs to: "lesion", the reason of an excluded narrowing, or nothing.
+std::string role_of(const MeasuredSegment& segment, std::size_t sample, Reference reference) {
+  const auto holds = [sample](const Narrowing& n) { return n.first <= sample && sample <= n.last; };
+  if (has_lesion(segment, reference) && holds(*segment.narrowing)) return "lesion";
+  const auto excluded = std::ranges::find_if(segment.excluded, holds);
+  return excluded == segment.excluded.end() ? "" : std::string(to_string(excluded->touches));
 }
 
 }  // namespace
@@ -183,7 +225,8 @@ Table profile_table(const Measurement& m) {
   const bool has_mm = m.calibration.mm_per_px.has_value();
   std::vector<Table::Column> columns{{"segment"},     {"along_px"},        {"centre_y"},         {"centre_x"},
                                      {"left_y"},      {"left_x"},          {"right_y"},          {"right_x"},
-                                     {"diameter_px"}, {"diameter_low_px"}, {"diameter_high_px"}, {"reference_px"}};
+                                     {"diameter_px"}, {"diameter_low_px"}, {"diameter_high_px"}, {"reference_px"},
+                                     {"narrowing"}};
   if (has_mm) {
     for (const char* title : {"along_mm", "diameter_mm", "diameter_low_mm", "diameter_high_mm", "reference_mm"}) {
       columns.push_back({title});
@@ -192,7 +235,8 @@ Table profile_table(const Measurement& m) {
   Table table(std::move(columns));
   for (std::size_t i = 0; i < m.segments.size(); ++i) {
     const MeasuredSegment& segment = m.segments[i];
-    for (const vessel::Sample& s : segment.samples) {
+    for (std::size_t k = 0; k < segment.samples.size(); ++k) {
+      const vessel::Sample& s = segment.samples[k];
       const Interval px = vessel::in_px({s.diameter_px, s.sd_px});
       const double reference_px =
           segment.narrowing ? segment.narrowing->against_reference(m.reference).line.at(s.arc_px) : std::nan("");
@@ -207,7 +251,8 @@ Table profile_table(const Measurement& m) {
                             px.value,
                             px.low,
                             px.high,
-                            reference_px};
+                            reference_px,
+                            role_of(segment, k, m.reference)};
       if (const auto mm = vessel::in_mm({s.diameter_px, s.sd_px}, m.calibration)) {
         const double per_px = *m.calibration.mm_per_px;
         for (const double v : {s.arc_px * per_px, mm->value, mm->low, mm->high, reference_px * per_px}) {
@@ -234,7 +279,8 @@ Table segment_table(const Measurement& m) {
                {"diameter stenosis (%)", 0},
                {"95 % interval (%)"},
                {"area stenosis (%)", 0},
-               titled("lesion length")});
+               titled("lesion length"),
+               {"excluded at an end"}});
   for (std::size_t i = 0; i < m.segments.size(); ++i) {
     const MeasuredSegment& segment = m.segments[i];
     if (segment.samples.empty()) continue;
@@ -244,12 +290,13 @@ Table segment_table(const Measurement& m) {
       const Stenosis& s = n->against_reference(m.reference);
       const Interval minimal = in_unit(n->minimal_px, m);
       row.insert(row.end(), {minimal.value, range_text(minimal, unit.digits), s.reference_px.value * unit.per_px,
-                             s.diameter_percent.value, range_text(percent_interval(s), 0), s.area_percent,
-                             n->length_px * unit.per_px});
+                             s.diameter_percent.value, range_text(vessel::in_percent(s.diameter_percent), 0),
+                             s.area_percent, n->length_px * unit.per_px});
     } else {
       const double none = std::nan("");
       row.insert(row.end(), {none, "–", none, none, "–", none, none});
     }
+    row.emplace_back(excluded_text(segment, m.reference));
     table.add_row(std::move(row));
   }
   return table;
@@ -268,7 +315,7 @@ Table reference_table(const Measurement& m, std::size_t segment) {
     const Stenosis& s = n.against_reference(reference);
     const Interval diameter = in_unit(s.reference_px, m);
     table.add_row({reference_name(reference), diameter.value, range_text(diameter, unit.digits),
-                   s.diameter_percent.value, range_text(percent_interval(s), 0), s.area_percent});
+                   s.diameter_percent.value, range_text(vessel::in_percent(s.diameter_percent), 0), s.area_percent});
   }
   return table;
 }
@@ -290,6 +337,7 @@ Json measurement_json(const Measurement& m, const Json& source) {
           {"calibration", calibration_json(m.calibration)},
           {"reference", std::string(to_string(m.reference))},
           {"mean_diameter", plain_length_json(m.mean_diameter_px, m.calibration)},
+          {"lesions", lesions_json(m)},
           {"tightest_segment", tightest ? Json(*tightest + 1) : Json()},
           {"segments", segments},
           {"nodes", nodes}};
@@ -298,7 +346,7 @@ Json measurement_json(const Measurement& m, const Json& source) {
 std::string measurement_text(const Measurement& m) {
   std::string text = to_text(segment_table(m));
   if (m.segments.empty()) text = "no vessel was found\n";
-  return concat(text, "\n", calibration_statement(m), "\n", kDisclaimer, "\n");
+  return concat(text, "\nlesions: ", count_text(m), "\n", calibration_statement(m), "\n", kDisclaimer, "\n");
 }
 
 std::string measurement_html(const Measurement& m, const MeasurementPage& page) {
@@ -323,6 +371,8 @@ std::string measurement_html(const Measurement& m, const MeasurementPage& page) 
   html.paragraph(
       "Diameters are distances between the walls at right angles to the centre line, in the plane of the picture: a "
       "vessel that runs towards the detector looks shorter, one that lies off the calibrated plane larger or smaller. "
+      "A narrowing that reaches the free end of a vessel, or the border that cuts it off, is no lesion here: contrast "
+      "medium and segmentation fade out there, and one side to compare with is missing. "
       "Intervals hold the uncertainty of the walls and, in millimetres, of the calibration. They do not hold the "
       "possibility that the segmentation has missed or invented a vessel: look at the contours.");
   if (page.source.is_object() && !page.source.empty()) {

@@ -97,9 +97,32 @@ TEST(MeasurementReport, TablesHaveARowPerCrossSectionAndPerSegment) {
   EXPECT_EQ(reference_table(m, 0).rows().size(), 3U);
 }
 
+TEST(MeasurementReport, ExcludedNarrowingsAreCountedAndShown) {
+  image::Mask mask = narrowed_tube();
+  for (int x = 110; x < 150; ++x) {  // fades out on the right
+    for (int y = 0; y < 60; ++y) mask.at(y, x) = std::abs(y - 29.5) < 5 * (150 - x) / 40.0 ? 1 : 0;
+  }
+  const Measurement m = vessel::measure_vessels(mask);
+  const Json json = measurement_json(m, {});
+  EXPECT_EQ(json["lesions"]["counted"], 1);
+  EXPECT_EQ(json["lesions"]["excluded"]["free_end"], 1);
+  EXPECT_EQ(json["lesions"]["excluded"]["border"], 0);
+  EXPECT_EQ(json["segments"][0]["is_lesion"], true);
+  ASSERT_EQ(json["segments"][0]["excluded_narrowings"].size(), 1U);
+  const Json& excluded = json["segments"][0]["excluded_narrowings"][0];
+  EXPECT_EQ(excluded["reason"], "free_end");
+  EXPECT_GT(excluded["position"]["x"].get<double>() + json["segments"][0]["narrowing"]["position"]["x"].get<double>(),
+            200);  // the lesion at 80, this one beyond 120
+  const std::string csv = to_csv(profile_table(m));
+  EXPECT_NE(csv.find(",lesion"), std::string::npos);
+  EXPECT_NE(csv.find(",free_end"), std::string::npos);
+  EXPECT_NE(measurement_text(m).find("1 at free ends"), std::string::npos);
+  EXPECT_NE(measurement_html(m, page()).find("not counted: 1 at free ends"), std::string::npos);
+}
+
 TEST(VesselPicture, TheCloseUpLiesWithinThePicture) {
   const Measurement m = measured(false);
-  ASSERT_TRUE(has_lesion(m, 0));
+  ASSERT_TRUE(has_lesion(m.segments[0], m.reference));
   const Window w = window_around_narrowing(m, 0);
   EXPECT_GE(w.top, 0);
   EXPECT_GE(w.left, 0);

@@ -31,6 +31,8 @@ constexpr std::array<Rgb, 5> kDiameterColours{
 constexpr std::string_view kContourStroke = R"(style="stroke:#e8f4ff" stroke-opacity="0.75" stroke-width="1.2")";
 constexpr std::string_view kPlaque = R"(style="fill:#d55e00" fill-opacity="0.6" stroke="none")";
 constexpr std::string_view kBar = R"(style="stroke:#ffffff" stroke-width="2.5")";
+constexpr std::string_view kBrokenBar = R"(style="stroke:#ffffff" stroke-width="2" stroke-dasharray="3 3")";
+constexpr double kLabelWidth_px = 84;  // of "99: 100 %"
 constexpr std::string_view kHalo =
     R"(style="fill:#ffffff;stroke:#000000;stroke-width:3px;paint-order:stroke" font-size="15" font-weight="600")";
 
@@ -59,17 +61,21 @@ Range diameter_range(const Measurement& m) {
 // Draws on a canvas of which one picture column is `scale` units wide.
 class PictureDrawing {
  public:
-  PictureDrawing(const Measurement& m, const image::Image<std::uint8_t>& grey, const Window& window)
+  PictureDrawing(const Measurement& m, const image::Image<std::uint8_t>& grey, const Window& window, double width_px,
+                 double margin_px)
       : m_(m),
         window_(window),
-        scale_x_(kPictureWidth_px / window.width),
+        scale_x_(width_px / window.width),
         scale_y_(scale_x_ * m.calibration.aspect),
-        canvas_(kPictureWidth_px, window.height * scale_y_ + kBarHeight_px, "") {
+        canvas_(width_px, window.height * scale_y_ + margin_px, "") {
+    CMUNET_CHECK(grey.empty() || (grey.height() == m.height && grey.width() == m.width), ErrorCode::kInvalidArgument,
+                 "[vessel_picture] the picture is ", grey.height(), "x", grey.width(), " but ", m.height, "x", m.width,
+                 " was measured; both must have one size");
     const image::Image<std::uint8_t> part = crop(grey);
-    canvas_.picture(0, 0, kPictureWidth_px, height(),
+    canvas_.picture(0, 0, width_px, height(),
                     picture_uri(part.empty() ? image::ImageRgb(window.height, window.width, kNoImage) : to_rgb(part)));
     Frame frame;
-    frame.right = kPictureWidth_px, frame.bottom = height();
+    frame.right = width_px, frame.bottom = height();
     canvas_.begin_clip(frame);
   }
 
@@ -118,19 +124,25 @@ class PictureDrawing {
   }
 
   void narrowest_place(const MeasuredSegment& segment, const std::string& label) {
-    const Sample& s = segment.samples[segment.narrowing->sample];
-    const double reach = 0.5 + 4.0 / std::max(1.0, s.diameter_px);
-    const PointF across{reach * (s.right.y - s.left.y), reach * (s.right.x - s.left.x)};
-    canvas_.line(x(s.centre.x - across.x), y(s.centre.y - across.y), x(s.centre.x + across.x), y(s.centre.y + across.y),
-                 kBar);
-    text({s.centre.y + across.y, s.centre.x + across.x}, label);
+    text(cross(segment.samples[segment.narrowing->sample], kBar), label);
+  }
+
+  void excluded_places(const MeasuredSegment& segment) {
+    for (const Narrowing& n : segment.excluded) {
+      if (is_significant(n, m_.reference)) cross(segment.samples[n.sample], kBrokenBar);
+    }
   }
 
   void number(const MeasuredSegment& segment, std::size_t number) {
     text(segment.centreline[segment.centreline.size() / 2], concat(number));
   }
 
-  // The colours with their diameters, below the picture.
+  std::string finish() {
+    canvas_.end_clip();
+    return canvas_.str();
+  }
+
+  // With the colours and their diameters below the picture.
   std::string finish(const Range& range) {
     canvas_.end_clip();
     const LengthUnit unit = unit_of(m_);
@@ -159,6 +171,15 @@ class PictureDrawing {
   double x(double column) const { return (column - window_.left + 0.5) * scale_x_; }
   double y(double row) const { return (row - window_.top + 0.5) * scale_y_; }
 
+  // A bar across a vessel and 4 px beyond; returns where it ends.
+  PointF cross(const Sample& s, std::string_view attributes) {
+    const double reach = 0.5 + 4.0 / std::max(1.0, s.diameter_px);
+    const PointF across{reach * (s.right.y - s.left.y), reach * (s.right.x - s.left.x)};
+    canvas_.line(x(s.centre.x - across.x), y(s.centre.y - across.y), x(s.centre.x + across.x), y(s.centre.y + across.y),
+                 attributes);
+    return {s.centre.y + across.y, s.centre.x + across.x};
+  }
+
   void path(std::span<const PointF> points, bool closed, std::string_view attributes) {
     std::vector<double> xs, ys;
     for (const PointF& p : points) xs.push_back(x(p.x)), ys.push_back(y(p.y));
@@ -166,7 +187,7 @@ class PictureDrawing {
   }
 
   void text(const PointF& p, const std::string& text) {
-    const double at_x = std::clamp(x(p.x) + 9, 4.0, kPictureWidth_px - 60);
+    const double at_x = std::clamp(x(p.x) + 9, 4.0, canvas_.width() - kLabelWidth_px);
     canvas_.text(at_x, std::clamp(y(p.y) + 5, 16.0, height() - 6), text, Anchor::kStart, kHalo);
   }
 
@@ -184,6 +205,20 @@ class PictureDrawing {
   double scale_x_, scale_y_;
   Canvas canvas_;
 };
+
+void draw_vessels(PictureDrawing& drawing, const Measurement& m, const Range& range) {
+  for (const MeasuredSegment& segment : m.segments) {
+    if (has_lesion(segment, m.reference)) drawing.plaque(segment);
+  }
+  drawing.contours();
+  for (const MeasuredSegment& segment : m.segments) drawing.centreline(segment, range);
+  for (const MeasuredSegment& segment : m.segments) drawing.excluded_places(segment);
+}
+
+std::string lesion_label(const Measurement& m, std::size_t segment) {
+  const vessel::Stenosis& s = m.segments[segment].narrowing->against_reference(m.reference);
+  return concat(segment + 1, ": ", format_fixed(s.diameter_percent.value, 0), " %");
+}
 
 // First and last index of each run of samples without a gap.
 std::vector<std::pair<std::size_t, std::size_t>> runs_of(const std::vector<Sample>& samples) {
@@ -209,12 +244,12 @@ void draw_pixel_axis(Canvas& canvas, const Frame& frame, double per_px) {
   canvas.text(frame.right + 8, frame.top - 6, "px", Anchor::kStart, kMutedFill);
 }
 
-void draw_lesion(Canvas& canvas, const Frame& frame, const MeasuredSegment& segment, double per_px) {
-  const Narrowing& n = *segment.narrowing;
+void shade_narrowed_part(Canvas& canvas, const Frame& frame, const MeasuredSegment& segment, const Narrowing& n,
+                         double per_px, const std::string& fill) {
   const double first = frame.x(segment.samples[n.first].arc_px * per_px);
   const double last = frame.x(segment.samples[n.last].arc_px * per_px);
   canvas.rectangle(first, frame.top, last - first, frame.bottom - frame.top,
-                   fill_of(1) + R"( fill-opacity="0.14" stroke="none")");
+                   fill + R"( fill-opacity="0.14" stroke="none")");
 }
 
 void draw_reference(Canvas& canvas, const Frame& frame, const Measurement& m, const MeasuredSegment& segment) {
@@ -260,11 +295,6 @@ void draw_diameters(Canvas& canvas, const Frame& frame, const Measurement& m, co
 
 }  // namespace
 
-bool has_lesion(const Measurement& m, std::size_t segment) {
-  const std::optional<Narrowing>& n = m.segments[segment].narrowing;
-  return n && n->against_reference(m.reference).diameter_percent.value >= kLesionPercent;
-}
-
 LengthUnit unit_of(const Measurement& m) {
   return m.calibration.mm_per_px ? LengthUnit{*m.calibration.mm_per_px, "mm", 2} : LengthUnit{};
 }
@@ -284,27 +314,25 @@ Window window_around_narrowing(const Measurement& m, std::size_t segment) {
   return {top, from(middle.x, m.width), std::min(height, m.height), width};
 }
 
-std::string vessel_picture(const Measurement& m, const image::Image<std::uint8_t>& grey, const Window& window,
+std::string vessel_picture(const Measurement& m, const image::Image<std::uint8_t>& grey,
                            std::span<const std::size_t> labelled) {
-  CMUNET_CHECK(grey.empty() || (grey.height() == m.height && grey.width() == m.width), ErrorCode::kInvalidArgument,
-               "[vessel_picture] the picture is ", grey.height(), "x", grey.width(), " but ", m.height, "x", m.width,
-               " was measured; both must have one size");
-  PictureDrawing drawing(m, grey, window);
+  PictureDrawing drawing(m, grey, {0, 0, m.height, m.width}, kPictureWidth_px, kBarHeight_px);
   const Range range = diameter_range(m);
-  for (std::size_t i = 0; i < m.segments.size(); ++i) {
-    if (has_lesion(m, i)) drawing.plaque(m.segments[i]);
-  }
-  drawing.contours();
-  for (const MeasuredSegment& segment : m.segments) drawing.centreline(segment, range);
+  draw_vessels(drawing, m, range);
   for (const std::size_t i : labelled) {
-    if (!has_lesion(m, i)) drawing.number(m.segments[i], i + 1);
+    if (!has_lesion(m.segments[i], m.reference)) drawing.number(m.segments[i], i + 1);
   }
   for (const std::size_t i : labelled) {
-    if (!has_lesion(m, i)) continue;
-    const double percent = m.segments[i].narrowing->against_reference(m.reference).diameter_percent.value;
-    drawing.narrowest_place(m.segments[i], concat(i + 1, ": ", format_fixed(percent, 0), " %"));
+    if (has_lesion(m.segments[i], m.reference)) drawing.narrowest_place(m.segments[i], lesion_label(m, i));
   }
   return drawing.finish(range);
+}
+
+std::string lesion_picture(const Measurement& m, const image::Image<std::uint8_t>& grey, std::size_t segment) {
+  PictureDrawing drawing(m, grey, window_around_narrowing(m, segment), kPlotWidthPx, 0);
+  draw_vessels(drawing, m, diameter_range(m));
+  drawing.narrowest_place(m.segments[segment], lesion_label(m, segment));
+  return drawing.finish();
 }
 
 std::string diameter_curve(const Measurement& m, std::size_t segment) {
@@ -323,7 +351,10 @@ std::string diameter_curve(const Measurement& m, std::size_t segment) {
   frame.bottom = canvas.height() - 46;
   frame.x = {range_of(arcs, x_axis, 0), frame.left, frame.right, false};
   frame.y = {frame.y.range, frame.bottom, frame.top, false};
-  if (s.narrowing) draw_lesion(canvas, frame, s, unit.per_px);
+  if (s.narrowing) shade_narrowed_part(canvas, frame, s, *s.narrowing, unit.per_px, fill_of(1));
+  for (const Narrowing& n : s.excluded) {
+    shade_narrowed_part(canvas, frame, s, n, unit.per_px, std::string(kMutedFill));
+  }
   draw_y_axis(canvas, frame, y_axis);
   draw_x_axis(canvas, frame, x_axis);
   if (m.calibration.mm_per_px) draw_pixel_axis(canvas, frame, unit.per_px);

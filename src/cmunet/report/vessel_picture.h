@@ -12,11 +12,6 @@
 
 namespace cmunet::report {
 
-/// A narrowing of at least so many percent of the diameter is marked as a lesion.
-inline constexpr double kLesionPercent = 30;
-/// True when the segment's narrowing against the chosen reference is that tight.
-bool has_lesion(const vessel::Measurement& measurement, std::size_t segment);
-
 /// The unit of everything that people read: millimetres with a calibration, else pixels.
 struct LengthUnit {
   double per_px = 1;
@@ -32,13 +27,18 @@ struct Window {
 /// The surroundings of the segment's lesion: twice its length, at least twelve reference diameters, within the picture.
 Window window_around_narrowing(const vessel::Measurement& measurement, std::size_t segment);
 
-/// The angiogram with lumen contours, centre lines coloured by diameter, and lesions: the area between the lumen and
-/// what the reference says filled, the narrowest place crossed by a bar. Numbers are those of the segments, from 1.
+/// The whole angiogram with lumen contours, centre lines coloured by diameter, and lesions: the area between the lumen
+/// and what the reference says filled, the narrowest place crossed by a bar. Numbers are those of the segments, from 1.
+/// Narrowings of that size at the ends of vessels, which are no lesions, are crossed by a broken bar.
 /// @param grey     [0, 255]; may be empty, the background is then dark
 /// @param labelled  segments that carry their number
 /// @throws Error kInvalidArgument when the picture has another size than the measurement.
 std::string vessel_picture(const vessel::Measurement& measurement, const image::Image<std::uint8_t>& grey,
-                           const Window& window, std::span<const std::size_t> labelled);
+                           std::span<const std::size_t> labelled);
+
+/// The same around the lesion of one segment, for half the width of a page, without the scale of colours.
+std::string lesion_picture(const vessel::Measurement& measurement, const image::Image<std::uint8_t>& grey,
+                           std::size_t segment);
 
 /// Diameter over the way along one segment, with its 95 % band, the reference line and the lesion; the right axis is in
 /// pixels when the left one is in millimetres.

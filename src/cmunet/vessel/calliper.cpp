@@ -85,10 +85,23 @@ class Calliper {
     return s.diameter_px > 0 && half_px <= 1.3 * value_at(lumen_.inscribed, s.centre.y, s.centre.x) + 1;
   }
 
+  // At the border of the picture or of the field a wall may be the border itself.
+  bool has_both_walls(const Sample& s) const { return is_well_inside(s.left) && is_well_inside(s.right); }
+
  private:
   struct WallAt {
     double distance_px = 0, sd_px = 0;
   };
+
+  bool is_well_inside(const PointF& p) const {
+    const int y = static_cast<int>(std::floor(p.y)), x = static_cast<int>(std::floor(p.x));
+    for (const int dy : {-1, 0, 1, 2}) {
+      for (const int dx : {-1, 0, 1, 2}) {
+        if (!lumen_.is_seen(y + dy, x + dx)) return false;
+      }
+    }
+    return true;
+  }
 
   static PointF moved(const PointF& p, const PointF& direction, double way_px) {
     return {p.y + way_px * direction.y, p.x + way_px * direction.x};
@@ -192,7 +205,7 @@ std::vector<Sample> measure_diameters(const Lumen& lumen, const std::vector<Poin
     arc_px += calliper.distance(line[i - 1], line[i]);
     if (is_excluded(line[i], excluded)) continue;
     Sample s = calliper.cut(line, i);
-    if (!calliper.is_inside_one_vessel(s)) continue;
+    if (!calliper.is_inside_one_vessel(s) || !calliper.has_both_walls(s)) continue;
     s.arc_px = arc_px;
     samples.push_back(s);
   }

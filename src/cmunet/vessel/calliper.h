@@ -39,7 +39,7 @@ std::vector<image::PointF> centred_line(const Lumen& lumen, std::span<const imag
 /// Cuts the vessel at every point of `line`, at right angles to it.
 /// @param line      of `centred_line`
 /// @param excluded  no samples there; nor where a cut runs into another vessel, being far wider than the largest disc
-///                  around its centre
+///                  around its centre; nor within a pixel of the border of the picture or of the field
 std::vector<Sample> measure_diameters(const Lumen& lumen, const std::vector<image::PointF>& line,
                                       std::span<const Exclusion> excluded, double aspect = 1);
 

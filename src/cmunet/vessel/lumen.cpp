@@ -108,7 +108,7 @@ Lumen lumen_of(const image::Mask& mask) {
   const bool is_binary = std::all_of(mask.begin(), mask.end(), [](std::uint8_t v) { return v <= 1; });
   CMUNET_CHECK(!mask.empty() && is_binary, ErrorCode::kInvalidArgument, "[measure] the mask is ", mask.height(), "x",
                mask.width(), mask.empty() ? "" : " with values above 1", "; expected pixels of 0 and 1");
-  Lumen lumen{mask, {}, {}, Wall::kMask};
+  Lumen lumen{.mask = mask, .occupancy = {}, .inscribed = {}, .wall = Wall::kMask};
   fill_holes(mask, [&](std::size_t i) { lumen.mask.data()[i] = 1; });
   lumen.occupancy = blurred(lumen.mask);
   lumen.inscribed = image::distance_transform(lumen.mask);
@@ -120,7 +120,10 @@ Lumen lumen_of(const image::ImageF& probability) {
   CMUNET_CHECK(!probability.empty() && in_range, ErrorCode::kInvalidArgument, "[measure] the probability map is ",
                probability.height(), "x", probability.width(), probability.empty() ? "" : " with values outside [0, 1]",
                "; expected pixels in [0, 1]");
-  Lumen lumen{image::Mask(probability.height(), probability.width()), probability, {}, Wall::kLevel};
+  Lumen lumen{.mask = image::Mask(probability.height(), probability.width()),
+              .occupancy = probability,
+              .inscribed = {},
+              .wall = Wall::kLevel};
   std::transform(probability.begin(), probability.end(), lumen.mask.begin(), [](float p) { return p > 0.5F ? 1 : 0; });
   const image::Mask with_holes = lumen.mask;
   fill_holes(with_holes, [&](std::size_t i) { lumen.mask.data()[i] = 1, lumen.occupancy.data()[i] = 1; });

@@ -21,6 +21,10 @@ struct Lumen {
   image::ImageF occupancy;  ///< blurred mask, or probability
   image::ImageF inscribed;  ///< radius of the largest disc around a pixel that stays in the mask, px
   Wall wall = Wall::kMask;
+  image::Mask field = {};  ///< 1 where the picture was irradiated; empty: everywhere
+
+  /// True for a pixel of the picture within the irradiated field.
+  bool is_seen(int y, int x) const { return mask.contains(y, x) && (field.empty() || field.at(y, x) != 0); }
 };
 /// Of a mask or a probability map (vessel where above 0.5). Holes of at most 16 pixels are filled: they would open
 /// loops in the centre line.

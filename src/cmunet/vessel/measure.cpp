@@ -20,11 +20,30 @@ double inscribed_at(const Lumen& lumen, const PointF& p) {
   return double{lumen.inscribed.at(y, x)};
 }
 
-// Around a bifurcation one and a half radii, which hold the opening of the branch; around a free end the part that
-// the end's own roundness narrows.
+// Around a bifurcation the disc that touches all of its walls; around a free end the part that the end's own roundness
+// narrows. A pixel more, for the grid.
 Exclusion exclusion_at(const Lumen& lumen, const Node& node) {
   const double radius_px = inscribed_at(lumen, node.position);
-  return {node.position, node.degree > 1 ? 1.5 * radius_px + 1 : 0.75 * radius_px + 1};
+  return {node.position, (node.degree > 1 ? 1 : 0.75) * radius_px + 1};
+}
+
+// Where the line of a vessel begins or ends.
+struct LineEnd {
+  PointF position;
+  bool is_free = false;
+};
+
+// A centre line ends up to half a width before the border that cuts its vessel off.
+VesselEnd kind_of(const LineEnd& end, const Lumen& lumen, double width_px) {
+  if (!end.is_free) return VesselEnd::kContinues;
+  const int reach = static_cast<int>(std::ceil((std::isnan(width_px) ? 0 : width_px / 2) + 1));
+  const int y = static_cast<int>(std::lround(end.position.y)), x = static_cast<int>(std::lround(end.position.x));
+  for (int dy = -reach; dy <= reach; ++dy) {
+    for (int dx = -reach; dx <= reach; ++dx) {
+      if (std::hypot(dy, dx) <= reach && !lumen.is_seen(y + dy, x + dx)) return VesselEnd::kBorder;
+    }
+  }
+  return VesselEnd::kFree;
 }
 
 double length_px(const std::vector<PointF>& line, double aspect) {
@@ -35,20 +54,28 @@ double length_px(const std::vector<PointF>& line, double aspect) {
   return length;
 }
 
-MeasuredSegment measure_line(const Lumen& lumen, const std::vector<PointF>& line,
-                             const std::vector<Exclusion>& excluded, const MeasureOptions& options) {
+MeasuredSegment measure_line(const Lumen& lumen, const std::vector<PointF>& line, const LineEnd& start,
+                             const LineEnd& end, const std::vector<Exclusion>& excluded,
+                             const MeasureOptions& options) {
   const double aspect = options.calibration.aspect;
   MeasuredSegment result;
   result.centreline = centred_line(lumen, line, aspect);
   result.length_px = length_px(result.centreline, aspect);
   result.samples = measure_diameters(lumen, result.centreline, excluded, aspect);
   result.mean_diameter_px = mean_diameter(result.samples);
-  result.narrowing = find_narrowing(result.samples, options.markers);
+  result.start = kind_of(start, lumen, result.mean_diameter_px.value);
+  result.end = kind_of(end, lumen, result.mean_diameter_px.value);
+  Narrowings found =
+      find_narrowings(result.samples, {.start = result.start, .end = result.end, .markers = options.markers});
+  result.narrowing = std::move(found.narrowest);
+  result.excluded = std::move(found.at_ends);
   return result;
 }
 
-Measurement measure(const Lumen& lumen, const MeasureOptions& options) {
+Measurement measure(Lumen lumen, const MeasureOptions& options) {
   const double aspect = options.calibration.aspect;
+  if (!options.field.empty()) image::check_same_size(lumen.mask, options.field, "measure");
+  lumen.field = options.field;
   CMUNET_CHECK(aspect >= 0.2 && aspect <= 5, ErrorCode::kInvalidArgument, "[measure] a row is ", aspect,
                " times as high as a column is wide; expected 0.2…5");
   Measurement result;
@@ -66,13 +93,21 @@ Measurement measure(const Lumen& lumen, const MeasureOptions& options) {
     const Path path = find_path(tree, options.path->from, options.path->to);
     std::vector<Exclusion> excluded;
     for (const int node : path.nodes) excluded.push_back(at_node[static_cast<std::size_t>(node)]);
-    result.segments.push_back(measure_line(lumen, path.points, excluded, options));
+    const auto end_of = [&](const PointF& p) {
+      return LineEnd{p,
+                     std::ranges::any_of(tree.nodes, [&p](const Node& n) { return n.degree == 1 && n.position == p; })};
+    };
+    result.segments.push_back(
+        measure_line(lumen, path.points, end_of(path.points.front()), end_of(path.points.back()), excluded, options));
     return result;
   }
   for (const Segment& segment : tree.segments) {
-    const std::vector<Exclusion> excluded{at_node[static_cast<std::size_t>(segment.from)],
-                                          at_node[static_cast<std::size_t>(segment.to)]};
-    result.segments.push_back(measure_line(lumen, segment.points, excluded, options));
+    const auto from = static_cast<std::size_t>(segment.from), to = static_cast<std::size_t>(segment.to);
+    const auto end_of = [&](std::size_t node) {
+      return LineEnd{tree.nodes[node].position, tree.nodes[node].degree == 1};
+    };
+    result.segments.push_back(
+        measure_line(lumen, segment.points, end_of(from), end_of(to), {at_node[from], at_node[to]}, options));
   }
   std::ranges::stable_sort(result.segments, std::greater<>(), &MeasuredSegment::length_px);
   return result;
@@ -91,6 +126,31 @@ std::optional<std::size_t> Measurement::tightest() const {
   return found;
 }
 
+LesionCount Measurement::count_lesions() const {
+  LesionCount count;
+  for (const MeasuredSegment& segment : segments) {
+    count.lesions += has_lesion(segment, reference) ? 1 : 0;
+    for (const Narrowing& narrowing : segment.excluded) {
+      if (!is_significant(narrowing, reference)) continue;
+      ++(narrowing.touches == VesselEnd::kBorder ? count.at_border : count.at_free_ends);
+    }
+  }
+  return count;
+}
+
+bool is_significant(const Narrowing& narrowing, Reference reference) {
+  const Interval percent = in_percent(narrowing.against_reference(reference).diameter_percent);
+  return percent.value >= kLesionPercent && percent.low >= kLesionPercent / 2;
+}
+
+bool is_lesion(const Narrowing& narrowing, Reference reference) {
+  return narrowing.touches == VesselEnd::kContinues && is_significant(narrowing, reference);
+}
+
+bool has_lesion(const MeasuredSegment& segment, Reference reference) {
+  return segment.narrowing && is_lesion(*segment.narrowing, reference);
+}
+
 Measurement measure_vessels(const image::Mask& mask, const MeasureOptions& options) {
   return measure(lumen_of(mask), options);
 }
@@ -102,6 +162,12 @@ Measurement measure_vessels(const image::ImageF& probability, const MeasureOptio
 Interval in_px(const Estimate& length_px) {
   const double half = kTwoSided95 * length_px.sd;
   return {length_px.value, std::max(0.0, length_px.value - half), length_px.value + half};
+}
+
+Interval in_percent(const Estimate& percent) {
+  const double half = kTwoSided95 * percent.sd;
+  return {percent.value, std::max(std::min(0.0, percent.value), percent.value - half),
+          std::min(100.0, percent.value + half)};
 }
 
 std::optional<Interval> in_mm(const Estimate& length_px, const Calibration& calibration) {

@@ -22,10 +22,11 @@ struct PathEnds {
 };
 
 struct MeasureOptions {
-  Calibration calibration;                      ///< pixels only by default
+  Calibration calibration = {};                 ///< pixels only by default
   std::optional<PathEnds> path = std::nullopt;  ///< measure this path alone; absent: every segment
   Reference reference = Reference::kComputed;   ///< which of the three counts as the result
-  std::vector<double> markers = {};             ///< see `find_narrowing`
+  std::vector<double> markers = {};             ///< see `NarrowingSearch`
+  image::Mask field = {};  ///< 1 where the picture was irradiated; empty: everywhere. Its border cuts vessels off
 };
 
 /// A vessel between two nodes of the tree, or the path asked for. Lengths are in px as `Calibration` defines it.
@@ -34,7 +35,23 @@ struct MeasuredSegment {
   std::vector<Sample> samples;            ///< cross-sections, by rising `arc_px`
   double length_px = 0;                   ///< of the centre line
   Estimate mean_diameter_px;              ///< of the samples; NaN without any
-  std::optional<Narrowing> narrowing;     ///< the narrowest place; absent where the segment is too short
+  VesselEnd start = VesselEnd::kContinues, end = VesselEnd::kContinues;
+  std::optional<Narrowing> narrowing = std::nullopt;  ///< the narrowest place with vessel on both sides; absent where
+                                                      ///< there is none or the segment is too short
+  std::vector<Narrowing> excluded = {};               ///< narrowed parts that reach an end of the vessel: no lesions
+};
+
+/// In every output a narrowing is significant from so many percent of the diameter on, when the lower end of its 95 %
+/// interval is half of that at least: thin vessels are a few pixels wide, of which the grid may take one.
+inline constexpr double kLesionPercent = 30;
+bool is_significant(const Narrowing& narrowing, Reference reference);
+/// A lesion is a significant narrowing with vessel on both sides.
+bool is_lesion(const Narrowing& narrowing, Reference reference);
+bool has_lesion(const MeasuredSegment& segment, Reference reference);
+
+/// How many significant narrowings there are, and why some of them are no lesions.
+struct LesionCount {
+  int lesions = 0, at_free_ends = 0, at_border = 0;
 };
 
 struct Measurement {
@@ -49,6 +66,7 @@ struct Measurement {
 
   /// Index of the segment with the tightest narrowing against `reference`; absent when none has one.
   std::optional<std::size_t> tightest() const;
+  LesionCount count_lesions() const;
 };
 
 /// Walls are the mask's own edge, averaged over its pixel steps.
@@ -70,5 +88,7 @@ Interval in_px(const Estimate& length_px);
 /// In millimetres: both uncertainties, of the walls and of the calibration, added in quadrature. Absent without
 /// calibration.
 std::optional<Interval> in_mm(const Estimate& length_px, const Calibration& calibration);
+/// Of a diameter stenosis, from which the calibration cancels: within 0…100 %, but for a value that is below.
+Interval in_percent(const Estimate& stenosis_percent);
 
 }  // namespace cmunet::vessel

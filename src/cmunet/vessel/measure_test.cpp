@@ -1,14 +1,132 @@
 // SPDX-License-Identifier: Apache-2.0
+// What is measured of whole masks: which narrowings count, and intervals.
 #include "cmunet/vessel/measure.h"
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 namespace cmunet::vessel {
 namespace {
+
+MeasureOptions within(const image::Mask& field) {
+  MeasureOptions options;
+  options.field = field;
+  return options;
+}
+
+MeasureOptions along(const image::PointF& from, const image::PointF& to) {
+  MeasureOptions options;
+  options.path = PathEnds{from, to};
+  return options;
+}
+
 TEST(MeasureVessels, RefusesWhatIsNoMask) {
   EXPECT_THROW(measure_vessels(image::Mask()), Error);
   EXPECT_THROW(measure_vessels(image::Mask(5, 5, 255)), Error);
   EXPECT_THROW(measure_vessels(image::ImageF(5, 5, 1.5F)), Error);
+  EXPECT_THROW(measure_vessels(image::Mask(5, 5), within(image::Mask(5, 6, 1))), Error);
 }
+
+// Along x from column 20 to `end`; 12 px wide, at `narrow_x` narrowed to 4 px over 20 px, fading to a point over the
+// last `fading` px.
+image::Mask vessel(int end, int narrow_x, int fading) {
+  image::Mask mask(60, 240);
+  for (int x = 20; x < end; ++x) {
+    double half = std::abs(x - narrow_x) <= 10 ? 2 : 6;
+    if (x > end - fading) half *= static_cast<double>(end - x) / fading;
+    for (int y = 0; y < 60; ++y) mask.at(y, x) = std::abs(y - 29.5) < half ? 1 : 0;
+  }
+  return mask;
+}
+
+TEST(MeasureVessels, ATaperAtAFreeEndIsCountedApart) {
+  const Measurement m = measure_vessels(vessel(220, 100, 40));
+  ASSERT_EQ(m.segments.size(), 1U);
+  ASSERT_TRUE(m.segments[0].narrowing.has_value());
+  EXPECT_NEAR(m.segments[0].samples[m.segments[0].narrowing->sample].centre.x, 100, 8);
+  EXPECT_NEAR(m.segments[0].narrowing->against_reference(Reference::kComputed).diameter_percent.value, 67, 4);
+  const LesionCount count = m.count_lesions();
+  EXPECT_EQ(count.lesions, 1);
+  EXPECT_EQ(count.at_free_ends, 1);
+  EXPECT_EQ(count.at_border, 0);
+  EXPECT_EQ(m.tightest(), 0U);
+}
+
+TEST(MeasureVessels, WhereTheFieldEndsItIsTheBorder) {
+  // Narrowed right before column 180, from which on nothing was irradiated.
+  image::Mask mask = vessel(240, 172, 0), field(60, 240, 1);
+  for (int y = 0; y < 60; ++y) {
+    for (int x = 180; x < 240; ++x) mask.at(y, x) = field.at(y, x) = 0;
+  }
+  const LesionCount shuttered = measure_vessels(mask, within(field)).count_lesions();
+  EXPECT_EQ(shuttered.at_border, 1);
+  EXPECT_EQ(shuttered.lesions, 0);
+  EXPECT_EQ(measure_vessels(mask).count_lesions().at_free_ends, 1);
+}
+
+TEST(MeasureVessels, AVesselThatLeavesThePictureAtASlantIsNotNarrowThere) {
+  image::Mask mask(100, 100);
+  for (int y = 0; y < 100; ++y) {
+    for (int x = 0; x < 100; ++x) mask.at(y, x) = std::abs((y - 50) - 0.5 * (x - 50)) / std::hypot(1, 0.5) < 6 ? 1 : 0;
+  }
+  const Measurement m = measure_vessels(mask);
+  ASSERT_EQ(m.segments.size(), 1U);
+  EXPECT_EQ(m.segments[0].start, VesselEnd::kBorder);
+  EXPECT_EQ(m.segments[0].end, VesselEnd::kBorder);
+  for (const Sample& s : m.segments[0].samples) EXPECT_NEAR(s.diameter_px, 12, 0.8);
+  EXPECT_EQ(m.count_lesions().lesions + m.count_lesions().at_border, 0);
+}
+
+TEST(MeasureVessels, ANarrowingAtABifurcationIsALesion) {
+  image::Mask mask = vessel(220, 106, 0);
+  for (int y = 30; y < 60; ++y) {
+    for (int x = 80; x < 88; ++x) mask.at(y, x) = 1;  // a branch just before the narrowed part
+  }
+  EXPECT_EQ(measure_vessels(mask).count_lesions().lesions, 1);
+}
+
+TEST(MeasureVessels, OnAPathTheUsersEndsAreNoFreeEnds) {
+  const image::Mask mask = vessel(220, 100, 40);
+  const Measurement inner = measure_vessels(mask, along({30, 40}, {30, 200}));
+  EXPECT_EQ(inner.segments[0].start, VesselEnd::kContinues);
+  EXPECT_EQ(inner.segments[0].end, VesselEnd::kContinues);
+  const Measurement whole = measure_vessels(mask, along({30, 40}, {30, 239}));
+  EXPECT_EQ(whole.segments[0].end, VesselEnd::kFree);
+}
+
+TEST(IsLesion, NeedsThirtyPercentAndSurelyHalfOfThem) {
+  const auto lesion = [](double percent, double sd, VesselEnd touches = VesselEnd::kContinues) {
+    Narrowing n;
+    n.touches = touches;
+    for (Stenosis& s : n.against) s.diameter_percent = {percent, sd};
+    return is_lesion(n, Reference::kComputed);
+  };
+  EXPECT_TRUE(lesion(30, 7));
+  EXPECT_FALSE(lesion(29.9, 1));
+  EXPECT_FALSE(lesion(30, 8));  // from 14 % on
+  EXPECT_TRUE(lesion(60, 22));
+  EXPECT_FALSE(lesion(60, 1, VesselEnd::kFree));
+  EXPECT_FALSE(lesion(60, 1, VesselEnd::kBorder));
+}
+
+TEST(Intervals, StayWhereTheQuantityCanBe) {
+  EXPECT_DOUBLE_EQ(in_px({1, 1}).low, 0);
+  EXPECT_DOUBLE_EQ(in_percent({10, 10}).low, 0);
+  EXPECT_DOUBLE_EQ(in_percent({95, 10}).high, 100);
+  EXPECT_NEAR(in_percent({50, 10}).low, 30.4, 0.01);
+  EXPECT_DOUBLE_EQ(in_percent({-4, 3}).low, -4);  // wider than the reference
+}
+
+TEST(Intervals, InMillimetresHoldBothUncertainties) {
+  EXPECT_FALSE(in_mm({10, 0.5}, {}).has_value());
+  const Calibration calibration = calibrate_manually({0.2, 0.2}, 0.05);
+  const Interval mm = *in_mm({10, 0.5}, calibration);
+  EXPECT_DOUBLE_EQ(mm.value, 2);
+  // Walls 0.1 mm, calibration 0.1 mm.
+  EXPECT_NEAR(mm.high - mm.value, 1.959964 * std::hypot(0.1, 0.1), 1e-6);
+  EXPECT_NEAR(mm.value - mm.low, mm.high - mm.value, 1e-12);
+}
+
 }  // namespace
 }  // namespace cmunet::vessel

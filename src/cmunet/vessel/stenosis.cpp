@@ -19,6 +19,7 @@ constexpr double kOutside_px = 5;   // from the ends of the narrowed part to the
 constexpr double kNarrowed = 0.95;  // of the reference: where a narrowed part ends
 constexpr double kTight = 0.80;     // of the reference: a narrowed part that gets here is left out of the fit
 constexpr int kRounds = 20;
+constexpr double kShortLine = 3;  // mean diameters: the slope of diameters over less than that is noise
 
 // Inclusive.
 struct Stretch {
@@ -47,8 +48,15 @@ std::vector<double> averaged(Samples samples) {
 // Least squares; constant when there is but one place.
 class LineFit {
  public:
-  void add(double arc, double diameter) { ++n_, x_ += arc, y_ += diameter, xx_ += arc * arc, xy_ += arc * diameter; }
+  void add(double arc, double diameter) {
+    ++n_, x_ += arc, y_ += diameter, xx_ += arc * arc, xy_ += arc * diameter;
+    first_ = std::min(first_, arc), last_ = std::max(last_, arc);
+  }
   double count() const { return n_; }
+  // Constant, too, when the places are closer together than vessels are wide.
+  DiameterLine line_of_many() const {
+    return last_ - first_ < kShortLine * y_ / n_ ? DiameterLine{y_ / n_, 0} : line();
+  }
   DiameterLine line() const {
     const double variance = n_ * xx_ - x_ * x_;
     if (variance <= 1e-9 * n_ * xx_) return {n_ > 0 ? y_ / n_ : std::numeric_limits<double>::quiet_NaN(), 0};
@@ -58,6 +66,7 @@ class LineFit {
 
  private:
   double n_ = 0, x_ = 0, y_ = 0, xx_ = 0, xy_ = 0;
+  double first_ = std::numeric_limits<double>::infinity(), last_ = -first_;
 };
 
 // The stretch below kNarrowed of the line around sample i.
@@ -70,24 +79,56 @@ Stretch narrowed_around(Samples samples, const std::vector<double>& diameters, c
   return part;
 }
 
-std::size_t tightest_sample(Samples samples, const std::vector<double>& diameters, const DiameterLine& line) {
-  std::size_t tightest = 0;
-  double lowest = std::numeric_limits<double>::infinity();
+// The samples between those ends of a vessel that are no lesions.
+struct Middle {
+  std::size_t first = 0, beyond = 0;  // half-open
+};
+
+// What lies between the narrowed parts that reach an end where the vessel does not go on.
+Middle between_ends(Samples samples, const std::vector<double>& diameters, const DiameterLine& line,
+                    const NarrowingSearch& search) {
+  const double start_px = samples.front().arc_px + line.at(samples.front().arc_px);
+  const double end_px = samples.back().arc_px - line.at(samples.back().arc_px);
+  Middle middle{0, samples.size()};
   for (std::size_t i = 0; i < samples.size(); ++i) {
+    if (diameters[i] >= kNarrowed * line.at(samples[i].arc_px)) continue;
+    const Stretch part = narrowed_around(samples, diameters, line, i);
+    if (search.start != VesselEnd::kContinues && samples[part.first].arc_px < start_px) middle.first = part.last + 1;
+    if (search.end != VesselEnd::kContinues && samples[part.last].arc_px > end_px) {
+      middle.beyond = std::min(middle.beyond, part.first);
+    }
+    i = part.last;
+  }
+  middle.beyond = std::max(middle.first, middle.beyond);
+  return middle;
+}
+
+// Of the samples from `first` to before `beyond`, of which there is one at least.
+std::size_t tightest_sample(Samples samples, const std::vector<double>& diameters, const DiameterLine& line,
+                            std::size_t first, std::size_t beyond) {
+  std::size_t tightest = first;
+  double lowest = std::numeric_limits<double>::infinity();
+  for (std::size_t i = first; i < beyond; ++i) {
     const double ratio = diameters[i] / line.at(samples[i].arc_px);
     if (ratio < lowest) lowest = ratio, tightest = i;
   }
   return tightest;
 }
 
-// Through the diameters outside the tightest part and outside every other one that is tight.
-DiameterLine fit_outside(Samples samples, const std::vector<double>& diameters, const DiameterLine& before) {
-  std::vector<bool> is_left_out(samples.size(), false);
+// Through the diameters between the narrowed ends, outside the tightest part and outside every other one that is tight.
+DiameterLine fit_outside(Samples samples, const std::vector<double>& diameters, const DiameterLine& before,
+                         const NarrowingSearch& search) {
+  const Middle middle = between_ends(samples, diameters, before, search);
+  std::vector<bool> is_left_out(samples.size(), true);
+  std::fill(is_left_out.begin() + static_cast<std::ptrdiff_t>(middle.first),
+            is_left_out.begin() + static_cast<std::ptrdiff_t>(middle.beyond), false);
   const auto leave_out = [&](std::size_t i) {
     const Stretch part = narrowed_around(samples, diameters, before, i);
     for (std::size_t k = part.first; k <= part.last; ++k) is_left_out[k] = true;
   };
-  leave_out(tightest_sample(samples, diameters, before));
+  if (middle.first < middle.beyond) {
+    leave_out(tightest_sample(samples, diameters, before, middle.first, middle.beyond));
+  }
   for (std::size_t i = 0; i < samples.size(); ++i) {
     if (!is_left_out[i] && diameters[i] < kTight * before.at(samples[i].arc_px)) leave_out(i);
   }
@@ -96,11 +137,11 @@ DiameterLine fit_outside(Samples samples, const std::vector<double>& diameters, 
     if (!is_left_out[i]) fit.add(samples[i].arc_px, samples[i].diameter_px);
   }
   // What is left must be enough for a line.
-  return fit.count() * 4 < static_cast<double>(samples.size()) ? before : fit.line();
+  return fit.count() * 4 < static_cast<double>(samples.size()) ? before : fit.line_of_many();
 }
 
 // The first line follows the wider samples; then fitting and locating alternate until they agree.
-DiameterLine computed_line(Samples samples, const std::vector<double>& diameters) {
+DiameterLine computed_line(Samples samples, const std::vector<double>& diameters, const NarrowingSearch& search) {
   DiameterLine line;
   for (int round = 0; round < 3; ++round) {
     LineFit fit;
@@ -108,10 +149,10 @@ DiameterLine computed_line(Samples samples, const std::vector<double>& diameters
       const bool is_wide = round == 0 || diameters[i] >= kNarrowed * line.at(samples[i].arc_px);
       if (is_wide) fit.add(samples[i].arc_px, samples[i].diameter_px);
     }
-    line = fit.line();
+    line = fit.line_of_many();
   }
   for (int round = 0; round < kRounds; ++round) {
-    const DiameterLine next = fit_outside(samples, diameters, line);
+    const DiameterLine next = fit_outside(samples, diameters, line, search);
     const bool is_settled =
         std::abs(next.slope - line.slope) < 1e-9 && std::abs(next.at_zero_px - line.at_zero_px) < 1e-6;
     line = next;
@@ -163,7 +204,32 @@ Stenosis stenosis_of(const Narrowing& found, double arc_px, const DiameterLine& 
   return s;
 }
 
+// The narrowed part around sample i of which it is the tightest.
+Narrowing narrowing_at(Samples samples, const std::vector<double>& diameters, const DiameterLine& line, std::size_t i,
+                       std::span<const double> markers) {
+  Narrowing found;
+  found.sample = i;
+  found.minimal_px = local_mean(samples, i, kAverage_px);
+  const Stretch part = narrowed_around(samples, diameters, line, i);
+  found.first = part.first, found.last = part.last;
+  found.length_px = samples[found.last].arc_px - samples[found.first].arc_px;
+  const double arc_px = samples[i].arc_px;
+  found.against[0] = stenosis_of(found, arc_px, line);
+  found.against[1] = stenosis_of(found, arc_px, interpolated_line(samples, markers));
+  found.against[2] = stenosis_of(found, arc_px, mean_local_line(samples, found, markers));
+  return found;
+}
+
 }  // namespace
+
+std::string_view to_string(VesselEnd end) {
+  switch (end) {
+    case VesselEnd::kContinues: return "continues";
+    case VesselEnd::kFree: return "free_end";
+    case VesselEnd::kBorder: return "border";
+  }
+  return "";
+}
 
 std::string_view to_string(Reference reference) {
   switch (reference) {
@@ -174,25 +240,30 @@ std::string_view to_string(Reference reference) {
   return "";
 }
 
-std::optional<Narrowing> find_narrowing(Samples samples, std::span<const double> markers) {
-  for (const double marker : markers) {
+Narrowings find_narrowings(Samples samples, const NarrowingSearch& search) {
+  for (const double marker : search.markers) {
     CMUNET_CHECK(marker >= 0 && marker <= 1, ErrorCode::kInvalidArgument, "[measure] a marker at ", marker,
                  " of the length; must be in [0, 1]");
   }
-  if (samples.empty() || samples.back().arc_px - samples.front().arc_px < kMinLength_px) return std::nullopt;
+  if (samples.empty() || samples.back().arc_px - samples.front().arc_px < kMinLength_px) return {};
   const std::vector<double> diameters = averaged(samples);
-  const DiameterLine line = computed_line(samples, diameters);
-  Narrowing found;
-  found.sample = tightest_sample(samples, diameters, line);
-  const double arc_px = samples[found.sample].arc_px;
-  found.minimal_px = local_mean(samples, found.sample, kAverage_px);
-  const Stretch part = narrowed_around(samples, diameters, line, found.sample);
-  found.first = part.first, found.last = part.last;
-  found.length_px = samples[found.last].arc_px - samples[found.first].arc_px;
-  found.against[0] = stenosis_of(found, arc_px, line);
-  found.against[1] = stenosis_of(found, arc_px, interpolated_line(samples, markers));
-  found.against[2] = stenosis_of(found, arc_px, mean_local_line(samples, found, markers));
-  return found;
+  const DiameterLine line = computed_line(samples, diameters, search);
+  const auto narrowing_in = [&](std::size_t first, std::size_t beyond, VesselEnd touches) {
+    const std::size_t i = tightest_sample(samples, diameters, line, first, beyond);
+    Narrowing found = narrowing_at(samples, diameters, line, i, search.markers);
+    found.touches = touches;
+    return found;
+  };
+  const Middle middle = between_ends(samples, diameters, line, search);
+  Narrowings result;
+  if (middle.first > 0) result.at_ends.push_back(narrowing_in(0, middle.first, search.start));
+  if (middle.first < middle.beyond) {
+    result.narrowest = narrowing_in(middle.first, middle.beyond, VesselEnd::kContinues);
+  }
+  if (middle.beyond < samples.size()) {
+    result.at_ends.push_back(narrowing_in(middle.beyond, samples.size(), search.end));
+  }
+  return result;
 }
 
 Estimate mean_diameter(Samples samples) {

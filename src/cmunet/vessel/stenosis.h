@@ -36,23 +36,45 @@ struct Stenosis {
   double area_percent = 0;    ///< 1 − (MLD / reference)², of a round cross-section
 };
 
-/// The narrowest place of one segment: where diameter / computed reference is lowest, so that the thin end of a
-/// tapering vessel is none.
+/// What lies beyond the first or the last cross-section of a vessel.
+enum class VesselEnd {
+  kContinues,  ///< more vessel: a bifurcation, or a place that a user chose
+  kFree,       ///< nothing: there contrast medium or the segmentation fades out
+  kBorder,     ///< the border of the picture or of the irradiated field, which cuts the vessel off
+};
+/// "continues", "free_end", "border".
+std::string_view to_string(VesselEnd end);
+
+/// A narrow place of one segment: where diameter / computed reference is lowest, so that the thin end of a tapering
+/// vessel is none.
 struct Narrowing {
-  std::size_t sample = 0;           ///< index of the narrowest sample
-  Estimate minimal_px;              ///< minimal lumen diameter (MLD)
-  std::array<Stenosis, 3> against;  ///< by Reference
-  std::size_t first = 0, last = 0;  ///< samples of the narrowed part: below 95 % of the computed reference
-  double length_px = 0;             ///< of that part
+  std::size_t sample = 0;                     ///< index of the narrowest sample
+  Estimate minimal_px;                        ///< minimal lumen diameter (MLD)
+  std::array<Stenosis, 3> against;            ///< by Reference
+  std::size_t first = 0, last = 0;            ///< samples of the narrowed part: below 95 % of the computed reference
+  double length_px = 0;                       ///< of that part
+  VesselEnd touches = VesselEnd::kContinues;  ///< the end of the vessel that the narrowed part reaches, if it does
 
   const Stenosis& against_reference(Reference r) const { return against[static_cast<std::size_t>(r)]; }
 };
 
+/// What to look for along one vessel.
+struct NarrowingSearch {
+  VesselEnd start = VesselEnd::kContinues, end = VesselEnd::kContinues;  ///< beyond the first and the last sample
+  std::vector<double> markers =
+      {};  ///< shares of the length in [0, 1] for kInterpolated and kMeanLocal; empty: defaults
+};
+struct Narrowings {
+  std::optional<Narrowing> narrowest;   ///< of the places with vessel on both sides
+  std::vector<Narrowing> at_ends = {};  ///< narrowed parts with none on one side: a vessel that fades out or is cut off
+};
+
+/// The narrowest place that has vessel on both sides. A narrowed part that reaches a free end or the border, but for
+/// less than one reference diameter, is put aside: nothing there tells a narrowing from a vessel that is seen no more.
 /// @param samples  by rising arc_px
-/// @param markers  shares of the length in [0, 1] for kInterpolated and kMeanLocal; empty for their defaults
 /// @return nothing for samples over less than 10 px: too short for a reference.
 /// @throws Error kInvalidArgument for a marker outside [0, 1]. One marker alone leaves kInterpolated constant.
-std::optional<Narrowing> find_narrowing(std::span<const Sample> samples, std::span<const double> markers = {});
+Narrowings find_narrowings(std::span<const Sample> samples, const NarrowingSearch& search = {});
 
 /// Mean diameter; its sd is that of single diameters, since what blurs a wall blurs it everywhere. NaN without samples.
 Estimate mean_diameter(std::span<const Sample> samples);

@@ -22,6 +22,12 @@ std::vector<Sample> profile(int n, double (*diameter)(int)) {
   return samples;
 }
 
+std::optional<Narrowing> find_narrowing(std::span<const Sample> samples, const std::vector<double>& markers = {}) {
+  return find_narrowings(samples, {.markers = markers}).narrowest;
+}
+
+double percent_of(const Narrowing& n) { return n.against_reference(Reference::kComputed).diameter_percent.value; }
+
 // 20 px falling to 10 over 100 px, halved from 45 to 55 px.
 double tapered_and_halved(int i) { return (20 - 0.05 * i) * (std::abs(i - 100) <= 10 ? 0.5 : 1.0); }
 
@@ -81,10 +87,63 @@ TEST(FindNarrowing, TheThinEndOfATaperIsNone) {
   EXPECT_NEAR(found->against_reference(Reference::kComputed).diameter_percent.value, 0, 0.5);
 }
 
+// 10 px over 150 px, falling to 2 over the last 15, with a lesion of 60 % from 70 to 80 px.
+double narrowed_and_fading(int i) {
+  if (std::abs(i - 150) <= 10) return 4.0;
+  return i <= 270 ? 10.0 : 10.0 - 8.0 * (i - 270) / 30;
+}
+
+TEST(FindNarrowings, AFadingEndIsPutAsideAndHidesNoLesion) {
+  const auto samples = profile(301, narrowed_and_fading);
+  for (const VesselEnd end : {VesselEnd::kFree, VesselEnd::kBorder}) {
+    const Narrowings found = find_narrowings(samples, {.end = end});
+    ASSERT_TRUE(found.narrowest.has_value());
+    EXPECT_NEAR(percent_of(*found.narrowest), 60, 0.05);
+    EXPECT_NEAR(samples[found.narrowest->sample].arc_px, 75, 5);
+    EXPECT_EQ(found.narrowest->touches, VesselEnd::kContinues);
+    ASSERT_EQ(found.at_ends.size(), 1U);
+    EXPECT_EQ(found.at_ends[0].touches, end);
+    EXPECT_EQ(found.at_ends[0].last, 300U);
+    EXPECT_NEAR(samples[found.at_ends[0].first].arc_px, 136, 1.1);  // where 10 px have become 9.5
+    EXPECT_GT(percent_of(found.at_ends[0]), 75);
+  }
+  // Where the vessel goes on, the same is a narrowing as any other.
+  const Narrowings going_on = find_narrowings(samples);
+  EXPECT_TRUE(going_on.at_ends.empty());
+  EXPECT_EQ(going_on.narrowest->last, 300U);
+}
+
+TEST(FindNarrowings, BothEndsAreLookedAt) {
+  const auto samples = profile(301, [](int i) { return narrowed_and_fading(300 - i); });
+  const Narrowings found = find_narrowings(samples, {.start = VesselEnd::kFree, .end = VesselEnd::kBorder});
+  ASSERT_EQ(found.at_ends.size(), 1U);
+  EXPECT_EQ(found.at_ends[0].first, 0U);
+  EXPECT_EQ(found.at_ends[0].touches, VesselEnd::kFree);
+  EXPECT_NEAR(percent_of(*found.narrowest), 60, 0.05);
+}
+
+TEST(FindNarrowings, ALesionKeepsOneDiameterOfVesselFromTheEnd) {
+  // Narrowed from 20 to 30 px of 10 px: ends `gap` px before the vessel does.
+  const auto ends_before = [](double gap_px) {
+    auto samples = profile(201, [](int i) { return i >= 40 && i <= 60 ? 5.0 : 10.0; });
+    std::erase_if(samples, [gap_px](const Sample& s) { return s.arc_px > 30.5 + gap_px; });
+    return find_narrowings(samples, {.end = VesselEnd::kFree}).at_ends.size();
+  };
+  EXPECT_EQ(ends_before(12), 0U);
+  EXPECT_EQ(ends_before(8), 1U);
+}
+
+TEST(FindNarrowings, NothingIsLeftOfAVesselThatOnlyFades) {
+  const auto samples = profile(25, [](int i) { return i < 6 ? 10.0 : 5.0; });
+  const Narrowings found = find_narrowings(samples, {.start = VesselEnd::kFree, .end = VesselEnd::kFree});
+  for (const Narrowing& n : found.at_ends) EXPECT_NE(n.touches, VesselEnd::kContinues);
+  EXPECT_FALSE(found.at_ends.empty());
+}
+
 TEST(FindNarrowing, NeedsTenPixels) {
   EXPECT_FALSE(find_narrowing(profile(20, [](int) { return 5.0; })).has_value());
   EXPECT_TRUE(find_narrowing(profile(21, [](int) { return 5.0; })).has_value());
-  EXPECT_FALSE(find_narrowing({}).has_value());
+  EXPECT_FALSE(find_narrowing(std::vector<Sample>()).has_value());
 }
 
 TEST(MeanDiameter, OfNothingIsUndefined) {
