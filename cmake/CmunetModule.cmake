@@ -15,7 +15,7 @@ set(CMUNET_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 14)
   list(APPEND CMUNET_WARNINGS -Wno-restrict)  # sees an overlap in every `"text" + std::string(…)` (GCC bug 105651)
 endif()
-if(CMUNET_SANITIZE)
+if(CMUNET_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   list(APPEND CMUNET_WARNINGS -Wno-maybe-uninitialized)  # guesses wrongly about instrumented code (GCC bug 105562)
 endif()
 if(CMUNET_WERROR)

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What CI runs, and `make test`: installs what is missing, builds everything, runs every test, says how it went.
 #   tools/check.sh               release build, all tests (unit, parity, integration, lint)
-#   tools/check.sh --sanitizers  then also the torch-free half under ASan + UBSan, TSan and clang-tidy
+#   tools/check.sh --sanitizers  then also the torch-free half under ASan + UBSan, TSan and clang-tidy, and libFuzzer
+#                                for half a minute where clang is installed
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -23,7 +24,9 @@ status=0
 ctest --preset release --parallel "$(nproc)" || status=$?
 
 if [ $with_sanitizers -eq 1 ]; then
-  for preset in asan tsan tidy; do
+  presets=(asan tsan tidy)
+  if command -v clang++ >/dev/null; then presets+=(fuzz); else echo "check: no clang++, so no libFuzzer"; fi
+  for preset in "${presets[@]}"; do
     echo "== $preset"
     cmake --preset $preset
     cmake --build --preset $preset --parallel "$jobs"

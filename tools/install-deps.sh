@@ -3,6 +3,7 @@
 #   tools/install-deps.sh               what building and running needs
 #   tools/install-deps.sh --with-tests  also what the tests compare against (Python references)
 #   tools/install-deps.sh --with-pacs   also what the node is tested against: a PACS and DICOM's command line tools
+#   tools/install-deps.sh --with-fuzzer also clang, whose libFuzzer searches the readers of untrusted bytes
 #   tools/install-deps.sh --check …     only says what is missing (exit 1 if anything is)
 set -euo pipefail
 
@@ -24,6 +25,7 @@ for argument in "$@"; do
   case "$argument" in
     --with-tests) packages+=("${test_packages[@]}") ;;
     --with-pacs) packages+=("${pacs_packages[@]}") ;;
+    --with-fuzzer) packages+=(clang) ;;
     --check) check=1 ;;
     *) echo "install-deps: unknown option $argument" >&2; exit 2 ;;
   esac

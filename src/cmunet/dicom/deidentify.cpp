@@ -259,7 +259,8 @@ DeidentifyReport Deidentifier::copy(const fs::path& from, const fs::path& to) {
                "[deidentify] a run cannot be written over itself");
   DcmFileFormat source;
   std::vector<std::string> oddities;
-  open_object(source, from, oddities);
+  const bool is_whole = open_object(source, from, oddities);
+  CMUNET_CHECK(is_whole, ErrorCode::kCorrupt, "[deidentify] ", oddities.front(), "; only whole objects are copied");
   PixelFormat format = read_pixel_format(*source.getDataset(), oddities);
   const FrameReader frames(*source.getDataset(), format, oddities);  // refuses what is no run that can be read
   const XaHeader header = read_header(*source.getDataset(), format);

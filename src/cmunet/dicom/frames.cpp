@@ -193,6 +193,20 @@ struct FrameReader::Data {
     return !starts.empty() && starts.front() == 1 ? starts : std::vector<unsigned long>{};
   }
 
+  // How many bytes of native pixel data can be read: fewer than their length says in a file that is cut off.
+  Uint32 bytes_there() const {
+    const auto can_be_read = [this](Uint32 at) {
+      std::uint8_t byte = 0;
+      return pixels->getPartialValue(&byte, at, 1, &cache, EBO_LittleEndian).good();
+    };
+    Uint32 low = 0, high = pixels->getLength();  // all below `low` can be read, nothing from `high` on
+    if (high > 0 && can_be_read(high - 1)) return high;
+    while (low < high) {
+      const Uint32 middle = low + (high - low) / 2;
+      (can_be_read(middle) ? low : high) = can_be_read(middle) ? middle + 1 : middle;
+    }
+    return low;
+  }
   void find_fragments(std::vector<std::string>& oddities);
   void find_native(std::vector<std::string>& oddities);
   Bytes compressed(int index) const;
@@ -203,9 +217,10 @@ struct FrameReader::Data {
 void FrameReader::Data::find_native(std::vector<std::string>& oddities) {
   CMUNET_CHECK(!format.photometric.starts_with("YBR_FULL_422") && !format.photometric.starts_with("YBR_PARTIAL"),
                ErrorCode::kUnsupported, "[dicom] uncompressed ", format.photometric, " is not read");
-  const auto there = static_cast<std::int64_t>(pixels->getLength() / frame_bytes());
-  CMUNET_CHECK(there >= 1, ErrorCode::kCorrupt, "[dicom] pixel data have ", pixels->getLength(),
-               " bytes; a frame needs ", frame_bytes());
+  const Uint32 length = bytes_there();
+  const auto there = static_cast<std::int64_t>(length / frame_bytes());
+  CMUNET_CHECK(there >= 1, ErrorCode::kCorrupt, "[dicom] pixel data have ", length, " bytes; a frame needs ",
+               frame_bytes());
   if (there < format.frames) {
     oddities.push_back(
         concat("Number of Frames says ", format.frames, ", the pixel data hold ", there, "; only these are read"));

@@ -14,8 +14,8 @@ namespace cmunet::dicom {
 
 /// Checks the structure, then reads everything but large values, which stay in the file until they are asked for. A
 /// file that is damaged within its pixel data is opened, and `oddities` says so.
-/// @throws Error like `check_structure`.
-void open_object(DcmFileFormat& object, const std::filesystem::path& file, std::vector<std::string>& oddities,
+/// @returns false for such a file @throws Error like `check_structure`.
+bool open_object(DcmFileFormat& object, const std::filesystem::path& file, std::vector<std::string>& oddities,
                  Part part = Part::kWhole);
 
 }  // namespace cmunet::dicom
