@@ -38,7 +38,7 @@ THIRD_PARTY = {
     "openjpeg.h": r"dicom/[^/]+\.cpp",
     "toml++/": r"base/[^/]+\.cpp",
     "xxhash.h": r"base/[^/]+\.cpp",
-    "hwy/": r"engine/[^/]+\.(h|cpp)",
+    "hwy/": r"kernels/[^/]+\.(h|cpp)",
     "onnx/": r"engine/onnx_export\.cpp",
     "nlohmann/": r"base/json\.h",
     "boost/": r"stats/[^/]+\.cpp",
@@ -50,8 +50,8 @@ TEST_PREFIXES = ("gtest/", "gmock/")
 # What the compiler and the system bring; every other <…> header is a third party.
 SYSTEM_PREFIXES = ("arpa/", "netinet/", "sys/")
 SYSTEM_HEADERS = {
-    "cpuid.h", "dirent.h", "dlfcn.h", "fcntl.h", "glob.h", "immintrin.h", "malloc.h", "poll.h", "pthread.h", "sched.h",
-    "signal.h", "spawn.h", "stdio.h", "stdlib.h", "string.h", "termios.h", "unistd.h",
+    "cpuid.h", "dirent.h", "dlfcn.h", "fcntl.h", "glob.h", "immintrin.h", "malloc.h", "omp.h", "poll.h", "pthread.h",
+    "sched.h", "signal.h", "spawn.h", "stdio.h", "stdlib.h", "string.h", "termios.h", "unistd.h",
 }
 PRINTING = re.compile(r"\b(?:std::c(?:out|err|log)\b|(?:std::)?(?:v?f?printf|f?puts|putchar)\s*\()")
 UNFINISHED = re.compile(r"\b(?:TODO|FIXME|XXX)\b")

@@ -5,8 +5,8 @@
 #include <mutex>
 
 #include "cmunet/base/error.h"
-#include "cmunet/engine/kernels.h"
 #include "cmunet/engine/native_unet.h"
+#include "cmunet/kernels/layers.h"
 
 namespace cmunet::engine {
 namespace {
@@ -60,7 +60,7 @@ class NativeEngine : public Engine {
   }
 
   std::mutex mutex_;
-  ThreadPool pool_;
+  kernels::ThreadPool pool_;
   NativeUNet unet_;
 };
 

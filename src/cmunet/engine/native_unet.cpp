@@ -3,11 +3,13 @@
 
 #include <algorithm>
 
-#include "cmunet/engine/kernels.h"
+#include "cmunet/kernels/layers.h"
 
 namespace cmunet::engine {
 
-using kernels::kPanel;
+using kernels::Floats;
+using kernels::padded_channels;
+using kernels::readable;
 using Map = kernels::Map<float>;
 
 namespace {
@@ -15,17 +17,23 @@ namespace {
 // From here down a map of 512x512 px has at most 16x16 tiles.
 constexpr std::size_t kFewTilesLevel = 3;
 
-kernels::Map<const float> readable(const Map& map) {
-  return {map.data, map.height, map.width, map.channels, map.pixel_stride};
-}
-
 Floats zeros(std::size_t count) {
   Floats floats = hwy::AllocateAligned<float>(count);
   std::fill_n(floats.get(), count, 0.0F);
   return floats;
 }
 
+Floats padded_bias(const Convolution& convolution) {
+  Floats bias = zeros(padded_channels(convolution.out));
+  std::copy(convolution.bias.begin(), convolution.bias.end(), bias.get());
+  return bias;
+}
+
 }  // namespace
+
+PackedConvolution::PackedConvolution(const Convolution& c, const std::vector<std::size_t>& positions, bool few_tiles,
+                                     const kernels::Workers& workers)
+    : convolution({c.weights.data(), c.out, c.in}, positions, few_tiles, workers), bias(padded_bias(c)) {}
 
 // Where the feature maps lie in one block of memory; offsets in floats.
 //
@@ -40,23 +48,8 @@ struct NativeUNet::Layout {
   std::size_t total = 0;
 };
 
-NativeUNet::UpConvolution NativeUNet::pack_up(const Convolution& c) {
-  UpConvolution up{padded_channels(c.in), padded_channels(c.out), {}, {}};
-  up.weights = zeros(4 * up.in * up.out);
-  up.bias = zeros(up.out);
-  std::copy(c.bias.begin(), c.bias.end(), up.bias.get());
-  for (std::size_t i = 0; i < c.in; ++i) {
-    for (std::size_t o = 0; o < c.out; ++o) {
-      for (std::size_t pixel = 0; pixel < 4; ++pixel) {
-        const std::size_t panel = pixel * (up.out / kPanel) + o / kPanel;
-        up.weights[(panel * up.in + i) * kPanel + o % kPanel] = c.weights[(i * c.out + o) * 4 + pixel];
-      }
-    }
-  }
-  return up;
-}
-
-NativeUNet::NativeUNet(const UNetWeights& weights, ThreadPool& pool) : pool_(pool), base_width_(weights.base_width) {
+NativeUNet::NativeUNet(const UNetWeights& weights, kernels::ThreadPool& pool)
+    : workers_(pool.workers()), base_width_(weights.base_width) {
   const Convolution& first = weights.encoder[0][0];
   const std::size_t width = padded_channels(first.out);
   first_weights_ = zeros(9 * width);
@@ -68,15 +61,17 @@ NativeUNet::NativeUNet(const UNetWeights& weights, ThreadPool& pool) : pool_(poo
   for (std::size_t l = 0; l <= kLevels; ++l) {
     for (std::size_t i = l == 0 ? 1 : 0; i < 2; ++i) {
       const Convolution& c = weights.encoder[l][i];
-      encoder_[l][i] = WinogradConvolution(c, channel_positions(1, c.in), l >= kFewTilesLevel, pool);
+      encoder_[l][i] = PackedConvolution(c, kernels::channel_positions(1, c.in), l >= kFewTilesLevel, workers_);
     }
   }
   for (std::size_t l = 0; l < kLevels; ++l) {
     const auto& [concatenated, second] = weights.decoder[l];
-    up_[l] = pack_up(weights.up[l]);
+    const Convolution& up = weights.up[l];
+    up_[l] = {{up.weights.data(), up.in, up.out, kernels::UpConvolution::Direction::kForward}, padded_bias(up)};
+    const bool few_tiles = l >= kFewTilesLevel;
     decoder_[l][0] =
-        WinogradConvolution(concatenated, channel_positions(2, concatenated.out), l >= kFewTilesLevel, pool);
-    decoder_[l][1] = WinogradConvolution(second, channel_positions(1, second.in), l >= kFewTilesLevel, pool);
+        PackedConvolution(concatenated, kernels::channel_positions(2, concatenated.out), few_tiles, workers_);
+    decoder_[l][1] = PackedConvolution(second, kernels::channel_positions(1, second.in), few_tiles, workers_);
   }
   last_weights_ = zeros(width);
   for (std::size_t c = 0; c < base_width_; ++c) {
@@ -87,9 +82,12 @@ NativeUNet::NativeUNet(const UNetWeights& weights, ThreadPool& pool) : pool_(poo
 
 std::size_t NativeUNet::weight_bytes() const {
   std::size_t bytes = 0;
-  for (const Blocks& blocks : encoder_) bytes += blocks[0].weight_bytes() + blocks[1].weight_bytes();
-  for (const Blocks& blocks : decoder_) bytes += blocks[0].weight_bytes() + blocks[1].weight_bytes();
-  for (const UpConvolution& up : up_) bytes += 4 * up.in * up.out * sizeof(float);
+  const auto add = [&](const Blocks& blocks) {
+    for (const PackedConvolution& packed : blocks) bytes += packed.convolution.weight_bytes();
+  };
+  for (const Blocks& blocks : encoder_) add(blocks);
+  for (const Blocks& blocks : decoder_) add(blocks);
+  for (const PackedUp& up : up_) bytes += up.convolution.weight_bytes();
   return bytes;
 }
 
@@ -106,13 +104,15 @@ NativeUNet::Layout NativeUNet::layout(std::size_t height, std::size_t width) con
       pooled = std::max(pooled, h * w * channels);
     }
     between = std::max(between, h * w * channels);
-    for (const WinogradConvolution& c : encoder_[l]) {
-      if (c.in_channels() > 0) scratch = std::max(scratch, c.scratch_floats(h, w, pool_.size()));
-    }
-    if (l == kLevels) continue;
-    for (const WinogradConvolution& c : decoder_[l]) {
-      scratch = std::max(scratch, c.scratch_floats(h, w, pool_.size()));
-    }
+    const auto add_scratch = [&](const Blocks& blocks) {
+      for (const PackedConvolution& packed : blocks) {
+        if (packed.convolution.in_channels() == 0) continue;
+        const std::size_t tiles = Map{nullptr, h, w}.tiles();
+        scratch = std::max(scratch, packed.convolution.scratch_floats(tiles, workers_.threads));
+      }
+    };
+    add_scratch(encoder_[l]);
+    if (l < kLevels) add_scratch(decoder_[l]);
   }
   result.between = end;
   result.pooled = result.between + between;
@@ -123,36 +123,23 @@ NativeUNet::Layout NativeUNet::layout(std::size_t height, std::size_t width) con
 
 void NativeUNet::first_convolution(const float* grey, const Map& output) {
   constexpr std::size_t kRows = 8;
-  pool_.run((output.height + kRows - 1) / kRows, [&](std::size_t block, std::size_t) {
-    kernels::first_convolution(grey, first_weights_.get(), first_bias_.get(), block * kRows,
-                               std::min(output.height, (block + 1) * kRows), output);
+  workers_.run((output.height + kRows - 1) / kRows, [&](std::size_t block, std::size_t) {
+    kernels::first_convolution(grey, first_weights_.get(), first_bias_.get(), true,
+                               {block * kRows, std::min(output.height, (block + 1) * kRows)}, output);
   });
 }
 
-void NativeUNet::upsample(const UpConvolution& up, const kernels::Map<const float>& input, const Map& output) {
-  // A task keeps its weights in the second-level cache: all of them and some rows, or few of them and every row.
-  constexpr std::size_t kWeightBytes = 256 << 10;
-  const std::size_t panels = up.out / kPanel, panel_floats = up.in * kPanel;
-  const bool few_weights = 4 * panels * panel_floats * sizeof(float) <= kWeightBytes;
-  const std::size_t panels_at_once = few_weights ? panels : std::min<std::size_t>(2, panels);
-  const std::size_t rows_at_once = few_weights ? 4 : input.height;
-  const std::size_t panel_groups = (panels + panels_at_once - 1) / panels_at_once;
-  const std::size_t row_groups = (input.height + rows_at_once - 1) / rows_at_once;
-  pool_.run(row_groups * 4 * panel_groups, [&](std::size_t task, std::size_t) {
-    const std::size_t rows = task / (4 * panel_groups), pixel = task / panel_groups % 4;
-    const std::size_t panel = task % panel_groups * panels_at_once, count = std::min(panels_at_once, panels - panel);
-    const float* weights = up.weights.get() + (pixel * panels + panel) * panel_floats;
-    for (std::size_t y = rows * rows_at_once; y < std::min(input.height, (rows + 1) * rows_at_once); ++y) {
-      const std::size_t first = (2 * y + pixel / 2) * output.width + pixel % 2;
-      kernels::multiply(input.data + y * input.width * input.pixel_stride, input.pixel_stride, input.width, weights,
-                        count, up.in, {up.bias.get() + panel * kPanel},
-                        output.data + first * output.pixel_stride + panel * kPanel, 2 * output.pixel_stride);
-    }
-  });
+void NativeUNet::convolve(const PackedConvolution& packed, const Map& input, const Map& output, const Map& pooled,
+                          float* scratch) {
+  kernels::Epilogue epilogue;
+  epilogue.bias = packed.bias.get();
+  epilogue.pooled = pooled;
+  const kernels::ConvolutionInput source{readable(input), {}};
+  packed.convolution.run({&source, 1}, {&output, 1}, epilogue, nullptr, scratch, workers_);
 }
 
 void NativeUNet::last_convolution(const kernels::Map<const float>& input, float* logits) {
-  pool_.run(input.height, [&](std::size_t y, std::size_t) {
+  workers_.run(input.height, [&](std::size_t y, std::size_t) {
     kernels::logit_difference(input.data + y * input.width * input.pixel_stride, input.pixel_stride, input.channels,
                               input.width, last_weights_.get(), last_bias_, logits + y * input.width);
   });
@@ -181,20 +168,20 @@ void NativeUNet::forward(const float* grey, std::size_t height, std::size_t widt
     if (l == 0) {
       first_convolution(grey, between);
     } else {
-      encoder_[l][0].run(readable(map(memory.pooled, l, channels(l - 1))), between, {}, scratch, pool_);
+      convolve(encoder_[l][0], map(memory.pooled, l, channels(l - 1)), between, {}, scratch);
     }
     const bool deepest = l == kLevels;
     const Map result = deepest ? map(memory.pooled, l, channels(l)) : half(l, 1);
     const Map pooled = deepest ? Map{} : map(memory.pooled, l + 1, channels(l));
-    encoder_[l][1].run(readable(between), result, pooled, scratch, pool_);
+    convolve(encoder_[l][1], between, result, pooled, scratch);
   }
   Map features = map(memory.pooled, kLevels, channels(kLevels));
   for (std::size_t l = kLevels; l-- > 0;) {
-    upsample(up_[l], readable(features), half(l, 0));
+    up_[l].convolution.run(readable(features), up_[l].bias.get(), half(l, 0), workers_);
     const Map between = map(memory.between, l, channels(l));
-    decoder_[l][0].run(readable(map(memory.concatenated[l], l, 2 * channels(l))), between, {}, scratch, pool_);
+    convolve(decoder_[l][0], map(memory.concatenated[l], l, 2 * channels(l)), between, {}, scratch);
     features = map(memory.concatenated[l], l, channels(l));
-    decoder_[l][1].run(readable(between), features, {}, scratch, pool_);
+    convolve(decoder_[l][1], between, features, {}, scratch);
   }
   last_convolution(readable(features), logits);
 }

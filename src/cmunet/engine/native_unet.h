@@ -6,16 +6,28 @@
 #include <cstddef>
 #include <vector>
 
-#include "cmunet/engine/thread_pool.h"
 #include "cmunet/engine/unet_weights.h"
-#include "cmunet/engine/winograd_convolution.h"
+#include "cmunet/kernels/thread_pool.h"
+#include "cmunet/kernels/up_convolution.h"
+#include "cmunet/kernels/winograd_convolution.h"
 
 namespace cmunet::engine {
+
+/// A 3×3 convolution with bias and ReLU, batch norm folded into both, ready to run.
+struct PackedConvolution {
+  PackedConvolution() = default;
+  /// @param positions, few_tiles  see kernels::WinogradConvolution
+  PackedConvolution(const Convolution& convolution, const std::vector<std::size_t>& positions, bool few_tiles,
+                    const kernels::Workers& workers);
+
+  kernels::WinogradConvolution convolution;
+  kernels::Floats bias;  ///< padded
+};
 
 /// Packed weights and the memory of one forward pass. One caller at a time.
 class NativeUNet {
  public:
-  NativeUNet(const UNetWeights& weights, ThreadPool& pool);
+  NativeUNet(const UNetWeights& weights, kernels::ThreadPool& pool);
 
   /// @param grey    [height, width] z-scored, contiguous; sides are multiples of kTotalStride
   /// @param logits  [height, width]: vessel logit minus background logit
@@ -27,30 +39,28 @@ class NativeUNet {
   std::size_t working_bytes() const { return memory_floats_ * sizeof(float); }
 
  private:
-  // A transposed 2×2 convolution: four 1×1 convolutions, one for each pixel of a 2×2 block.
-  struct UpConvolution {
-    std::size_t in = 0, out = 0;
-    Floats weights;  // [4][out / kPanel][in][kPanel]
-    Floats bias;     // [out]
+  struct PackedUp {
+    kernels::UpConvolution convolution;
+    kernels::Floats bias;
   };
-  using Blocks = std::array<WinogradConvolution, 2>;
+  using Blocks = std::array<PackedConvolution, 2>;
   struct Layout;
 
-  static UpConvolution pack_up(const Convolution& convolution);
   Layout layout(std::size_t height, std::size_t width) const;
   void first_convolution(const float* grey, const kernels::Map<float>& output);
-  void upsample(const UpConvolution& up, const kernels::Map<const float>& input, const kernels::Map<float>& output);
+  void convolve(const PackedConvolution& packed, const kernels::Map<float>& input, const kernels::Map<float>& output,
+                const kernels::Map<float>& pooled, float* scratch);
   void last_convolution(const kernels::Map<const float>& input, float* logits);
 
-  ThreadPool& pool_;
+  kernels::Workers workers_;
   std::size_t base_width_ = 0;
-  Floats first_weights_, first_bias_;        // [9][width], [width]
-  std::array<Blocks, kLevels + 1> encoder_;  // [0][0] is unused: the first convolution has its own form
+  kernels::Floats first_weights_, first_bias_;  // [9][width], [width]
+  std::array<Blocks, kLevels + 1> encoder_;     // [0][0] is unused: the first convolution has its own form
   std::array<Blocks, kLevels> decoder_;
-  std::array<UpConvolution, kLevels> up_;
-  Floats last_weights_;  // [width], vessel minus background
+  std::array<PackedUp, kLevels> up_;
+  kernels::Floats last_weights_;  // [width], vessel minus background
   float last_bias_ = 0;
-  Floats memory_;
+  kernels::Floats memory_;
   std::size_t memory_floats_ = 0;
 };
 

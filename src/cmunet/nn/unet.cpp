@@ -33,42 +33,57 @@ void UNetOptions::check() const {
                "; each must be in 1…4096");
 }
 
-DoubleConvImpl::DoubleConvImpl(std::int64_t in, std::int64_t out)
-    : double_conv_(register_module("double_conv", make_double_conv(in, out))) {}
+DoubleConvImpl::DoubleConvImpl(std::int64_t in, std::int64_t out, Kernels kernels)
+    : double_conv_(register_module("double_conv", make_double_conv(in, out))),
+      native_(kernels == Kernels::kNative && native_pays(in, out)) {}
 
-torch::Tensor DoubleConvImpl::forward(const torch::Tensor& x) {
-  if (communicator().size() == 1 || !is_synchronised) return double_conv_->forward(x);
-  torch::Tensor h = x;
-  for (std::size_t layer = 0; layer < double_conv_->size(); layer += 3) {  // convolution, norm, ReLU; twice
-    h = double_conv_->ptr(layer)->as<torch::nn::Conv2d>()->forward(h);
-    h = torch::relu(batch_norm(*double_conv_->ptr(layer + 1)->as<torch::nn::BatchNorm2d>(), h));
-  }
-  return h;
+ConvNorm DoubleConvImpl::layer(std::size_t index) {
+  return {*double_conv_->ptr(3 * index)->as<torch::nn::Conv2d>(),
+          *double_conv_->ptr(3 * index + 1)->as<torch::nn::BatchNorm2d>()};
 }
 
-DownBlockImpl::DownBlockImpl(std::int64_t in, std::int64_t out)
-    : double_conv_(register_module("double_conv", DoubleConv(in, out))) {}
+BlockOutput DoubleConvImpl::forward_parts(const std::vector<torch::Tensor>& parts, bool pool) {
+  const bool alone = communicator().size() == 1 || !is_synchronised || !is_training();
+  if (alone && native_ && native_applies(parts[0], is_training())) {
+    return native_double_conv(parts, layer(0), layer(1), pool);
+  }
+  torch::Tensor h = parts.size() == 1 ? parts[0] : torch::cat(parts, 1);
+  if (alone) {
+    h = double_conv_->forward(h);
+  } else {
+    for (const std::size_t index : {0, 1}) {
+      h = torch::relu(batch_norm(layer(index).norm, layer(index).conv.forward(h)));
+    }
+  }
+  return {h, pool ? torch::max_pool2d(h, 2) : torch::Tensor()};
+}
 
-torch::Tensor DownBlockImpl::forward(const torch::Tensor& x) { return double_conv_->forward(x); }
+DownBlockImpl::DownBlockImpl(std::int64_t in, std::int64_t out, Kernels kernels)
+    : double_conv_(register_module("double_conv", DoubleConv(in, out, kernels))) {}
 
-UpBlockImpl::UpBlockImpl(std::int64_t in, std::int64_t out)
+BlockOutput DownBlockImpl::forward(const torch::Tensor& x) { return double_conv_->forward_parts({x}, true); }
+
+UpBlockImpl::UpBlockImpl(std::int64_t in, std::int64_t out, Kernels kernels)
     : up_sample_(register_module("up_sample",
                                  torch::nn::ConvTranspose2d(torch::nn::ConvTranspose2dOptions(in, out, 2).stride(2)))),
-      double_conv_(register_module("double_conv", DoubleConv(in, out))) {}
+      double_conv_(register_module("double_conv", DoubleConv(in, out, kernels))),
+      native_(kernels == Kernels::kNative && native_pays(in, out)) {}
 
 torch::Tensor UpBlockImpl::forward(const torch::Tensor& x, const torch::Tensor& skip) {
-  return double_conv_->forward(torch::cat({up_sample_->forward(x), skip}, 1));
+  const bool native = native_ && native_applies(x, is_training());
+  const torch::Tensor upsampled = native ? native_up_conv(x, *up_sample_) : up_sample_->forward(x);
+  return double_conv_->forward_parts({upsampled, skip}, false).features;
 }
 
 UNetEncoderImpl::UNetEncoderImpl(const UNetOptions& options) : in_channels_(options.in_channels) {
   std::int64_t in = options.in_channels;
   std::int64_t out = options.base_width;
   for (std::size_t i = 0; i < down_conv_.size(); ++i) {
-    down_conv_[i] = register_module(concat("down_conv", i + 1), DownBlock(in, out));
+    down_conv_[i] = register_module(concat("down_conv", i + 1), DownBlock(in, out, options.kernels));
     in = out;
     out *= 2;
   }
-  double_conv_ = register_module("double_conv", DoubleConv(in, out));
+  double_conv_ = register_module("double_conv", DoubleConv(in, out, options.kernels));
 }
 
 Features UNetEncoderImpl::forward(const torch::Tensor& x) {
@@ -79,8 +94,9 @@ Features UNetEncoderImpl::forward(const torch::Tensor& x) {
   Features features;
   torch::Tensor h = x;
   for (std::size_t i = 0; i < down_conv_.size(); ++i) {
-    features.skips[i] = down_conv_[i]->forward(h);
-    h = torch::max_pool2d(features.skips[i], 2);
+    const BlockOutput output = down_conv_[i]->forward(h);
+    features.skips[i] = output.features;
+    h = output.pooled;
   }
   features.latent = double_conv_->forward(h);
   return features;
@@ -89,7 +105,7 @@ Features UNetEncoderImpl::forward(const torch::Tensor& x) {
 UNetDecoderImpl::UNetDecoderImpl(const UNetOptions& options) {
   std::int64_t in = 16 * options.base_width;
   for (std::size_t i = up_conv_.size(); i-- > 0;) {  // up_conv4 first: the reference's registration order
-    up_conv_[i] = register_module(concat("up_conv", i + 1), UpBlock(in, in / 2));
+    up_conv_[i] = register_module(concat("up_conv", i + 1), UpBlock(in, in / 2, options.kernels));
     in /= 2;
   }
   conv_last_ = register_module("conv_last", torch::nn::Conv2d(torch::nn::Conv2dOptions(in, options.classes, 1)));

@@ -13,6 +13,10 @@
 
 #include <array>
 #include <cstdint>
+#include <vector>
+
+#include "cmunet/nn/kernels.h"
+#include "cmunet/nn/native_blocks.h"
 
 namespace cmunet::nn {
 
@@ -21,6 +25,7 @@ struct UNetOptions {
   std::int64_t in_channels = 1;
   std::int64_t classes = 2;      ///< output channels; 2 = background, vessel
   std::int64_t base_width = 64;  ///< 64 in the paper: 31,042,434 parameters with 2 classes
+  Kernels kernels = Kernels::kNative;
 
   /// @throws Error kInvalidArgument unless all are in 1…4096.
   void check() const;
@@ -33,23 +38,29 @@ inline constexpr std::int64_t kTotalStride = 16;
 /// Conv 3×3 pad 1 with bias, batch norm, ReLU; twice. [N, in, H, W] -> [N, out, H, W].
 class DoubleConvImpl : public torch::nn::Module {
  public:
-  DoubleConvImpl(std::int64_t in, std::int64_t out);
-  torch::Tensor forward(const torch::Tensor& x);
+  DoubleConvImpl(std::int64_t in, std::int64_t out, Kernels kernels);
+  torch::Tensor forward(const torch::Tensor& x) { return forward_parts({x}, false).features; }
+  /// @param parts  maps to be read as if concatenated along channels, `in` in all
+  /// @param pool   max-pool 2×2 as well
+  BlockOutput forward_parts(const std::vector<torch::Tensor>& parts, bool pool);
 
   /// Several processes: batch norms take the statistics of all their images; off, of this one's alone.
   bool is_synchronised = true;
 
  private:
+  ConvNorm layer(std::size_t index);  // 0 or 1
+
   torch::nn::Sequential double_conv_;
+  bool native_;
 };
 TORCH_MODULE(DoubleConv);
 
 /// DoubleConv, whose output is the skip, then max-pool 2×2.
 class DownBlockImpl : public torch::nn::Module {
  public:
-  DownBlockImpl(std::int64_t in, std::int64_t out);
-  /// The un-pooled features [N, out, H, W]; the caller pools.
-  torch::Tensor forward(const torch::Tensor& x);
+  DownBlockImpl(std::int64_t in, std::int64_t out, Kernels kernels);
+  /// The features [N, out, H, W] and the pooled ones.
+  BlockOutput forward(const torch::Tensor& x);
 
  private:
   DoubleConv double_conv_;
@@ -59,7 +70,7 @@ TORCH_MODULE(DownBlock);
 /// Transposed conv 2×2 stride 2 with bias (in -> out), concatenation [upsampled, skip], DoubleConv (in -> out).
 class UpBlockImpl : public torch::nn::Module {
  public:
-  UpBlockImpl(std::int64_t in, std::int64_t out);
+  UpBlockImpl(std::int64_t in, std::int64_t out, Kernels kernels);
   /// @param x     [N, in, H, W]
   /// @param skip  [N, out, 2H, 2W] with in = 2 · out
   torch::Tensor forward(const torch::Tensor& x, const torch::Tensor& skip);
@@ -67,6 +78,7 @@ class UpBlockImpl : public torch::nn::Module {
  private:
   torch::nn::ConvTranspose2d up_sample_;
   DoubleConv double_conv_;
+  bool native_;
 };
 TORCH_MODULE(UpBlock);
 

@@ -30,6 +30,7 @@ at::Tensor in_evaluation(torch::nn::Module& module, const std::function<at::Tens
 
 void describe(MethodOptions& o, Fields& f) {
   f.add("model.base_width", o.unet.base_width, "channels of the first level; 64 in the paper");
+  f.add("model.kernels", o.unet.kernels, nn::kernels_names(), "native where it is faster, on a CPU in fp32; or torch");
   f.add("pretrain.method", o.kind, std::span(kMethodNames), "what is learned");
   describe(o.cm_unet, f);
   describe(o.mae, f);

@@ -428,6 +428,7 @@ void FinetuneOptions::check() const {
 
 void describe(FinetuneOptions& o, Fields& f) {
   f.add("model.base_width", o.unet.base_width, "channels of the first level; 64 in the paper");
+  f.add("model.kernels", o.unet.kernels, nn::kernels_names(), "native where it is faster, on a CPU in fp32; or torch");
   f.add("finetune.epochs", o.epochs, "passes over the labelled images");
   f.add("finetune.steps", o.steps, "optimiser steps; replaces epochs when positive");
   f.add("finetune.batch_size", o.batch_size, "images per step");

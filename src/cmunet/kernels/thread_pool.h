@@ -4,11 +4,12 @@
 
 #include <atomic>
 #include <cstddef>
-#include <functional>
 #include <thread>
 #include <vector>
 
-namespace cmunet::engine {
+#include "cmunet/kernels/workers.h"
+
+namespace cmunet::kernels {
 
 /// Threads that wait for work: spinning a moment, then asleep, so that an idle engine costs nothing.
 class ThreadPool {
@@ -21,15 +22,18 @@ class ThreadPool {
 
   std::size_t size() const { return workers_.size() + 1; }
 
-  /// Calls task(index, thread) for every index in [0, count), each once, in any order, on thread 0 … size() − 1;
-  /// returns when all are done. One caller at a time; tasks must not throw.
-  void run(std::size_t count, const std::function<void(std::size_t, std::size_t)>& task);
+  /// See Workers::run.
+  void run(std::size_t count, const Task& task);
+  /// These threads, for as long as the pool lives.
+  Workers workers() {
+    return {size(), [this](std::size_t count, const Task& task) { run(count, task); }};
+  }
 
  private:
   void serve(std::size_t thread);
   void work(std::size_t thread);
 
-  const std::function<void(std::size_t, std::size_t)>* task_ = nullptr;
+  const Task* task_ = nullptr;
   std::size_t count_ = 0;
   std::atomic<std::size_t> next_{0};
   std::atomic<std::size_t> busy_{0};     // workers that have not finished the current round
@@ -38,4 +42,4 @@ class ThreadPool {
   std::vector<std::thread> workers_;
 };
 
-}  // namespace cmunet::engine
+}  // namespace cmunet::kernels

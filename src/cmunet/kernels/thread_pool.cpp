@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cmunet/engine/thread_pool.h"
+#include "cmunet/kernels/thread_pool.h"
 
 #include <hwy/cache_control.h>
 
 #include <algorithm>
 
-namespace cmunet::engine {
+namespace cmunet::kernels {
 namespace {
 
 // Some tens of microseconds: longer than the gap between two layers, shorter than anybody notices.
@@ -35,7 +35,7 @@ ThreadPool::~ThreadPool() {
   for (std::thread& worker : workers_) worker.join();
 }
 
-void ThreadPool::run(std::size_t count, const std::function<void(std::size_t, std::size_t)>& task) {
+void ThreadPool::run(std::size_t count, const Task& task) {
   task_ = &task;
   count_ = count;
   next_.store(0, std::memory_order_relaxed);
@@ -69,4 +69,4 @@ void ThreadPool::work(std::size_t thread) {
   }
 }
 
-}  // namespace cmunet::engine
+}  // namespace cmunet::kernels

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A training step by our kernels, by LibTorch's and by Python's PyTorch, in turn, as ratios.
+
+    python3 bench/train_step.py build/release/bin/train_step [--rounds 3] [--bf16] [--only unet16,unet64,cm_unet16]
+
+Ratios are medians over the rounds of ratios within a round; a round runs every program once, and each reports the
+median of its steps. A machine that others use as well slows both sides of a ratio.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+
+PEER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pytorch_step.py")
+CASES = {
+    "unet16": ["--base-width", "16", "--size", "256", "--repeat", "9"],
+    "unet64": ["--base-width", "64", "--size", "256", "--repeat", "3"],
+    "cm_unet16": ["--base-width", "16", "--size", "224", "--repeat", "5", "--cm-unet"],
+    "cm_unet64": ["--base-width", "64", "--size", "224", "--repeat", "3", "--cm-unet"],
+}
+
+
+def run(command):
+    environment = {**os.environ, "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)}\n{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])["median_ms"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("program", help="build/release/bin/train_step")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--bf16", action="store_true", help="also PyTorch and LibTorch under bfloat16 autocast")
+    parser.add_argument("--out-of-the-box", action="store_true", help="also PyTorch as it starts by itself")
+    parser.add_argument("--only", default="unet16,unet64,cm_unet16")
+    options = parser.parse_args()
+    python = [sys.executable, PEER]
+    programs = {"native": [options.program, "--kernels", "native"],
+                "libtorch": [options.program, "--kernels", "torch"], "pytorch": python}
+    if options.bf16:
+        programs["libtorch bf16"] = [options.program, "--kernels", "torch", "--bf16"]
+        programs["pytorch bf16"] = [*python, "--bf16"]
+    if options.out_of_the_box:
+        programs["pytorch out of the box"] = [*python, "--out-of-the-box"]
+    print(f"{'case':10} {'program':23} {'step':>8} {'forward':>8} {'backward':>8} {'optimizer':>9}  native / it")
+    for case in options.only.split(","):
+        rounds = [{name: run(command + CASES[case]) for name, command in programs.items()}
+                  for _ in range(options.rounds)]
+        for name in programs:
+            times = {key: statistics.median(r[name][key] for r in rounds) for key in rounds[0][name]}
+            ratio = statistics.median(r["native"]["step"] / r[name]["step"] for r in rounds)
+            print(f"{case:10} {name:23} {times['step']:8.1f} {times['forward']:8.1f} {times['backward']:8.1f} "
+                  f"{times['optimizer']:9.1f}  {ratio:.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

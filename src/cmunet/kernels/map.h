@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// Feature maps in memory, and the tiles and blocks into which the fast convolutions cut them.
+//
+// Feature maps are channels-last: image n, pixel (y, x), channel c at
+// data[((n · height + y) · width + x) · pixel_stride + c]. Channel counts are multiples of kPanel (16); pointers are
+// aligned to 64 bytes and strides are multiples of 16 floats.
+#pragma once
+
+#include <hwy/aligned_allocator.h>
+
+#include <cstddef>
+
+namespace cmunet::kernels {
+
+/// Output channels whose weights lie side by side.
+inline constexpr std::size_t kPanel = 16;
+/// Winograd's F(4×4, 3×3): a 6×6 window of the input gives a 4×4 tile of the output through 36 products.
+inline constexpr std::size_t kTile = 4;
+inline constexpr std::size_t kWindow = kTile + 2;
+inline constexpr std::size_t kPositions = kWindow * kWindow;
+
+/// 64-byte-aligned numbers, not initialised.
+using Floats = hwy::AlignedFreeUniquePtr<float[]>;
+
+/// The next multiple of kPanel: channel counts in memory.
+constexpr std::size_t padded_channels(std::size_t channels) { return (channels + kPanel - 1) / kPanel * kPanel; }
+
+/// Feature maps of some images, or some channels of them.
+template <typename T>
+struct Map {
+  T* data = nullptr;
+  std::size_t height = 0, width = 0, channels = 0;
+  std::size_t pixel_stride = 0;  ///< floats from one pixel to the next, at least `channels`
+  std::size_t images = 1;
+
+  std::size_t pixels() const { return images * height * width; }
+  std::size_t tiles_across() const { return (width + kTile - 1) / kTile; }
+  std::size_t tiles_of_image() const { return (height + kTile - 1) / kTile * tiles_across(); }
+  std::size_t tiles() const { return images * tiles_of_image(); }
+};
+
+template <typename T>
+Map<const T> readable(const Map<T>& map) {
+  return {map.data, map.height, map.width, map.channels, map.pixel_stride, map.images};
+}
+
+/// Tiles `first … first + count − 1`, image by image, in each in row-major order of its ⌈height/4⌉ × ⌈width/4⌉ tiles.
+struct Tiles {
+  std::size_t first = 0, count = 0;
+};
+
+/// A tile's upper left pixel.
+struct TilePlace {
+  std::size_t image = 0, y = 0, x = 0;
+};
+template <typename T>
+TilePlace place_of(const Map<T>& map, std::size_t tile) {
+  const std::size_t in_image = tile % map.tiles_of_image(), across = map.tiles_across();
+  return {tile / map.tiles_of_image(), in_image / across * kTile, in_image % across * kTile};
+}
+
+/// Rows of a transformed block: element (position, tile, channel) at
+/// data[position · position_stride + tile · tile_stride + channel], tile counted from the block's first.
+template <typename T>
+struct Transformed {
+  T* data = nullptr;
+  std::size_t position_stride = 0;
+  std::size_t tile_stride = 0;
+};
+
+/// A batch norm with its ReLU, max(0, scale·x + shift) per channel; null pointers mean neither.
+struct Rectifier {
+  const float* scale = nullptr;
+  const float* shift = nullptr;
+};
+
+/// Sums over some pixels of a map: per channel a centre k, Σ (x − k) and Σ (x − k)², or Σ g and Σ g·(x − k).
+/// Small beside the pixels they sum up, so that blocks can be joined in any precision and always in the same order.
+struct Moments {
+  float* centre = nullptr;  ///< [channels] each
+  float* sum = nullptr;
+  float* product = nullptr;
+};
+
+}  // namespace cmunet::kernels

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmunet/kernels/winograd_convolution.h"
+
+#include <algorithm>
+
+#include "cmunet/kernels/multiply.h"
+
+namespace cmunet::kernels {
+namespace {
+
+// Measured on AVX-512 cores with 1 MB of second-level cache each and 32 MB of third.
+// What a thread's transformed tiles may take of its second-level cache,
+constexpr std::size_t kTileBytes = 384 << 10;
+// what transformed filters may take that every thread reads for every block of tiles,
+constexpr std::size_t kFilterBytes = 6 << 20;
+// and how much memory a block of tiles that all threads share may take.
+constexpr std::size_t kSharedBytes = 24 << 20;
+// A multiple of the rows that the multiplication takes at once.
+constexpr std::size_t kTileStep = 12;
+// Tiles that one task of a shared block transforms.
+constexpr std::size_t kTilesPerTask = 4;
+// Filters that are transformed on the way: 36 · 128 · 32 floats stay in the second-level cache while they are used.
+constexpr std::size_t kDepthAtOnce = 128;
+constexpr std::size_t kPanelsAtOnce = 2;
+constexpr std::size_t kFilterFloats = kPositions * (kPanelsAtOnce * kDepthAtOnce + 1) * kPanel;
+
+// An odd number of cache lines: positions a power of two apart would all fall into the same cache set.
+std::size_t stride_of(std::size_t floats) { return (floats / kPanel | 1) * kPanel; }
+
+Tiles block_of(std::size_t tiles, std::size_t at_once, std::size_t block) {
+  const std::size_t first = block * at_once;
+  return {first, std::min(at_once, tiles - first)};
+}
+
+std::size_t blocks_of(std::size_t tiles, std::size_t at_once) { return (tiles + at_once - 1) / at_once; }
+
+std::size_t pixels_of(const Map<float>& map, Tiles tiles) {
+  std::size_t pixels = 0;
+  for (std::size_t t = tiles.first; t < tiles.first + tiles.count; ++t) {
+    const TilePlace place = place_of(map, t);
+    pixels += std::min(kTile, map.height - place.y) * std::min(kTile, map.width - place.x);
+  }
+  return pixels;
+}
+
+// One panel's filters as [in][9][kPanel], zero where there is no channel.
+void pack_panel(const Filters& filters, const std::vector<std::size_t>& positions, std::size_t panel, float* target) {
+  const std::size_t out = filters.backward ? filters.in : filters.out;
+  std::fill_n(target, positions.size() * 9 * kPanel, 0.0F);
+  for (std::size_t lane = 0; lane < std::min(kPanel, out - panel * kPanel); ++lane) {
+    const std::size_t o = panel * kPanel + lane;
+    for (std::size_t i = 0; i < positions.size(); ++i) {
+      if (positions[i] == kNoChannel) continue;
+      const float* source =
+          filters.weights + (filters.backward ? positions[i] * filters.in + o : o * filters.in + positions[i]) * 9;
+      float* taps = target + i * 9 * kPanel + lane;
+      for (std::size_t tap = 0; tap < 9; ++tap) taps[tap * kPanel] = source[filters.backward ? 8 - tap : tap];
+    }
+  }
+}
+
+}  // namespace
+
+struct WinogradConvolution::Job {
+  std::span<const ConvolutionInput> inputs;
+  std::span<const Map<float>> outputs;
+  const Epilogue& epilogue;
+  MomentBlocks* moments;
+  std::size_t tiles() const { return outputs.front().tiles(); }
+};
+
+std::vector<std::size_t> channel_positions(std::size_t parts, std::size_t channels_per_part) {
+  std::vector<std::size_t> positions;
+  for (std::size_t part = 0; part < parts; ++part) {
+    for (std::size_t c = 0; c < padded_channels(channels_per_part); ++c) {
+      positions.push_back(c < channels_per_part ? part * channels_per_part + c : kNoChannel);
+    }
+  }
+  return positions;
+}
+
+WinogradConvolution::WinogradConvolution(const Filters& filters, const std::vector<std::size_t>& positions,
+                                         bool few_tiles, const Workers& workers)
+    : in_(positions.size()), out_(padded_channels(filters.backward ? filters.in : filters.out)) {
+  transformed_ = !few_tiles && kPositions * in_ * out_ * sizeof(float) <= kFilterBytes;
+  const std::size_t filter_floats = in_ * 9 * kPanel;  // of one panel
+  Floats packed = hwy::AllocateAligned<float>(out_ * in_ * 9);
+  if (transformed_) weights_ = hwy::AllocateAligned<float>(kPositions * in_ * out_);
+  workers.run(out_ / kPanel, [&](std::size_t panel, std::size_t) {
+    float* target = packed.get() + panel * filter_floats;
+    pack_panel(filters, positions, panel, target);
+    if (transformed_) winograd_filters(target, in_, in_ * out_, weights_.get() + panel * in_ * kPanel);
+  });
+  if (!transformed_) weights_ = std::move(packed);
+}
+
+std::size_t WinogradConvolution::tiles_at_once(std::size_t tiles, std::size_t threads) const {
+  const std::size_t bytes_per_tile = kPositions * (in_ + out_) * sizeof(float);
+  const std::size_t budget = transformed_ ? kTileBytes : kSharedBytes;
+  std::size_t at_once = std::max(budget / bytes_per_tile / kTileStep, std::size_t{1}) * kTileStep;
+  // Enough blocks that no thread waits long for the last one.
+  if (transformed_) at_once = std::min(at_once, std::max(kTileStep, tiles / (4 * threads) / kTileStep * kTileStep));
+  return std::min(at_once, tiles);
+}
+
+std::size_t WinogradConvolution::input_stride(std::size_t tiles) const { return stride_of(tiles * in_); }
+std::size_t WinogradConvolution::output_stride(std::size_t tiles) const { return stride_of(tiles * out_); }
+
+std::size_t WinogradConvolution::scratch_floats(std::size_t tiles, std::size_t threads) const {
+  const std::size_t block = tiles_at_once(tiles, threads);
+  const std::size_t floats = kPositions * (input_stride(block) + output_stride(block));
+  return transformed_ ? floats * threads : floats + threads * kFilterFloats;
+}
+
+void WinogradConvolution::read_inputs(const Job& job, Tiles tiles, Transformed<float> v) const {
+  for (const ConvolutionInput& input : job.inputs) {
+    winograd_input(input.map, input.rectifier, tiles, v);
+    v.data += input.map.channels;
+  }
+}
+
+void WinogradConvolution::write_outputs(const Job& job, Tiles tiles, std::size_t block,
+                                        Transformed<const float> m) const {
+  Epilogue epilogue = job.epilogue;
+  if (job.moments != nullptr) epilogue.moments = job.moments->block(block, pixels_of(job.outputs.front(), tiles));
+  for (const Map<float>& output : job.outputs) {
+    winograd_output(m, tiles, epilogue, output);
+    m.data += output.channels;
+  }
+}
+
+void WinogradConvolution::run(std::span<const ConvolutionInput> inputs, std::span<const Map<float>> outputs,
+                              const Epilogue& epilogue, std::optional<MomentBlocks>* moments, float* scratch,
+                              const Workers& workers) const {
+  const std::size_t tiles = outputs.front().tiles();
+  const std::size_t block = transformed_ ? tiles_at_once(tiles, workers.threads) : kTilesPerTask;
+  if (moments != nullptr) moments->emplace(blocks_of(tiles, block), out_);
+  const Job job{inputs, outputs, epilogue, moments != nullptr ? &**moments : nullptr};
+  if (transformed_) {
+    run_transformed(job, scratch, workers);
+  } else {
+    run_transforming(job, scratch, workers);
+  }
+}
+
+// Each thread takes a block of tiles through all three steps, in its own cache.
+void WinogradConvolution::run_transformed(const Job& job, float* scratch, const Workers& workers) const {
+  const std::size_t tiles = job.tiles(), block = tiles_at_once(tiles, workers.threads);
+  const std::size_t in_stride = input_stride(block), out_stride = output_stride(block);
+  workers.run(blocks_of(tiles, block), [&](std::size_t index, std::size_t thread) {
+    float* v = scratch + thread * kPositions * (in_stride + out_stride);
+    float* m = v + kPositions * in_stride;
+    const Tiles range = block_of(tiles, block, index);
+    read_inputs(job, range, {v, in_stride, in_});
+    for (std::size_t p = 0; p < kPositions; ++p) {
+      multiply(v + p * in_stride, in_, range.count, weights_.get() + p * out_ * in_, out_ / kPanel, in_, {},
+               m + p * out_stride, out_);
+    }
+    write_outputs(job, range, index, {m, out_stride, out_});
+  });
+}
+
+// All threads take a large block of tiles through one step after the other; each transforms its own filters.
+void WinogradConvolution::run_transforming(const Job& job, float* scratch, const Workers& workers) const {
+  // A whole number of tasks, so that every task has moments of its own.
+  const std::size_t tiles = job.tiles(), block = tiles_at_once(tiles, workers.threads);
+  const std::size_t in_stride = input_stride(block), out_stride = output_stride(block);
+  float* v = scratch;
+  float* m = v + kPositions * in_stride;
+  float* filters = m + kPositions * out_stride;
+  static_assert(kTileStep % kTilesPerTask == 0, "blocks must begin with a task of their own");
+  for (std::size_t first = 0; first < tiles; first += block) {
+    const std::size_t count = std::min(block, tiles - first);
+    const auto tiles_of_task = [&](std::size_t task) {
+      const Tiles range = block_of(count, kTilesPerTask, task);
+      return Tiles{first + range.first, range.count};
+    };
+    workers.run(blocks_of(count, kTilesPerTask), [&](std::size_t task, std::size_t) {
+      read_inputs(job, tiles_of_task(task), {v + task * kTilesPerTask * in_, in_stride, in_});
+    });
+    const std::size_t groups = (out_ / kPanel + kPanelsAtOnce - 1) / kPanelsAtOnce;
+    workers.run(groups, [&](std::size_t group, std::size_t thread) {
+      multiply_panels(group * kPanelsAtOnce, v, m, count, block, filters + thread * kFilterFloats);
+    });
+    workers.run(blocks_of(count, kTilesPerTask), [&](std::size_t task, std::size_t) {
+      write_outputs(job, tiles_of_task(task), first / kTilesPerTask + task,
+                    {m + task * kTilesPerTask * out_, out_stride, out_});
+    });
+  }
+}
+
+// Up to kPanelsAtOnce panels of the product at every position, a part of the depth after the other.
+void WinogradConvolution::multiply_panels(std::size_t first_panel, const float* v, float* m, std::size_t tiles,
+                                          std::size_t block, float* filters) const {
+  const std::size_t panels = std::min(kPanelsAtOnce, out_ / kPanel - first_panel);
+  for (std::size_t k = 0; k < in_; k += kDepthAtOnce) {
+    const std::size_t depth = std::min(kDepthAtOnce, in_ - k), stride = stride_of(panels * depth * kPanel);
+    for (std::size_t panel = 0; panel < panels; ++panel) {
+      winograd_filters(weights_.get() + ((first_panel + panel) * in_ + k) * 9 * kPanel, depth, stride,
+                       filters + panel * depth * kPanel);
+    }
+    for (std::size_t p = 0; p < kPositions; ++p) {
+      multiply(v + p * input_stride(block) + k, in_, tiles, filters + p * stride, panels, depth, {nullptr, k > 0},
+               m + p * output_stride(block) + first_panel * kPanel, out_);
+    }
+  }
+}
+
+}  // namespace cmunet::kernels

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// A 3×3 convolution by Winograd's minimal filtering F(4×4, 3×3): 36 products where the direct form needs 144.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "cmunet/kernels/map.h"
+#include "cmunet/kernels/moment_blocks.h"
+#include "cmunet/kernels/winograd.h"
+#include "cmunet/kernels/workers.h"
+
+namespace cmunet::kernels {
+
+/// Where a network's input channels come from: position in memory -> channel of the convolution, or kNoChannel for
+/// padding. One part for most layers; two for a concatenation, each padded on its own.
+inline constexpr std::size_t kNoChannel = static_cast<std::size_t>(-1);
+std::vector<std::size_t> channel_positions(std::size_t parts, std::size_t channels_per_part);
+
+/// A layer's filters, [out, in, 3, 3] in memory.
+struct Filters {
+  const float* weights = nullptr;
+  std::size_t out = 0, in = 0;
+  /// The convolution that carries gradients back: from `out` channels to `in`, every filter turned by 180°.
+  bool backward = false;
+};
+
+/// Maps whose channels follow each other, as a concatenation's do without being copied together.
+struct ConvolutionInput {
+  Map<const float> map;
+  Rectifier rectifier;  ///< applied while reading
+};
+
+/// Filters and how to apply them. Thread-safe after construction. Transformed filters take 4 times the memory of the
+/// filters: where many tiles use them that is done once, elsewhere anew for each run, which saves the time of
+/// streaming them from memory.
+class WinogradConvolution {
+ public:
+  WinogradConvolution() = default;
+  /// @param positions  see channel_positions; its length is the input's channel count
+  /// @param few_tiles  the maps will be small: some hundred tiles at most
+  WinogradConvolution(const Filters& filters, const std::vector<std::size_t>& positions, bool few_tiles,
+                      const Workers& workers);
+
+  std::size_t in_channels() const { return in_; }
+  std::size_t weight_bytes() const { return (transformed_ ? kPositions : 9) * in_ * out_ * sizeof(float); }
+  /// Floats of scratch memory that `run` needs for maps with this many tiles in all.
+  std::size_t scratch_floats(std::size_t tiles, std::size_t threads) const;
+
+  /// output = filters ∗ input, zero beyond the map's edge, then the epilogue (its moments are set here).
+  /// @param outputs  maps whose channels follow each other; the epilogue needs a single one
+  /// @param moments  of the epilogue, allocated here, when not null
+  /// @param scratch  `scratch_floats` of 64-byte-aligned memory
+  void run(std::span<const ConvolutionInput> inputs, std::span<const Map<float>> outputs, const Epilogue& epilogue,
+           std::optional<MomentBlocks>* moments, float* scratch, const Workers& workers) const;
+
+ private:
+  struct Job;
+  std::size_t tiles_at_once(std::size_t tiles, std::size_t threads) const;
+  std::size_t input_stride(std::size_t tiles) const;  // floats from one position to the next
+  std::size_t output_stride(std::size_t tiles) const;
+  void read_inputs(const Job& job, Tiles tiles, Transformed<float> v) const;
+  void write_outputs(const Job& job, Tiles tiles, std::size_t block, Transformed<const float> m) const;
+  void run_transformed(const Job& job, float* scratch, const Workers& workers) const;
+  void run_transforming(const Job& job, float* scratch, const Workers& workers) const;
+  void multiply_panels(std::size_t first_panel, const float* v, float* m, std::size_t tiles, std::size_t block,
+                       float* filters) const;
+
+  std::size_t in_ = 0, out_ = 0;
+  bool transformed_ = false;
+  Floats weights_;  // [36][out / kPanel][in][kPanel] when transformed, else [out / kPanel][in][9][kPanel]
+};
+
+}  // namespace cmunet::kernels
