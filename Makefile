@@ -4,7 +4,7 @@
 #   make lint          floor plan, file heads, links, formatting
 #   make check         make test, then sanitizers and clang-tidy
 #   make format        write the sources as clang-format 14 does
-#   make bench         compare the speed with ONNX Runtime (needs node and npm, fetches ONNX Runtime)
+#   make bench         compare the speed with ONNX Runtime (needs node and npm, fetches it) and with Python's PyTorch
 #   make install-deps  install what building needs (apt; asks for sudo when you are not root)
 #   make clean         remove what was built; runs/ stays
 SHELL := /bin/bash
@@ -39,6 +39,10 @@ bench: build
 	cd bench && npm install --ignore-scripts
 	node bench/onnxruntime.mjs speed build/release/bin/cmunet
 	node bench/onnxruntime.mjs memory build/release/bin/cmunet
+	cmake --build --preset release --parallel $$(tools/build_jobs.sh) --target train_step block_profile
+	python3 bench/train_step.py build/release/bin/train_step --bf16 --out-of-the-box
+	build/release/bin/block_profile --base-width 16
+	build/release/bin/block_profile --base-width 64
 
 clean:
 	rm -rf build

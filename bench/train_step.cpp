@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <map>
 
+#include "cmunet/augment/image_rngs.h"
 #include "cmunet/base/json.h"
 #include "cmunet/nn/losses.h"
 #include "cmunet/ssl/method.h"
@@ -38,7 +39,7 @@ double milliseconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 Json measure(const Flags& flags, const Subject& subject) {
-  train::AdamW optimizer(subject.module, {.weight_decay = 0.01});
+  train::Optimizer optimizer(subject.module, {.weight_decay = 0.01});
   std::map<std::string, std::vector<double>> times;
   double value = 0;
   for (int i = 0; i <= flags.repeat; ++i) {
@@ -95,8 +96,8 @@ Json run(const Flags& flags) {
   options.cm_unet.views.view_size = static_cast<int>(flags.size);
   const auto method = ssl::make_method(options, 1);
   method->module().train();
-  Rng rng(1);
-  const std::vector<at::Tensor> inputs = method->make_inputs(images, rng);
+  std::vector<Rng> rngs = augment::image_rngs(Rng(1), 0, flags.batch);
+  const std::vector<at::Tensor> inputs = method->make_inputs(images, rngs);
   return measure(flags, {method->module(), [&] { return method->loss(inputs).total; }, [&] { method->after_step(); }});
 }
 

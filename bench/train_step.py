@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """A training step by our kernels, by LibTorch's and by Python's PyTorch, in turn, as ratios.
 
-    python3 bench/train_step.py build/release/bin/train_step [--rounds 3] [--bf16] [--only unet16,unet64,cm_unet16]
+    python3 bench/train_step.py build/release/bin/train_step [--rounds 3] [--bf16] [--out-of-the-box]
+        [--only unet16,unet64,cm_unet16]
 
 Ratios are medians over the rounds of ratios within a round; a round runs every program once, and each reports the
-median of its steps. A machine that others use as well slows both sides of a ratio.
+median of its steps. A machine that others use as well slows both sides of a ratio. PyTorch is the one of the first
+Python that has it, in its best setting here: two threads, OpenBLAS, freed memory kept; out of the box it gets Debian's
+reference BLAS, if that is installed, and its own number of threads.
 """
 
 import argparse
+import glob
 import json
 import os
 import statistics
@@ -23,12 +27,39 @@ CASES = {
 }
 
 
-def run(command):
-    environment = {**os.environ, "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")}
+def run(command, environment):
+    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **environment}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)}\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])["median_ms"]
+
+
+def python_with_torch():
+    for python in (sys.executable, "/usr/bin/python3"):
+        done = subprocess.run([python, "-c", "import torch; print(torch.__version__)"], capture_output=True, text=True,
+                              check=False)
+        if done.returncode == 0:
+            print(f"peer: PyTorch {done.stdout.strip()} of {python}")
+            return python
+    print("peer: PyTorch is absent and left out")
+    return None
+
+
+def programs(options):
+    """Name, command and environment of everything that runs in a round."""
+    ours, python = options.program, python_with_torch()
+    found = {"native": ([ours, "--kernels", "native"], {}), "libtorch": ([ours, "--kernels", "torch"], {})}
+    if options.bf16:
+        found["libtorch bf16"] = ([ours, "--kernels", "torch", "--bf16"], {})
+    if python is not None:
+        found["pytorch"] = ([python, PEER], {})
+        if options.bf16:
+            found["pytorch bf16"] = ([python, PEER, "--bf16"], {})
+        if options.out_of_the_box:
+            reference_blas = {"LD_LIBRARY_PATH": path for path in glob.glob("/usr/lib/*/blas")}
+            found["pytorch out of the box"] = ([python, PEER, "--out-of-the-box"], reference_blas)
+    return found
 
 
 def main():
@@ -37,21 +68,14 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--bf16", action="store_true", help="also PyTorch and LibTorch under bfloat16 autocast")
     parser.add_argument("--out-of-the-box", action="store_true", help="also PyTorch as it starts by itself")
-    parser.add_argument("--only", default="unet16,unet64,cm_unet16")
+    parser.add_argument("--only", default="unet16,unet64,cm_unet16", help="cases: " + ",".join(CASES))
     options = parser.parse_args()
-    python = [sys.executable, PEER]
-    programs = {"native": [options.program, "--kernels", "native"],
-                "libtorch": [options.program, "--kernels", "torch"], "pytorch": python}
-    if options.bf16:
-        programs["libtorch bf16"] = [options.program, "--kernels", "torch", "--bf16"]
-        programs["pytorch bf16"] = [*python, "--bf16"]
-    if options.out_of_the_box:
-        programs["pytorch out of the box"] = [*python, "--out-of-the-box"]
-    print(f"{'case':10} {'program':23} {'step':>8} {'forward':>8} {'backward':>8} {'optimizer':>9}  native / it")
+    peers = programs(options)
+    print(f"{'case':10} {'program':23} {'step ms':>8} {'forward':>8} {'backward':>8} {'optimizer':>9}  native / it")
     for case in options.only.split(","):
-        rounds = [{name: run(command + CASES[case]) for name, command in programs.items()}
+        rounds = [{name: run(command + CASES[case], environment) for name, (command, environment) in peers.items()}
                   for _ in range(options.rounds)]
-        for name in programs:
+        for name in peers:
             times = {key: statistics.median(r[name][key] for r in rounds) for key in rounds[0][name]}
             ratio = statistics.median(r["native"]["step"] / r[name]["step"] for r in rounds)
             print(f"{case:10} {name:23} {times['step']:8.1f} {times['forward']:8.1f} {times['backward']:8.1f} "

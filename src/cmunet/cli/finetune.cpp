@@ -37,6 +37,7 @@ void run(const Flags& flags, const CommonOptions& common) {
   Fields fields;
   describe(options, fields);
   apply_config(flags.config, fields, kOtherSections);
+  apply_run_flags(flags.run, fields);
   if (common.seed_given) options.seed = common.seed;
   train::FinetuneRequest request;
   request.store = flags.store;

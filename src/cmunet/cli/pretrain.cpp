@@ -25,6 +25,7 @@ void run(const Flags& flags, const CommonOptions& common) {
   describe(options, fields);
   apply_config(flags.config, fields, kOtherSections);
   if (!flags.method.empty()) fields.apply_set("pretrain.method=" + flags.method);
+  apply_run_flags(flags.run, fields);
   if (common.seed_given) options.seed = common.seed;
   train::PretrainRequest request;
   request.stores.assign(flags.stores.begin(), flags.stores.end());

@@ -97,9 +97,15 @@ void add_run_flags(CLI::App& app, RunFlags& flags) {
   app.add_option("--out", flags.out, "run folder")->required();
   app.add_flag("--resume", flags.resume, "continue the run in --out");
   app.add_flag("--auto-resume", flags.auto_resume, "continue the run in --out if there is one, else start it");
+  app.add_option("--kernels", flags.kernels, "who computes the UNet's blocks; as model.kernels, which is native")
+      ->check(CLI::IsMember({"torch", "native"}));
   app.add_option("--peer-timeout", flags.peer_timeout_s, "seconds to wait for the other processes of a run")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+}
+
+void apply_run_flags(const RunFlags& flags, Fields& fields) {
+  if (!flags.kernels.empty()) fields.apply_set("model.kernels=" + flags.kernels);
 }
 
 Processes::Processes(const CommonOptions& common, const RunFlags& flags)

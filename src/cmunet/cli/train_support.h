@@ -32,9 +32,12 @@ struct RunFlags {
   std::string out;
   bool resume = false;
   bool auto_resume = false;
+  std::string kernels;  ///< empty: as the config says
   double peer_timeout_s = 600;
 };
 void add_run_flags(CLI::App& app, RunFlags& flags);
+/// Puts --kernels, when given, into the options.
+void apply_run_flags(const RunFlags& flags, Fields& fields);
 
 /// This process among those that were started together (torchrun, mpirun, SLURM), while it lives. Only the leading one
 /// speaks; threads and GPUs of a machine are divided.

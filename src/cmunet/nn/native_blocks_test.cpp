@@ -138,33 +138,89 @@ TEST(NativeUpConv, EqualsLibTorch) {
   }
 }
 
-// The same network twice, one by each kind of kernels, learns from the same noise for some steps of plain descent.
-TEST(NativeUNet, LearnsAsLibTorchDoesAndTheSameTwice) {
-  const auto losses = [](Kernels kernels) {
-    torch::manual_seed(1);
-    UNet unet(UNetOptions{1, 2, 16, kernels});
-    torch::optim::SGD optimizer(unet->parameters(), torch::optim::SGDOptions(0.05).momentum(0.9));
-    std::vector<double> values;
-    const at::Tensor images = torch::randn({4, 1, 32, 32}), masks = (images.squeeze(1) > 0.5).to(at::kLong);
-    for (int step = 0; step < 30; ++step) {
-      optimizer.zero_grad();
-      const at::Tensor loss = segmentation_loss(unet->forward(images), masks).total;
-      loss.backward();
-      optimizer.step();
-      values.push_back(loss.item<double>());
-    }
-    unet->eval();
-    const torch::NoGradGuard no_grad;
-    values.push_back(segmentation_loss(unet->forward(images), masks).total.item<double>());
-    return values;
+// What the native blocks are compared with: LibTorch's form of a block, in double, against finite differences.
+TEST(TorchDoubleConv, EveryGradientEqualsFiniteDifferences) {
+  torch::manual_seed(5);
+  DoubleConv block(3, 2, Kernels::kTorch);
+  block->to(at::kDouble);
+  const auto random = [](at::IntArrayRef shape) { return torch::randn(shape, at::kDouble); };
+  const at::Tensor first = random({2, 1, 4, 6}).requires_grad_(), second = random({2, 2, 4, 6}).requires_grad_();
+  const at::Tensor weight = random({2, 2, 4, 6}), pooled_weight = random({2, 2, 2, 3});
+  const auto loss = [&] {
+    const BlockOutput output = block->forward_parts({first, second}, true);
+    return (output.features * weight).sum() + (output.pooled * pooled_weight).sum();
   };
-  const auto native = losses(Kernels::kNative), torch = losses(Kernels::kTorch);
-  EXPECT_EQ(native, losses(Kernels::kNative));
-  ASSERT_EQ(native.size(), torch.size());
-  for (std::size_t i = 0; i < 5; ++i) EXPECT_NEAR(native[i], torch[i], 1e-3 * torch[i]) << i;
-  EXPECT_NEAR(native[native.size() - 2], torch[torch.size() - 2], 0.1 * torch[0]);
-  EXPECT_LT(native[native.size() - 2], 0.6 * native[0]);
+  std::vector<at::Tensor> leaves = block->parameters();
+  leaves.insert(leaves.end(), {first, second});
+  const auto gradients = torch::autograd::grad({loss()}, leaves);
+  const torch::NoGradGuard no_grad;
+  constexpr double kStep = 1e-6;
+  for (std::size_t leaf = 0; leaf < leaves.size(); ++leaf) {
+    const at::Tensor values = leaves[leaf].view(-1), gradient = gradients[leaf].reshape(-1);
+    for (std::int64_t i = 0; i < values.numel(); ++i) {
+      const auto loss_at = [&](double step) {
+        values[i] += step;
+        const double value = loss().item<double>();
+        values[i] -= step;
+        return value;
+      };
+      const double expected = (loss_at(kStep) - loss_at(-kStep)) / (2 * kStep);
+      EXPECT_NEAR(gradient[i].item<double>(), expected, 1e-6 * std::max(1.0, std::abs(expected))) << leaf << ", " << i;
+    }
+  }
 }
+
+// Noisy images of bright lines, and where the lines are.
+std::pair<at::Tensor, at::Tensor> lines(std::int64_t batch) {
+  const at::Tensor across = torch::rand({batch, 1, 32}) < 0.1, down = torch::rand({batch, 32, 1}) < 0.1;
+  const at::Tensor mask = across.logical_or(down).to(at::kLong);
+  return {torch::randn({batch, 1, 32, 32}) + 2 * mask.unsqueeze(1), mask};
+}
+
+// Losses of some steps, and at the end the loss in evaluation mode. The first weights are changed by `disturbance` of
+// themselves.
+std::vector<double> losses(Kernels kernels, int steps, double disturbance = 0) {
+  torch::manual_seed(1);
+  UNet unet(UNetOptions{1, 2, 16, kernels});
+  {
+    const torch::NoGradGuard no_grad;
+    for (at::Tensor& weight : unet->parameters()) weight.mul_(1 + disturbance * torch::randn_like(weight));
+  }
+  torch::optim::AdamW optimizer(unet->parameters(), torch::optim::AdamWOptions(1e-3));
+  std::vector<double> values;
+  torch::manual_seed(2);
+  for (int step = 0; step < steps; ++step) {
+    const auto [images, masks] = lines(4);
+    optimizer.zero_grad();
+    const at::Tensor loss = segmentation_loss(unet->forward(images), masks).total;
+    loss.backward();
+    optimizer.step();
+    values.push_back(loss.item<double>());
+  }
+  unet->eval();
+  const torch::NoGradGuard no_grad;
+  const auto [images, masks] = lines(16);
+  values.push_back(segmentation_loss(unet->forward(images), masks).total.item<double>());
+  return values;
+}
+
+double largest_difference(const std::vector<double>& a, const std::vector<double>& b, std::size_t count) {
+  double largest = 0;
+  for (std::size_t i = 0; i < count; ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
+  return largest;
+}
+
+// The scale of noise is what LibTorch itself makes of first weights that differ by 1e-5.
+TEST(NativeUNet, LearnsAsLibTorchDoes) {
+  const std::vector<double> native = losses(Kernels::kNative, 200), torch = losses(Kernels::kTorch, 200);
+  const std::vector<double> disturbed = losses(Kernels::kTorch, 200, 1e-5);
+  for (const std::size_t steps : {20, 50, 201}) {
+    EXPECT_LT(largest_difference(native, torch, steps), 5 * largest_difference(disturbed, torch, steps)) << steps;
+  }
+  EXPECT_LT(torch[199], 0.2 * torch[0]);  // something was learned
+}
+
+TEST(NativeUNet, LearnsTheSameTwice) { EXPECT_EQ(losses(Kernels::kNative, 5), losses(Kernels::kNative, 5)); }
 
 TEST(NativeBlocks, AreUsedOnlyWhereTheyHold) {
   const at::Tensor x = torch::zeros({1, 16, 4, 4});

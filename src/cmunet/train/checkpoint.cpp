@@ -64,7 +64,9 @@ void save_model(const fs::path& path, const torch::nn::Module& network, const Mo
   save_tensors(path, tensors, {{"cmunet", model_metadata(info)}, {"format", "pt"}});
 }
 
-nn::UNetOptions unet_options(const ModelInfo& info) { return {info.in_channels, info.classes, info.base_width}; }
+nn::UNetOptions unet_options(const ModelInfo& info) {
+  return {info.in_channels, info.classes, info.base_width, nn::Kernels::kTorch};
+}
 
 Model load_model(const fs::path& path) {
   const SafetensorsFile file = SafetensorsFile::open(find_model_file(path));
