@@ -81,7 +81,7 @@ CatheterWidth catheter_width_between(const image::PointF& wall, const image::Poi
 /// Median over the cuts every half pixel; sd: their scatter, robustly, and at least a quarter of a pixel.
 /// @param grey  [0, 255]; the catheter may be darker or brighter than what is around it
 /// @throws Error kInvalidArgument when the points are less than 4 px apart or outside; kUnsupported when fewer than
-/// half of the cuts show two walls.
+/// half of the cuts show two walls, or when their distances scatter by more than a fifth.
 CatheterWidth detect_catheter_width(const image::ImageF& grey, const image::PointF& from, const image::PointF& to,
                                     double aspect = 1);
 

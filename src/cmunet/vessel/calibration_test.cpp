@@ -122,6 +122,11 @@ TEST_P(DetectCatheterWidth, FindsTheWallsOfDarkAndBrightCatheters) {
 INSTANTIATE_TEST_SUITE_P(Angles, DetectCatheterWidth, ::testing::Values(0.0, 17.0, 45.0, 72.0, 90.0));
 
 TEST(DetectCatheterWidthErrors, SaysWhenThereIsNone) {
+  image::ImageF texture(96, 160);
+  for (int y = 0; y < 96; ++y) {
+    for (int x = 0; x < 160; ++x) texture.at(y, x) = static_cast<float>(150 + (y * 73 + x * 151 + y * x * 7) % 11);
+  }
+  EXPECT_THROW(detect_catheter_width(texture, {40, 30}, {50, 130}), Error);
   EXPECT_THROW(detect_catheter_width(image::ImageF(50, 50, 100.0F), {10, 10}, {40, 40}), Error);
   EXPECT_THROW(detect_catheter_width(image::ImageF(50, 50), {10, 10}, {10, 12}), Error);
   EXPECT_THROW(detect_catheter_width(image::ImageF(50, 50), {10, 10}, {10, 90}), Error);

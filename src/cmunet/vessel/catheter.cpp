@@ -19,6 +19,7 @@ constexpr std::size_t kEdgeReach = 6;  // steps to either side that belong to an
 constexpr int kAverage = 3;            // cuts to either side that a profile is averaged over, against noise
 constexpr double kMinSd_px = 0.25;
 constexpr double kMadToSd = 1.4826;
+constexpr double kMaxScatter = 0.2;  // of the width: cuts that disagree more have found something else than one tube
 
 double grey_at(const image::ImageF& image, const PointF& p) {
   const double y = std::clamp(p.y, 0.0, image.height() - 1.0), x = std::clamp(p.x, 0.0, image.width() - 1.0);
@@ -120,7 +121,10 @@ CatheterWidth detect_catheter_width(const image::ImageF& grey, const PointF& fro
                rows.size(), " cuts across the catheter show two walls; click on its two walls instead");
   const double width = median(found);
   for (double& w : found) w = std::abs(w - width);
-  return {width, std::max(kMinSd_px, kMadToSd * median(found))};
+  const double sd_px = kMadToSd * median(found);
+  CMUNET_CHECK(sd_px <= kMaxScatter * width, ErrorCode::kUnsupported, "[calibration] cuts across the catheter find ",
+               width, " ± ", sd_px, " px; walls of one catheter are equally far apart. Click on its two walls instead");
+  return {width, std::max(kMinSd_px, sd_px)};
 }
 
 }  // namespace cmunet::vessel

@@ -87,8 +87,8 @@ struct Middle {
 // What lies between the narrowed parts that reach an end where the vessel does not go on.
 Middle between_ends(Samples samples, const std::vector<double>& diameters, const DiameterLine& line,
                     const NarrowingSearch& search) {
-  const double start_px = samples.front().arc_px + line.at(samples.front().arc_px);
-  const double end_px = samples.back().arc_px - line.at(samples.back().arc_px);
+  const double start_px = samples.front().arc_px + line.at(samples.front().arc_px) / 2;
+  const double end_px = samples.back().arc_px - line.at(samples.back().arc_px) / 2;
   Middle middle{0, samples.size()};
   for (std::size_t i = 0; i < samples.size(); ++i) {
     if (diameters[i] >= kNarrowed * line.at(samples[i].arc_px)) continue;

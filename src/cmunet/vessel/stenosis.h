@@ -70,7 +70,8 @@ struct Narrowings {
 };
 
 /// The narrowest place that has vessel on both sides. A narrowed part that reaches a free end or the border, but for
-/// less than one reference diameter, is put aside: nothing there tells a narrowing from a vessel that is seen no more.
+/// less than half a reference diameter, is put aside: nothing there tells a narrowing from a vessel that is seen no
+/// more.
 /// @param samples  by rising arc_px
 /// @return nothing for samples over less than 10 px: too short for a reference.
 /// @throws Error kInvalidArgument for a marker outside [0, 1]. One marker alone leaves kInterpolated constant.

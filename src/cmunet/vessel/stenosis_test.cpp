@@ -122,15 +122,15 @@ TEST(FindNarrowings, BothEndsAreLookedAt) {
   EXPECT_NEAR(percent_of(*found.narrowest), 60, 0.05);
 }
 
-TEST(FindNarrowings, ALesionKeepsOneDiameterOfVesselFromTheEnd) {
+TEST(FindNarrowings, ALesionKeepsHalfADiameterOfVesselFromTheEnd) {
   // Narrowed from 20 to 30 px of 10 px: ends `gap` px before the vessel does.
   const auto ends_before = [](double gap_px) {
     auto samples = profile(201, [](int i) { return i >= 40 && i <= 60 ? 5.0 : 10.0; });
     std::erase_if(samples, [gap_px](const Sample& s) { return s.arc_px > 30.5 + gap_px; });
     return find_narrowings(samples, {.end = VesselEnd::kFree}).at_ends.size();
   };
-  EXPECT_EQ(ends_before(12), 0U);
-  EXPECT_EQ(ends_before(8), 1U);
+  EXPECT_EQ(ends_before(7), 0U);
+  EXPECT_EQ(ends_before(4), 1U);
 }
 
 TEST(FindNarrowings, NothingIsLeftOfAVesselThatOnlyFades) {

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Errors of measurements against a known truth, pooled.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "cmunet/base/json.h"
+#include "cmunet/phantom/phantom.h"
+#include "cmunet/report/text.h"
+#include "cmunet/vessel/measure.h"
+
+namespace cmunet::cli {
+
+class MeasurementErrors {
+ public:
+  void add(double error, bool is_covered) {
+    values_.push_back(error);
+    covered_ += is_covered ? 1 : 0;
+  }
+  /// Of a diameter in millimetres; the measurement is calibrated.
+  void add(const vessel::Sample& s, double truth_mm, const vessel::Calibration& calibration) {
+    const vessel::Interval mm = *vessel::in_mm({s.diameter_px, s.sd_px}, calibration);
+    add(mm.value - truth_mm, mm.low <= truth_mm && truth_mm <= mm.high);
+  }
+  /// Of a diameter stenosis, in points.
+  void add(const vessel::Estimate& percent, double truth) {
+    const vessel::Interval interval = vessel::in_percent(percent);
+    add(percent.value - truth, interval.low <= truth && truth <= interval.high);
+  }
+  double n() const { return static_cast<double>(values_.size()); }
+  double bias() const {
+    double sum = 0;
+    for (const double v : values_) sum += v;
+    return sum / n();
+  }
+  double sd() const {
+    const double mean = bias();
+    double sum = 0;
+    for (const double v : values_) sum += (v - mean) * (v - mean);
+    return std::sqrt(sum / (n() - 1));
+  }
+  double largest() const {
+    double largest = 0;
+    for (const double v : values_) largest = std::max(largest, std::abs(v));
+    return largest;
+  }
+  double covered_percent() const { return 100 * covered_ / n(); }
+  std::string text(int digits) const {
+    return values_.empty() ? "–"
+                           : concat(report::format_fixed(bias(), digits), " ± ", report::format_fixed(sd(), digits));
+  }
+  Json json() const {
+    return {{"n", values_.size()},
+            {"bias", bias()},
+            {"sd", sd()},
+            {"largest", largest()},
+            {"within_interval_percent", covered_percent()}};
+  }
+
+ private:
+  std::vector<double> values_;
+  double covered_ = 0;
+};
+
+/// The point of a true centre line that is nearest to `p`. @pre there is one.
+inline const phantom::CentrelinePoint& nearest_point(const std::vector<phantom::CentrelinePoint>& points,
+                                                     const image::PointF& p, double aspect) {
+  const auto distance = [&](const phantom::CentrelinePoint& q) { return std::hypot((q.y - p.y) * aspect, q.x - p.x); };
+  return *std::ranges::min_element(points, {}, distance);
+}
+
+}  // namespace cmunet::cli
