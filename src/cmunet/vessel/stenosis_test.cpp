@@ -74,6 +74,49 @@ TEST(FindNarrowing, SaysWhatFollowsFromDiameterAndReference) {
   EXPECT_NEAR(found->length_px, 10, 2.01);
 }
 
+// PS3.17 T.4, (b): a line through more than two markers is that of least squares.
+TEST(FindNarrowing, InterpolatesBetweenThreeMarkers) {
+  // 10, 12 and 10 px at 10, 50 and 90 of 100 px, each over ±5 px; between them 11, at 30 px a lesion.
+  const auto samples = profile(201, [](int i) {
+    if (std::abs(i - 60) <= 4) return 5.0;
+    if (std::abs(i - 20) <= 10 || std::abs(i - 180) <= 10) return 10.0;
+    return std::abs(i - 100) <= 10 ? 12.0 : 11.0;
+  });
+  const DiameterLine line = find_narrowing(samples, {0.1, 0.5, 0.9})->against_reference(Reference::kInterpolated).line;
+  EXPECT_NEAR(line.slope, 0, 1e-9);
+  EXPECT_NEAR(line.at_zero_px, 32.0 / 3, 1e-9);
+}
+
+TEST(FindNarrowing, MarkersAreSharesOfTheLengthAndMeansOverFivePixels) {
+  // Beginning at 40 px along the centre line; one step from 8 to 12 px at 50 % of the length, a lesion at 80 %.
+  auto samples = profile(201, [](int i) { return std::abs(i - 160) <= 4 ? 3.0 : i < 100 ? 8.0 : 12.0; });
+  for (Sample& s : samples) s.arc_px += 40;
+  // At 50 %: 5 samples before the step and 6 from it on, within ±2.5 px.
+  const auto found = find_narrowing(samples, {0.5});
+  EXPECT_NEAR(found->against_reference(Reference::kMeanLocal).reference_px.value, (5 * 8 + 6 * 12) / 11.0, 1e-9);
+  const DiameterLine line = find_narrowing(samples)->against_reference(Reference::kInterpolated).line;
+  EXPECT_NEAR(line.at(45), 8, 1e-9);
+  EXPECT_NEAR(line.at(135), 12, 1e-9);
+}
+
+// PS3.17 T.4, (c): outside a lesion that leaves room on one side only there is one place.
+TEST(FindNarrowing, MeanLocalTakesTheSideThatThereIs) {
+  const auto samples = profile(201, [](int i) { return i < 16 ? 5.0 : 10.0 + 0.01 * i; });
+  const auto found = find_narrowing(samples);
+  const double behind = samples[found->last].arc_px + 5;
+  EXPECT_NEAR(found->against_reference(Reference::kMeanLocal).reference_px.value, 10 + 0.02 * behind, 1e-9);
+  EXPECT_EQ(found->first, 0U);
+}
+
+// PS3.17 T.4, (a), with too little vessel for a slope.
+TEST(FindNarrowing, AShortVesselsReferenceIsItsMean) {
+  // 15 px of 8.7 and 9.3 px: less than three diameters.
+  const auto samples = profile(31, [](int i) { return std::abs(i - 15) <= 3 ? 4.0 : i < 15 ? 8.7 : 9.3; });
+  const DiameterLine line = find_narrowing(samples)->against_reference(Reference::kComputed).line;
+  EXPECT_EQ(line.slope, 0);
+  EXPECT_NEAR(line.at_zero_px, 9, 0.1);
+}
+
 TEST(FindNarrowing, ASecondTightPlaceDoesNotPullTheReferenceDown) {
   const auto found = find_narrowing(profile(301, [](int i) {
     return std::abs(i - 80) <= 16 ? 4.0 : std::abs(i - 220) <= 16 ? 5.0 : 10.0;
