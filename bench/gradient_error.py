@@ -41,7 +41,8 @@ def moments(path):
 def one_step(program, store, config, seed, kernels, precision):
     with tempfile.TemporaryDirectory() as folder:
         settings = {"steps": 1, "warmup_steps": 0, "validate_every_steps": 1, "precision": precision}
-        words = [program, "finetune", "--store", store, "--out", folder, "--kernels", kernels, "--seed", str(seed), "--quiet"]
+        words = [program, "finetune", "--store", store, "--out", folder, "--kernels", kernels]
+        words += ["--seed", str(seed), "--quiet"]
         words += ["--config", config] if config else []
         for key, value in settings.items():
             words += ["--set", f"finetune.{key}={value}"]
