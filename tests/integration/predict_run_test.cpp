@@ -14,6 +14,7 @@
 #include "cmunet/dicom/made_run.h"
 #include "cmunet/dicom/result_test_support.h"
 #include "cmunet/dicom/segmentation_object.h"
+#include "cmunet/dicom/xa.h"
 #include "run_program.h"
 
 namespace cmunet {
@@ -90,7 +91,7 @@ TEST_F(PredictRun, SegmentsTheFrameInWhichTheVesselIsFilled) {
   const dicom::SegmentationContent seg = dicom::read_segmentation(root / "out/run_seg.dcm");
   EXPECT_THAT(seg.source_frames, ElementsAre(best - 1));
   EXPECT_EQ(seg.masks.at(0), mask_of(stem + ".png"));
-  EXPECT_EQ(seg.source_sop_instance_uid, run["sop_instance_uid"]);
+  EXPECT_EQ(seg.source_sop_instance_uid, dicom::XaRun(root / "run.dcm").header().source.sop_instance_uid);
   // A place on the arc is vessel; its mirror images are not.
   EXPECT_EQ(seg.masks[0].at(40, 103), 1);
   for (const auto& [y, x] : {std::pair{40, 127 - 103}, {127 - 40, 103}, {127 - 40, 127 - 103}}) {

@@ -24,6 +24,7 @@ struct Flags {
 struct Summary {
   int written = 0, left_out = 0, may_have_text = 0;
   Json runs = Json::array();
+  Json reasons = Json::array();  ///< of runs that were left out, by kind: messages may hold names of files
 };
 
 void add_run(const fs::path& out, const dicom::DeidentifyReport& report, Summary& summary) {
@@ -58,6 +59,7 @@ Summary copy_all(const Flags& flags, const std::vector<fs::path>& runs) {
     } catch (const Error& error) {
       if (error.code() == ErrorCode::kIo) throw;
       ++summary.left_out;
+      summary.reasons.push_back(std::string(to_string(error.code())));
       log_warning("left out: ", error.what());
     }
   }
@@ -86,6 +88,7 @@ void run(const Flags& flags, const CommonOptions& common) {
   const Json document = {{"disclaimer", kDisclaimer},
                          {"written", summary.written},
                          {"left_out", summary.left_out},
+                         {"left_out_because", summary.reasons},
                          {"may_have_text", summary.may_have_text},
                          {"runs", summary.runs}};
   std::string text = concat(summary.written, " runs written to ", flags.out, ", ", summary.left_out, " left out\n");
@@ -94,6 +97,7 @@ void run(const Flags& flags, const CommonOptions& common) {
                    " runs: their headers do not rule out that text is burned into the pixels\n");
   }
   print_result(common, document, text + kDisclaimer);
+  if (summary.left_out > 0) end_incomplete(ErrorCode::kUnsupported);
 }
 
 }  // namespace

@@ -80,6 +80,8 @@ void print_result(const CommonOptions& common, const Json& document, const std::
   std::cout.flush();
 }
 
+void end_incomplete(ErrorCode code) { throw CLI::RuntimeError(exit_status(code)); }
+
 int run_program(int argc, char** argv, const char* description, std::span<const Command> commands,
                 std::span<const std::pair<const char*, const char*>> elsewhere, const char* other_program) {
   CommonOptions common;
@@ -115,6 +117,8 @@ int run_program(int argc, char** argv, const char* description, std::span<const 
     }
     app.parse(argc, argv);
     return 0;
+  } catch (const CLI::RuntimeError& e) {
+    return e.get_exit_code();
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
     return report_error(common, ErrorCode::kInvalidArgument, std::string(e.what()) + " (see --help)");

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 
+#include "cmunet/base/error.h"
 #include "cmunet/base/json.h"
 
 namespace cmunet::cli {
@@ -41,6 +42,10 @@ int run_program(int argc, char** argv, const char* description, std::span<const 
 
 /// With --json prints `document` on stdout; otherwise prints `text` there.
 void print_result(const CommonOptions& common, const Json& document, const std::string& text);
+
+/// Ends a command that has printed its result and left some of its work out: the status is that of `code`, and nothing
+/// more is printed.
+[[noreturn]] void end_incomplete(ErrorCode code);
 
 /// The folder that holds the running executable.
 std::string program_folder();

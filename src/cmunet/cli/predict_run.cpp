@@ -28,10 +28,7 @@ Json to_json(const vessel::Opacification& filling) {
 }
 
 Json describe(const fs::path& file, const dicom::XaHeader& header) {
-  Json row = {{"run", file.string()},
-              {"sop_instance_uid", header.source.sop_instance_uid},
-              {"series_uid", header.source.series_uid},
-              {"frames", header.frames}};
+  Json row = {{"run", file.string()}, {"frames", header.frames}};  // UIDs lead to the patient; SEG and SR have them
   if (header.lossy) row["lossy"] = *header.lossy;
   if (header.burned_in_annotation) row["burned_in_annotation"] = true;
   if (!header.oddities.empty()) row["oddities"] = header.oddities;

@@ -38,7 +38,8 @@ constexpr std::array<Uint16, 7> kKeptGroups{0x0008, 0x0018, 0x0020, 0x0028, 0x20
 constexpr std::array<std::string_view, 5> kPublicSchemes{"DCM", "SCT", "SRT", "SNM3", "UCUM"};
 
 bool is_kept_sequence(const DcmTagKey& tag) {
-  if (tag == DCM_ContributingEquipmentSequence) return false;
+  if (tag == DCM_ContributingEquipmentSequence || tag == DCM_UDISequence) return false;
+  if (tag == DCM_TransducerIdentificationSequence) return false;
   return tag.getGroup() != 0x0008 || tag == DCM_ReferencedImageSequence || tag == DCM_SourceImageSequence ||
          tag == DCM_DerivationImageSequence || tag == DCM_DerivationCodeSequence ||
          tag == DCM_PurposeOfReferenceCodeSequence || tag == DCM_AnatomicRegionSequence ||

@@ -79,7 +79,8 @@ struct Siz {
 std::span<const std::uint8_t> codestream_in(std::span<const std::uint8_t> bytes) {
   constexpr std::uint8_t kBegin[] = {0xff, 0x4f, 0xff, 0x51};  // SOC, SIZ
   constexpr std::size_t kMaxBoxes = 4096, kSizBytes = 42;
-  const auto at = std::ranges::search(bytes.first(std::min(bytes.size(), kMaxBoxes)), kBegin).begin() - bytes.begin();
+  const auto boxes = bytes.first(std::min(bytes.size(), kMaxBoxes));
+  const auto at = std::search(boxes.begin(), boxes.end(), std::begin(kBegin), std::end(kBegin)) - boxes.begin();
   const auto stream = bytes.subspan(static_cast<std::size_t>(at));
   CMUNET_CHECK(stream.size() >= kSizBytes && std::ranges::equal(stream.first(4), kBegin), ErrorCode::kCorrupt,
                "[dicom] a frame does not begin as JPEG 2000");
