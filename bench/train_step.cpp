@@ -39,7 +39,7 @@ double milliseconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 Json measure(const Flags& flags, const Subject& subject) {
-  train::Optimizer optimizer(subject.module, {.weight_decay = 0.01});
+  train::Optimizer optimizer(subject.module, {.weight_decay = 0.01, .fused = flags.kernels == "native"});
   std::map<std::string, std::vector<double>> times;
   double value = 0;
   for (int i = 0; i <= flags.repeat; ++i) {

@@ -78,7 +78,8 @@ class Run {
         data_(load_labelled_data(request.store, data_options(options, request), device_)),
         plan_(make_plan(options, data_)),
         unet_(make_unet()),
-        optimizer_(*unet_, {.weight_decay = options.weight_decay}),
+        optimizer_(*unet_,
+                   {.weight_decay = options.weight_decay, .fused = options.unet.kernels == nn::Kernels::kNative}),
         averager_(*unet_),
         scale_(options.precision) {
     check_shares(plan_.images, plan_.batch_size, plan_.batch_size);

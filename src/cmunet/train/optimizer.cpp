@@ -9,6 +9,7 @@
 #include <numbers>
 
 #include "cmunet/base/error.h"
+#include "cmunet/train/fused_adamw.h"
 
 namespace cmunet::train {
 namespace {
@@ -73,6 +74,8 @@ void Optimizer::update_moments(Slot& slot) const {
 }
 
 void Optimizer::step_adamw(Slot& slot, double lr, double decay) const {
+  const AdamwStep fused{lr, decay, options_.beta1, options_.beta2, kAdamEpsilon, step_};
+  if (options_.fused && fused_adamw(fused, slot.parameter, slot.parameter.grad(), slot.m, slot.v)) return;
   const double correction1 = 1 - std::pow(options_.beta1, static_cast<double>(step_));
   const double correction2 = 1 - std::pow(options_.beta2, static_cast<double>(step_));
   if (decay != 0) slot.parameter.mul_(1 - lr * decay);

@@ -35,6 +35,8 @@ struct OptimizerOptions {
   bool decay_norms = false;
   /// When positive, all gradients together are shortened to this norm before they are used.
   double max_gradient_norm = 0;
+  /// AdamW in one pass over memory where `fused_adamw` can; else, and without, by LibTorch's operations.
+  bool fused = true;
 };
 
 /// Only parameters with requires_grad are optimised. LAMB's update with bias-corrected moments m̂, v̂ is

@@ -87,6 +87,32 @@ TEST(Lamb, TenStepsMatchALoopOverNumbers) {
   }
 }
 
+TEST(AdamW, OnePassOverMemoryEqualsLibTorchsOperations) {
+  torch::manual_seed(1);
+  torch::nn::Linear fused(300, 257), plain(300, 257);  // more than two of the parts that threads share
+  {
+    const torch::NoGradGuard no_grad;
+    plain->weight.copy_(fused->weight);
+    plain->bias.copy_(fused->bias);
+  }
+  Optimizer by_kernels(*fused, {.beta2 = 0.95, .weight_decay = 0.1});
+  Optimizer by_torch(*plain, {.beta2 = 0.95, .weight_decay = 0.1, .fused = false});
+  for (int step = 0; step < 10; ++step) {
+    for (std::size_t i = 0; i < 2; ++i) {
+      const at::Tensor gradient = torch::randn_like(plain->parameters()[i]);
+      fused->parameters()[i].mutable_grad() = gradient;
+      plain->parameters()[i].mutable_grad() = gradient;
+    }
+    by_kernels.step(0.01);
+    by_torch.step(0.01);
+  }
+  EXPECT_LT((fused->weight - plain->weight).abs().max().item<double>(), 1e-6);
+  EXPECT_LT((fused->bias - plain->bias).abs().max().item<double>(), 1e-6);
+  for (std::size_t i = 0; i < by_torch.state().size(); ++i) {
+    EXPECT_TRUE(torch::allclose(by_kernels.state()[i].second, by_torch.state()[i].second, 1e-5, 1e-7));
+  }
+}
+
 TEST(Sgd, MomentumAddsUpAndDecayIsPartOfTheGradient) {
   Pair pair;
   Optimizer optimizer(pair, {.kind = OptimizerKind::kSgd, .momentum = 0.9});

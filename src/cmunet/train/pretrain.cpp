@@ -167,7 +167,8 @@ class Run {
                                          .momentum = options_.sgd_momentum,
                                          .weight_decay = options_.weight_decay,
                                          .decay_norms = options_.decay_norms,
-                                         .max_gradient_norm = options_.max_gradient_norm});
+                                         .max_gradient_norm = options_.max_gradient_norm,
+                                         .fused = options_.method.unet.kernels == nn::Kernels::kNative});
   }
 
   double weight_decay() const {
