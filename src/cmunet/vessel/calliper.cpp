@@ -160,13 +160,17 @@ class Calliper {
   double aspect_;
 };
 
-// A moving Gaussian over the points; near the ends it becomes narrower, so that the ends stay.
-std::vector<PointF> smoothed(const std::vector<PointF>& line) {
+// A moving Gaussian over the points. It is narrower in thin vessels, which bend more sharply than it may cut short, and
+// near the ends, so that the ends stay.
+std::vector<PointF> smoothed(const std::vector<PointF>& line, const Lumen& lumen) {
   const auto n = static_cast<std::ptrdiff_t>(line.size());
   std::vector<PointF> result(line.size());
   for (std::ptrdiff_t i = 0; i < n; ++i) {
+    const PointF& here = line[static_cast<std::size_t>(i)];
+    const double radius_px = value_at(lumen.inscribed, here.y, here.x);
     const double room_px = static_cast<double>(std::min(i, n - 1 - i)) * kSpacing_px;
-    const double sigma = std::max(1e-3, std::min(kSmooth_px, room_px / 2)) / kSpacing_px;
+    const double wanted_px = std::clamp(radius_px, 1.0, kSmooth_px);
+    const double sigma = std::max(1e-3, std::min(wanted_px, room_px / 2)) / kSpacing_px;
     const auto reach = std::min<std::ptrdiff_t>(std::min(i, n - 1 - i), std::lround(3 * sigma));
     double sum = 0;
     PointF point;
@@ -191,9 +195,9 @@ bool is_excluded(const PointF& p, std::span<const Exclusion> excluded) {
 std::vector<PointF> centred_line(const Lumen& lumen, std::span<const PointF> line, double aspect) {
   if (line.size() < 2) return {line.begin(), line.end()};
   const Calliper calliper(lumen, aspect);
-  std::vector<PointF> middle = smoothed(calliper.resampled(line));
+  std::vector<PointF> middle = smoothed(calliper.resampled(line), lumen);
   calliper.centre(middle);
-  return smoothed(calliper.resampled(middle));
+  return smoothed(calliper.resampled(middle), lumen);
 }
 
 std::vector<Sample> measure_diameters(const Lumen& lumen, const std::vector<PointF>& line,

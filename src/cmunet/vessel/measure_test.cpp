@@ -78,6 +78,22 @@ TEST(MeasureVessels, AVesselThatLeavesThePictureAtASlantIsNotNarrowThere) {
   EXPECT_EQ(m.count_lesions().lesions + m.count_lesions().at_border, 0);
 }
 
+// A smoothed centre line must not cut a bend so short that it leaves the vessel, where there is no diameter.
+TEST(MeasureVessels, AThinVesselThatTurnsBackIsNotNarrowThere) {
+  image::Mask mask(60, 100);
+  for (int y = 0; y < 60; ++y) {
+    for (int x = 0; x < 100; ++x) {
+      const double off = x < 70 ? std::abs(std::abs(y - 30.0) - 3) : std::abs(std::hypot(y - 30, x - 70) - 3);
+      mask.at(y, x) = x >= 10 && off <= 1.2 ? 1 : 0;  // two lines 6 px apart, joined by half a circle
+    }
+  }
+  const Measurement m = measure_vessels(mask);
+  ASSERT_EQ(m.segments.size(), 1U);
+  for (const Sample& s : m.segments[0].samples)
+    EXPECT_NEAR(s.diameter_px, 2.7, 0.7) << s.centre.y << ", " << s.centre.x;
+  EXPECT_EQ(m.count_lesions().lesions, 0);
+}
+
 TEST(MeasureVessels, ANarrowingAtABifurcationIsALesion) {
   image::Mask mask = vessel(220, 106, 0);
   for (int y = 30; y < 60; ++y) {
