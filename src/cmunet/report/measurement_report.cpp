@@ -128,7 +128,7 @@ std::vector<std::size_t> main_segments(const Measurement& m) {
 std::string excluded_text(const MeasuredSegment& segment, Reference reference) {
   std::string text;
   for (const Narrowing& n : segment.excluded) {
-    if (!is_significant(n, reference)) continue;
+    if (!is_excluded(n, reference)) continue;
     text += concat(text.empty() ? "" : ", ", n.touches == vessel::VesselEnd::kBorder ? "border" : "free end", ": ",
                    format_fixed(n.against_reference(reference).diameter_percent.value, 0), " %");
   }
@@ -137,8 +137,9 @@ std::string excluded_text(const MeasuredSegment& segment, Reference reference) {
 
 std::string count_text(const Measurement& m) {
   const vessel::LesionCount count = m.count_lesions();
-  return concat(count.lesions, " of ", vessel::kLesionPercent, " % or more; not counted: ", count.at_free_ends,
-                " at free ends of vessels, ", count.at_border, " at the border");
+  return concat(count.lesions, " of ", vessel::kLesionPercent, " % or more, surely ", vessel::kLesionPercent / 2,
+                " %; not counted: ", count.at_free_ends, " at free ends of vessels, ", count.at_border,
+                " at the border");
 }
 
 std::vector<Fact> headline(const Measurement& m) {
@@ -160,9 +161,10 @@ std::vector<Fact> headline(const Measurement& m) {
                      concat("area stenosis ", format_fixed(s.area_percent, 0), " %")});
   }
   const vessel::LesionCount count = m.count_lesions();
-  facts.push_back(
-      {concat("Lesions of ", vessel::kLesionPercent, " % or more"), concat(count.lesions),
-       concat("not counted: ", count.at_free_ends, " at free ends of vessels, ", count.at_border, " at the border")});
+  facts.push_back({"Lesions", concat(count.lesions),
+                   concat(vessel::kLesionPercent, " % or more, surely ", vessel::kLesionPercent / 2,
+                          " %; not counted: ", count.at_free_ends, " at free ends of vessels, ", count.at_border,
+                          " at the border")});
   facts.push_back({"Mean diameter of the mask",
                    concat(format_fixed(m.mean_diameter_px * unit.per_px, unit.digits), " ", unit.name),
                    "skeleton to contour, as the paper measures"});

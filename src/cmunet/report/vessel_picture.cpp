@@ -129,7 +129,7 @@ class PictureDrawing {
 
   void excluded_places(const MeasuredSegment& segment) {
     for (const Narrowing& n : segment.excluded) {
-      if (is_significant(n, m_.reference)) cross(segment.samples[n.sample], kBrokenBar);
+      if (is_excluded(n, m_.reference)) cross(segment.samples[n.sample], kBrokenBar);
     }
   }
 

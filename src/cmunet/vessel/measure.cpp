@@ -20,11 +20,15 @@ double inscribed_at(const Lumen& lumen, const PointF& p) {
   return double{lumen.inscribed.at(y, x)};
 }
 
-// Around a bifurcation the disc that touches all of its walls; around a free end the part that the end's own roundness
-// narrows. A pixel more, for the grid.
-Exclusion exclusion_at(const Lumen& lumen, const Node& node) {
-  const double radius_px = inscribed_at(lumen, node.position);
-  return {node.position, (node.degree > 1 ? 1 : 0.75) * radius_px + 1};
+// Around a bifurcation the disc that touches all of its walls; a pixel more, for the grid.
+Exclusion exclusion_at(const Lumen& lumen, const Node& bifurcation) {
+  return {bifurcation.position, inscribed_at(lumen, bifurcation.position) + 1};
+}
+
+// Around a free end, where a vessel is round or thinning has led the line into a corner: one and a half of the radii
+// that the vessel has in the middle of the line.
+Exclusion exclusion_at_end(const Lumen& lumen, const std::vector<PointF>& line, const PointF& tip) {
+  return {tip, 1.5 * inscribed_at(lumen, line[line.size() / 2]) + 1};
 }
 
 // Where the line of a vessel begins or ends.
@@ -55,9 +59,10 @@ double length_px(const std::vector<PointF>& line, double aspect) {
 }
 
 MeasuredSegment measure_line(const Lumen& lumen, const std::vector<PointF>& line, const LineEnd& start,
-                             const LineEnd& end, const std::vector<Exclusion>& excluded,
-                             const MeasureOptions& options) {
+                             const LineEnd& end, std::vector<Exclusion> excluded, const MeasureOptions& options) {
   const double aspect = options.calibration.aspect;
+  if (start.is_free) excluded.push_back(exclusion_at_end(lumen, line, line.front()));
+  if (end.is_free) excluded.push_back(exclusion_at_end(lumen, line, line.back()));
   MeasuredSegment result;
   result.centreline = centred_line(lumen, line, aspect);
   result.length_px = length_px(result.centreline, aspect);
@@ -97,8 +102,8 @@ Measurement measure(Lumen lumen, const MeasureOptions& options) {
       return LineEnd{p,
                      std::ranges::any_of(tree.nodes, [&p](const Node& n) { return n.degree == 1 && n.position == p; })};
     };
-    result.segments.push_back(
-        measure_line(lumen, path.points, end_of(path.points.front()), end_of(path.points.back()), excluded, options));
+    result.segments.push_back(measure_line(lumen, path.points, end_of(path.points.front()), end_of(path.points.back()),
+                                           std::move(excluded), options));
     return result;
   }
   for (const Segment& segment : tree.segments) {
@@ -106,8 +111,12 @@ Measurement measure(Lumen lumen, const MeasureOptions& options) {
     const auto end_of = [&](std::size_t node) {
       return LineEnd{tree.nodes[node].position, tree.nodes[node].degree == 1};
     };
+    std::vector<Exclusion> excluded;
+    for (const std::size_t node : {from, to}) {
+      if (tree.nodes[node].degree > 1) excluded.push_back(at_node[node]);
+    }
     result.segments.push_back(
-        measure_line(lumen, segment.points, end_of(from), end_of(to), {at_node[from], at_node[to]}, options));
+        measure_line(lumen, segment.points, end_of(from), end_of(to), std::move(excluded), options));
   }
   std::ranges::stable_sort(result.segments, std::greater<>(), &MeasuredSegment::length_px);
   return result;
@@ -131,20 +140,22 @@ LesionCount Measurement::count_lesions() const {
   for (const MeasuredSegment& segment : segments) {
     count.lesions += has_lesion(segment, reference) ? 1 : 0;
     for (const Narrowing& narrowing : segment.excluded) {
-      if (!is_significant(narrowing, reference)) continue;
+      if (!is_excluded(narrowing, reference)) continue;
       ++(narrowing.touches == VesselEnd::kBorder ? count.at_border : count.at_free_ends);
     }
   }
   return count;
 }
 
-bool is_significant(const Narrowing& narrowing, Reference reference) {
+bool is_lesion(const Narrowing& narrowing, Reference reference) {
   const Interval percent = in_percent(narrowing.against_reference(reference).diameter_percent);
-  return percent.value >= kLesionPercent && percent.low >= kLesionPercent / 2;
+  return narrowing.touches == VesselEnd::kContinues && percent.value >= kLesionPercent &&
+         percent.low >= kLesionPercent / 2;
 }
 
-bool is_lesion(const Narrowing& narrowing, Reference reference) {
-  return narrowing.touches == VesselEnd::kContinues && is_significant(narrowing, reference);
+bool is_excluded(const Narrowing& narrowing, Reference reference) {
+  return narrowing.touches != VesselEnd::kContinues &&
+         narrowing.against_reference(reference).diameter_percent.value >= kLesionPercent;
 }
 
 bool has_lesion(const MeasuredSegment& segment, Reference reference) {

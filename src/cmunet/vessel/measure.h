@@ -41,15 +41,16 @@ struct MeasuredSegment {
   std::vector<Narrowing> excluded = {};               ///< narrowed parts that reach an end of the vessel: no lesions
 };
 
-/// In every output a narrowing is significant from so many percent of the diameter on, when the lower end of its 95 %
-/// interval is half of that at least: thin vessels are a few pixels wide, of which the grid may take one.
+/// In every output a narrowing with vessel on both sides is a lesion from so many percent of the diameter on, when the
+/// lower end of its 95 % interval is half of that at least: thin vessels are a few pixels wide, of which the grid may
+/// take one.
 inline constexpr double kLesionPercent = 30;
-bool is_significant(const Narrowing& narrowing, Reference reference);
-/// A lesion is a significant narrowing with vessel on both sides.
 bool is_lesion(const Narrowing& narrowing, Reference reference);
+/// True for one of so many percent that is none, since it reaches an end of the vessel.
+bool is_excluded(const Narrowing& narrowing, Reference reference);
 bool has_lesion(const MeasuredSegment& segment, Reference reference);
 
-/// How many significant narrowings there are, and why some of them are no lesions.
+/// How many lesions there are, and how many narrowings as tight are none, and why.
 struct LesionCount {
   int lesions = 0, at_free_ends = 0, at_border = 0;
 };
