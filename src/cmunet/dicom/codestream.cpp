@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 #include <string_view>
 
 #include "cmunet/dicom/codestream_comments.h"
@@ -57,6 +58,32 @@ CodestreamSize read_codestream_size(std::span<const std::uint8_t> bytes, const s
     at += 2 + length;
   }
   throw Error(ErrorCode::kCorrupt, "[dicom] a JPEG frame has no frame header");
+}
+
+void check_lossless_tables(std::span<const std::uint8_t> bytes) {
+  constexpr std::size_t kLengths = 16;  // codes of 1 to 16 bits
+  constexpr int kMaxDifferenceBits = 16;
+  const auto is_alone = [](int marker) { return marker <= 0x01 || (marker >= 0xd0 && marker <= 0xd8); };
+  for (std::size_t at = 0; at + 4 <= bytes.size();) {
+    const int marker = bytes[at + 1];
+    if (bytes[at] != 0xff || marker == 0xff || is_alone(marker)) {  // within a scan, a fill byte, or without a length
+      ++at;
+      continue;
+    }
+    const std::size_t length = static_cast<std::size_t>(bytes[at + 2] << 8 | bytes[at + 3]);
+    const std::size_t end = std::min(bytes.size(), at + 2 + length);
+    for (std::size_t table = at + 4; marker == 0xc4 && table + 1 + kLengths <= end;) {
+      const auto counts = bytes.subspan(table + 1, kLengths);
+      const std::size_t symbols = std::accumulate(counts.begin(), counts.end(), std::size_t{0});
+      table += 1 + kLengths;
+      const auto values = bytes.subspan(table, std::min(symbols, end - table));
+      CMUNET_CHECK(std::ranges::all_of(values, [](int v) { return v <= kMaxDifferenceBits; }), ErrorCode::kCorrupt,
+                   "[dicom] a frame cannot be decoded: its Huffman table codes differences of more than ",
+                   kMaxDifferenceBits, " bits");
+      table += values.size();
+    }
+    at += marker == 0xda || length < 2 ? 2 : 2 + length;  // a scan's data are searched for markers, too
+  }
 }
 
 int clear_comments(std::span<std::uint8_t> bytes) {

@@ -286,6 +286,7 @@ Cells FrameReader::Data::decode_jpeg(Bytes bytes) const {
                ErrorCode::kCorrupt, "[dicom] a frame is ", size.height, "x", size.width, " with ", size.components,
                " component(s) of ", size.precision, " bits; the header says ", format.height, "x", format.width,
                " with ", format.samples);
+  if (syntax == EXS_JPEGProcess14 || syntax == EXS_JPEGProcess14SV1) check_lossless_tables(bytes);
   const int bits = size.precision > 8 ? 16 : 8;
   DcmDataset single;
   single.putAndInsertUint16(DCM_SamplesPerPixel, static_cast<Uint16>(format.samples));

@@ -40,6 +40,10 @@ struct CodestreamSize {
 /// @throws Error kCorrupt when there is none; kUnsupported for a process (SOFn) that `transfer_syntax` does not allow.
 CodestreamSize read_codestream_size(std::span<const std::uint8_t> bytes, const std::string& transfer_syntax);
 
+/// Of lossless JPEG: the Huffman tables, wherever they stand. DCMTK 3.6.7 reads beyond an array of its own for symbols
+/// that are no number of bits. @throws Error kCorrupt for one above 16.
+void check_lossless_tables(std::span<const std::uint8_t> bytes);
+
 /// Frames of an opened data set, which must outlive this. Not thread-safe.
 class FrameReader {
  public:

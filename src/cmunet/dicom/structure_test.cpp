@@ -205,6 +205,11 @@ TEST_F(Structure, CodeStreamsThatLie) {
   expect_refused(head + in_fragments("", {std::string("\xff\xd8\xff\xc3\xff\xff\x08\0", 8)}), ErrorCode::kCorrupt, "");
   expect_refused(head + in_fragments("", {"\xff\xd8\xff\xe0" + std::string(200, '\xff')}), ErrorCode::kCorrupt, "");
   expect_refused(head + in_fragments("", {std::string(2 << 20, 'x')}), ErrorCode::kCorrupt, "bytes compressed");
+  // A Huffman table with a symbol of 40 bits, of which DCMTK would look up a mask behind its array.
+  const std::string table = std::string("\xff\xc4\0\x14\0\1", 6) + std::string(15, '\0') + "\x28";
+  std::string lossless = jpeg(16, 16, 1);
+  lossless.insert(15, table);
+  expect_refused(head + in_fragments("", {lossless}), ErrorCode::kCorrupt, "Huffman table");
   const auto siz = [](std::uint32_t side, std::uint32_t tile, int components) {
     const auto big = [](std::uint32_t value, int size) {
       const std::string bytes = little(value, size);
