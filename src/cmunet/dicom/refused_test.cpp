@@ -127,6 +127,12 @@ TEST_F(Refused, ADicomdirNamesItsRunsAndNothingOutside) {
   EXPECT_EQ(find_runs(folder / "disc").size(), 1U);
 }
 
+#ifdef __SANITIZE_ADDRESS__
+constexpr std::int64_t kMostKib = (40 + 256) * 1024;  // AddressSanitizer keeps freed memory for a while
+#else
+constexpr std::int64_t kMostKib = 40 * 1024;
+#endif
+
 std::int64_t peak_kib() {
   rusage usage = {};
   getrusage(RUSAGE_SELF, &usage);
@@ -150,7 +156,7 @@ TEST_F(Refused, FiveHundredFramesTakeTheMemoryOfAFew) {
   const XaRun run(folder / "long.dcm");
   ASSERT_EQ(run.header().frames, 500);
   for (int f = 499; f >= 0; f -= 7) EXPECT_EQ(run.frame(f).at(512, 512), 0.0F);
-  EXPECT_LT(peak_kib() - before, 40 * 1024);
+  EXPECT_LT(peak_kib() - before, kMostKib);
 }
 
 TEST_F(Refused, CompressedFramesAreNotKeptEither) {
@@ -171,7 +177,7 @@ TEST_F(Refused, CompressedFramesAreNotKeptEither) {
   const XaRun run(folder / "noise.dcm");
   ASSERT_EQ(run.header().frames, 50);
   for (int f = 0; f < 50; ++f) ASSERT_EQ(run.stored_frame(f).at(9, 77), static_cast<float>(made.cell(f, 9, 77, 0)));
-  EXPECT_LT(peak_kib() - before, 40 * 1024);  // the file has 50 MiB
+  EXPECT_LT(peak_kib() - before, kMostKib);  // the file has 50 MiB
 }
 
 }  // namespace
