@@ -202,7 +202,7 @@ SafetensorsFile SafetensorsFile::open(const std::filesystem::path& path) {
 }
 
 const std::map<std::string, std::string>& SafetensorsFile::metadata() const { return mapped_->metadata; }
-const std::vector<TensorRef>& SafetensorsFile::tensors() const { return mapped_->tensors; }
+const std::vector<TensorRef>& SafetensorsFile::tensors() const& { return mapped_->tensors; }
 const std::filesystem::path& SafetensorsFile::path() const { return mapped_->path; }
 bool SafetensorsFile::contains(std::string_view name) const {
   return mapped_->index.find(name) != mapped_->index.end();

@@ -44,7 +44,8 @@ class SafetensorsFile {
   static SafetensorsFile open(const std::filesystem::path& path);
 
   const std::map<std::string, std::string>& metadata() const;
-  const std::vector<TensorRef>& tensors() const;
+  const std::vector<TensorRef>& tensors() const&;
+  void tensors() const&& = delete;  // `for (… : SafetensorsFile::open(…).tensors())` would read an unmapped file
   bool contains(std::string_view name) const;
   /// @throws Error kCorrupt when there is no such tensor.
   const TensorRef& at(std::string_view name) const;

@@ -96,7 +96,8 @@ TEST(Safetensors, KeepsScalarsAndEmptyTensors) {
   EXPECT_TRUE(file.metadata().empty());
 
   write_safetensors(scratch / "none", {}, {});
-  EXPECT_TRUE(SafetensorsFile::open(scratch / "none").tensors().empty());
+  const SafetensorsFile none = SafetensorsFile::open(scratch / "none");
+  EXPECT_TRUE(none.tensors().empty());
 }
 
 // A file as the reference implementation for Python writes it: header padded by spaces to a multiple of eight.
