@@ -49,6 +49,10 @@ dicom::ReportedLesion lesion_of(const vessel::Narrowing& narrowing, const vessel
                                 const vessel::Measurement& measurement) {
   const vessel::Stenosis& stenosis = narrowing.against_reference(measurement.reference);
   const double unit = measurement.calibration.mm_per_px.value_or(1.0);
+  const auto first = segment.samples.begin() + static_cast<std::ptrdiff_t>(narrowing.first);
+  const auto end = segment.samples.begin() + static_cast<std::ptrdiff_t>(narrowing.last) + 1;
+  const auto widest = std::max_element(
+      first, end, [](const vessel::Sample& a, const vessel::Sample& b) { return a.diameter_px < b.diameter_px; });
   const auto arc = [&](std::size_t sample) { return unit * segment.samples[sample].arc_px; };
   return {
       .reference_method = method_of(measurement.reference),
@@ -59,7 +63,8 @@ dicom::ReportedLesion lesion_of(const vessel::Narrowing& narrowing, const vessel
       .length = unit * narrowing.length_px,
       .proximal_border = arc(narrowing.first),
       .distal_border = arc(narrowing.last),
-      .site_of_minimum = arc(narrowing.sample)};
+      .site_of_minimum = arc(narrowing.sample),
+      .site_of_maximum = unit * widest->arc_px};
 }
 
 dicom::ReportedSegment segment_of(const vessel::MeasuredSegment& segment, const vessel::Measurement& measurement) {

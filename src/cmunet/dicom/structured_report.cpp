@@ -57,6 +57,7 @@ constexpr Code kLesionLength{"408716009", "SCT", "Stenotic Lesion Length"};
 constexpr Code kProximalBorder{"122528", "DCM", "Position of Proximal Border"};
 constexpr Code kDistalBorder{"122529", "DCM", "Position of Distal Border"};
 constexpr Code kSiteOfMinimum{"122382", "DCM", "Site of Lumen Minimum"};
+constexpr Code kSiteOfMaximum{"122516", "DCM", "Site of Maximum Luminal"};
 constexpr Code kUncertainty{"371884006", "SCT", "+/-, range of measurement uncertainty"};
 
 constexpr Code kMillimetre{"mm", "UCUM", "mm"};
@@ -188,6 +189,7 @@ void add_lesion(DcmItem& finding, const ReportedLesion& lesion, const Code& unit
   add_measurement(container, kProximalBorder, {lesion.proximal_border}, unit);
   add_measurement(container, kDistalBorder, {lesion.distal_border}, unit);
   add_measurement(container, kSiteOfMinimum, {lesion.site_of_minimum}, unit);
+  add_measurement(container, kSiteOfMaximum, {lesion.site_of_maximum}, unit);
 }
 
 // TID 3214. `position` is that of the container among the root's items, from 1.

@@ -30,7 +30,7 @@ ArterialReport narrowed_vessel() {
   segment.mean_diameter = {2.75, 0.2};
   segment.minimal_diameter = 1.5, segment.maximal_diameter = 3.1;
   segment.lesion = ReportedLesion{
-      ReferenceMethod::kInterpolatedLocal, {1.5, 0.1}, {3.0, kUndefined}, {50, 4}, 75, 8.5, 4.25, 12.75, 9};
+      ReferenceMethod::kInterpolatedLocal, {1.5, 0.1}, {3.0, kUndefined}, {50, 4}, 75, 8.5, 4.25, 12.75, 9, 12.5};
   ReportedSegment plain = segment;
   plain.lesion.reset();
   plain.mean_diameter.value = kUndefined;
@@ -75,7 +75,10 @@ TEST(StructuredReport, SaysToPydicomWhatWasMeasured) {
                               "Reference\n      Lumen Diameter Stenosis = 50 %\n"));
   EXPECT_THAT(seen, HasSubstr("      Lumen Area Stenosis = 75 %\n"));
   EXPECT_THAT(seen, HasSubstr("      Stenotic Lesion Length = 8.5 mm\n"));
-  EXPECT_THAT(seen, HasSubstr("      Site of Lumen Minimum = 9 mm\n"));
+  // All rows of TID 3218 are mandatory.
+  EXPECT_THAT(seen,
+              HasSubstr("      Position of Proximal Border = 4.25 mm\n      Position of Distal Border = 12.75 mm\n"
+                        "      Site of Lumen Minimum = 9 mm\n      Site of Maximum Luminal = 12.5 mm\n"));
   EXPECT_THAT(seen, Not(HasSubstr("nan")));
 }
 
