@@ -19,6 +19,8 @@ namespace cmunet::cli {
 namespace {
 
 using image::Spacing;
+using phantom::tube_mm;
+using phantom::TubeShape;
 using report::Table;
 using vessel::Measurement;
 
@@ -40,30 +42,6 @@ constexpr std::array<Input, 6> kInputs{{{"mask, 0.2 mm", {0.2, 0.2}},
                                         {"soft edge, 0.2 mm", {0.2, 0.2}, true},
                                         {"soft edge, 0.3 mm", {0.3, 0.3}, true},
                                         {"soft edge, noisy", {0.2, 0.2}, true, true}}};
-
-struct Shape {
-  double bend = 0;   // height of the arc over the length of the chord
-  double taper = 1;  // diameter at the end over diameter at the start
-  double stenosis_percent = 0;
-};
-
-phantom::TubeOptions tube_mm(double diameter_mm, double length_mm, double angle_deg, const Spacing& spacing, int phase,
-                             const Shape& shape) {
-  const double px = spacing.col_mm, side_mm = 1.2 * length_mm + diameter_mm + 4;
-  phantom::TubeOptions o;
-  o.height = static_cast<int>(std::ceil(side_mm / spacing.row_mm));
-  o.width = static_cast<int>(std::ceil(side_mm / spacing.col_mm));
-  o.diameter_px = diameter_mm / px;
-  o.end_diameter_px = shape.taper * o.diameter_px;
-  o.length_px = length_mm / px;
-  o.bend_px = shape.bend * o.length_px;
-  o.angle_deg = angle_deg;
-  o.stenosis_percent = shape.stenosis_percent;
-  o.stenosis_length_px = 10 / px;
-  o.offset_y_px = 0.61803 * phase, o.offset_x_px = 0.41421 * phase;
-  o.spacing_mm = spacing;
-  return o;
-}
 
 // Pixels of the mask's border, and of the background along it, are flipped by chance.
 image::Mask with_noisy_wall(const image::Mask& mask, Rng& rng) {
@@ -94,7 +72,7 @@ Measurement measure_tube(const phantom::Tube& tube, const Input& input, Rng& rng
 // Straight, bent and tapered tubes of one diameter at many angles and places on the grid.
 MeasurementErrors tube_errors(const Input& input, double diameter_mm, Rng& rng) {
   MeasurementErrors errors;
-  for (const Shape& shape : {Shape{}, Shape{.bend = 0.25}, Shape{.taper = 0.7}}) {
+  for (const TubeShape& shape : {TubeShape{}, TubeShape{.bend = 0.25}, TubeShape{.taper = 0.7}}) {
     for (double angle = 0; angle <= 90; angle += 15) {
       for (int phase = 0; phase < 3; ++phase) {
         const auto tube = make_tube(tube_mm(diameter_mm, 20, angle, input.spacing_mm, phase, shape));
@@ -137,7 +115,7 @@ double rotation_spread_px(const Input& input, double diameter_mm, Rng& rng) {
     double sum = 0, n = 0;
     for (int phase = 0; phase < 8; ++phase) {
       const Measurement m =
-          measure_tube(make_tube(tube_mm(diameter_mm, 20, angle, input.spacing_mm, phase, {})), input, rng);
+          measure_tube(make_tube(tube_mm(diameter_mm, 20, angle, input.spacing_mm, phase)), input, rng);
       for (const vessel::Sample& s : m.segments.at(0).samples) sum += s.diameter_px, ++n;
     }
     lowest = std::min(lowest, sum / n), highest = std::max(highest, sum / n);

@@ -101,6 +101,17 @@ struct Tube {
   std::vector<CentrelinePoint> points;  ///< an eighth of a pixel apart along the chord; image coordinates
 };
 
+/// What a tube of `tube_mm` is apart from straight and even.
+struct TubeShape {
+  double bend = 0;              ///< height of the arc over the length of the chord
+  double taper = 1;             ///< diameter at the end over diameter at the start
+  double stenosis_percent = 0;  ///< of the diameter, 10 mm long
+};
+
+/// A tube in millimetres on a picture that holds it, at a sub-pixel place `phase` of 0, 1, 2 …
+TubeOptions tube_mm(double diameter_mm, double length_mm, double angle_deg, const image::Spacing& spacing,
+                    int phase = 0, const TubeShape& shape = {});
+
 /// The tube through the picture's centre. @throws Error kInvalidArgument when a size is not positive.
 Tube make_tube(const TubeOptions& options);
 

@@ -41,6 +41,24 @@ void add_disc(image::Image<double>& depth, const CentrelinePoint& disc, double a
 
 }  // namespace
 
+TubeOptions tube_mm(double diameter_mm, double length_mm, double angle_deg, const image::Spacing& spacing, int phase,
+                    const TubeShape& shape) {
+  const double px = spacing.col_mm, side_mm = 1.2 * length_mm + diameter_mm + 4;
+  TubeOptions o;
+  o.height = static_cast<int>(std::ceil(side_mm / spacing.row_mm));
+  o.width = static_cast<int>(std::ceil(side_mm / spacing.col_mm));
+  o.diameter_px = diameter_mm / px;
+  o.end_diameter_px = shape.taper * o.diameter_px;
+  o.length_px = length_mm / px;
+  o.bend_px = shape.bend * o.length_px;
+  o.angle_deg = angle_deg;
+  o.stenosis_percent = shape.stenosis_percent;
+  o.stenosis_length_px = 10 / px;
+  o.offset_y_px = 0.61803 * phase, o.offset_x_px = 0.41421 * phase;
+  o.spacing_mm = spacing;
+  return o;
+}
+
 Tube make_tube(const TubeOptions& o) {
   check(o);
   const double angle = o.angle_deg * std::numbers::pi / 180, aspect = o.spacing_mm.row_mm / o.spacing_mm.col_mm;

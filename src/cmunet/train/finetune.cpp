@@ -183,8 +183,7 @@ class Run {
   }
 
   void run_epoch(const StopRequest& stop) {
-    const std::vector<std::int64_t> order =
-        Rng(options_.seed).fork(1000 + static_cast<std::uint64_t>(position_.epoch)).permutation(plan_.images);
+    const std::vector<std::int64_t> order = order_of_epoch(options_.seed, position_.epoch, plan_.images);
     while (position_.step_in_epoch < plan_.steps_per_epoch && position_.step < plan_.steps) {
       const auto begin = static_cast<std::size_t>(position_.step_in_epoch * plan_.batch_size);
       const auto end = std::min(order.size(), begin + static_cast<std::size_t>(plan_.batch_size));
@@ -280,10 +279,7 @@ class Run {
         save_as("best.safetensors");
       }
     }
-    row["lr"] = learning_rate(plan_.schedule, position_.step - 1);
-    row["images_per_second"] = throughput_.images_per_second();
-    row["data_share"] = throughput_.data_share();
-    row["elapsed_s"] = throughput_.elapsed_s();
+    add_pace(row, learning_rate(plan_.schedule, position_.step - 1), throughput_);
     folder_->append_metrics(row);
     save();
     if (observer_.on_epoch) observer_.on_epoch(row);
@@ -318,15 +314,12 @@ class Run {
 
   void save() {
     if (!nn::communicator().leads()) return;
-    NamedTensors tensors = state_of(*unet_);
-    const NamedTensors moments = optimizer_.state();
-    tensors.insert(tensors.end(), moments.begin(), moments.end());
     Json state = state_json(position_, means_, optimizer_.step_count());
     state["loss_scale"] = scale_.state();
     state["best_dice"] = best_dice_;
     state["best_step"] = best_step_;
     state["init"] = init_report_;
-    save_state(folder_->state_file(), tensors, state);
+    save_state(folder_->state_file(), state_of(*unet_, optimizer_), state);
     save_as("last.safetensors");
   }
 

@@ -176,13 +176,8 @@ class Run {
     return cosine_between(options_.weight_decay, options_.weight_decay_end, position_.step, plan_.steps);
   }
 
-  // The batch order of an epoch depends on the seed and the epoch alone.
-  std::vector<std::int64_t> order_of_epoch() const {
-    return Rng(options_.seed).fork(1000 + static_cast<std::uint64_t>(position_.epoch)).permutation(plan_.images);
-  }
-
   void run_epoch(const StopRequest& stop) {
-    const std::vector<std::int64_t> order = order_of_epoch();
+    const std::vector<std::int64_t> order = order_of_epoch(options_.seed, position_.epoch, plan_.images);
     while (position_.step_in_epoch < plan_.steps_per_epoch && position_.step < plan_.steps) {
       const auto begin = static_cast<std::size_t>(position_.step_in_epoch * plan_.images_per_step);
       const auto end = std::min(order.size(), begin + static_cast<std::size_t>(plan_.images_per_step));
@@ -247,10 +242,7 @@ class Run {
     const std::int64_t epoch = position_.epoch + 1;
     Json row = {{"epoch", epoch}, {"step", position_.step}};
     row.update(means_.to_json());
-    row["lr"] = learning_rate(plan_.schedule, position_.step - 1);
-    row["images_per_second"] = throughput_.images_per_second();
-    row["data_share"] = throughput_.data_share();
-    row["elapsed_s"] = throughput_.elapsed_s();
+    add_pace(row, learning_rate(plan_.schedule, position_.step - 1), throughput_);
     means_.clear();
     ++position_.epoch;
     position_.step_in_epoch = 0;
@@ -277,12 +269,9 @@ class Run {
 
   void save() {
     if (!nn::communicator().leads()) return;
-    NamedTensors tensors = state_of(method_->module());
-    const NamedTensors moments = optimizer_.state();
-    tensors.insert(tensors.end(), moments.begin(), moments.end());
     Json state = state_json(position_, means_, optimizer_.step_count());
     state["loss_scale"] = scale_.state();
-    save_state(folder_->state_file(), tensors, state);
+    save_state(folder_->state_file(), state_of(method_->module(), optimizer_), state);
     ModelInfo info;
     info.kind = "pretrained";
     info.method = ssl::to_string(method_->kind());

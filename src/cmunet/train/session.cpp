@@ -90,6 +90,13 @@ Json state_json(const Position& position, const Means& means, std::int64_t optim
           {"means", means.state()}};
 }
 
+NamedTensors state_of(const torch::nn::Module& module, const Optimizer& optimizer) {
+  NamedTensors tensors = state_of(module);
+  const NamedTensors moments = optimizer.state();
+  tensors.insert(tensors.end(), moments.begin(), moments.end());
+  return tensors;
+}
+
 void restore(const TrainingState& saved, Position& position, Means& means) {
   const std::string origin = saved.file.path().string();
   position = {json_get<std::int64_t>(saved.state, "epoch", origin),
@@ -100,6 +107,10 @@ void restore(const TrainingState& saved, Position& position, Means& means) {
 
 Rng rng_of_step(std::uint64_t seed, std::int64_t step) {
   return Rng(seed).fork(1).fork(static_cast<std::uint64_t>(step));
+}
+
+std::vector<std::int64_t> order_of_epoch(std::uint64_t seed, std::int64_t epoch, std::int64_t images) {
+  return Rng(seed).fork(1000 + static_cast<std::uint64_t>(epoch)).permutation(images);
 }
 
 void check_shares(std::int64_t images, std::int64_t images_per_step, std::int64_t images_per_pass) {
@@ -144,6 +155,13 @@ StepEvent make_event(const Position& position, std::int64_t epochs, std::int64_t
           throughput.images_per_second(),
           throughput.data_share(),
           throughput.seconds_per_step() * static_cast<double>(steps - position.step)};
+}
+
+void add_pace(Json& row, double lr, const Throughput& throughput) {
+  row["lr"] = lr;
+  row["images_per_second"] = throughput.images_per_second();
+  row["data_share"] = throughput.data_share();
+  row["elapsed_s"] = throughput.elapsed_s();
 }
 
 image::ImageF picture_strip(const std::vector<at::Tensor>& rows) {

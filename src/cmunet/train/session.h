@@ -56,11 +56,17 @@ class Means {
 /// Everything of a state file that is no tensor. Random numbers follow from seed and position.
 Json state_json(const Position& position, const Means& means, std::int64_t optimizer_steps);
 
+/// Every tensor of a state file: the module's and the optimiser's.
+NamedTensors state_of(const torch::nn::Module& module, const Optimizer& optimizer);
+
 /// Reads it back. @throws Error kCorrupt.
 void restore(const TrainingState& saved, Position& position, Means& means);
 
 /// Random numbers of a step, whatever process or part of the batch they are for: `augment::image_rngs` of it.
 Rng rng_of_step(std::uint64_t seed, std::int64_t step);
+
+/// The order of an epoch's images, which depends on the seed and the epoch alone.
+std::vector<std::int64_t> order_of_epoch(std::uint64_t seed, std::int64_t epoch, std::int64_t images);
 
 /// @throws Error kInvalidArgument when a forward pass of an epoch would have fewer images than there are processes:
 /// of a full step, of its last pass, or of the smaller step at the end.
@@ -78,6 +84,9 @@ std::int64_t steps_per_epoch(std::int64_t images, std::int64_t images_per_step);
 /// One progress event.
 StepEvent make_event(const Position& position, std::int64_t epochs, std::int64_t steps, double loss, double lr,
                      const Throughput& throughput);
+
+/// Appends to a line of metrics.jsonl the learning rate, images per second, the data's share of the time and the time.
+void add_pace(Json& row, double lr, const Throughput& throughput);
 
 /// Several [n, 1, H, W] tensors as one picture: a row per tensor, images side by side.
 image::ImageF picture_strip(const std::vector<at::Tensor>& rows);

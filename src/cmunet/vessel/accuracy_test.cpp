@@ -16,32 +16,8 @@ namespace {
 
 using image::Spacing;
 using phantom::Tube;
-using phantom::TubeOptions;
-
-struct Shape {
-  double bend = 0;   // height of the arc over the length of the chord
-  double taper = 1;  // diameter at the end over diameter at the start
-  double stenosis_percent = 0;
-};
-
-// A tube in millimetres on a picture that holds it, at a sub-pixel place `phase` of 0, 1, 2 …
-TubeOptions tube_mm(double diameter_mm, double length_mm, double angle_deg, const Spacing& spacing, int phase = 0,
-                    const Shape& shape = {}) {
-  const double px = spacing.col_mm, side_mm = 1.2 * length_mm + diameter_mm + 4;
-  TubeOptions o;
-  o.height = static_cast<int>(std::ceil(side_mm / spacing.row_mm));
-  o.width = static_cast<int>(std::ceil(side_mm / spacing.col_mm));
-  o.diameter_px = diameter_mm / px;
-  o.end_diameter_px = shape.taper * o.diameter_px;
-  o.length_px = length_mm / px;
-  o.bend_px = shape.bend * o.length_px;
-  o.stenosis_percent = shape.stenosis_percent;
-  o.stenosis_length_px = 10 / px;
-  o.angle_deg = angle_deg;
-  o.offset_y_px = 0.61803 * phase, o.offset_x_px = 0.41421 * phase;
-  o.spacing_mm = spacing;
-  return o;
-}
+using phantom::tube_mm;
+using phantom::TubeShape;
 
 Measurement measured(const Tube& tube, Wall wall) {
   MeasureOptions options;
@@ -107,7 +83,7 @@ TEST_P(MeasuredTubes, MeetTheLimitsFromHalfAMillimetreToFive) {
 
 TEST_P(MeasuredTubes, MeetTheLimitsWhenBentOrTaperedAtAnyAngle) {
   const auto& [spacing, wall, stenosis_points] = GetParam();
-  for (const Shape& shape : {Shape{.bend = 0.25}, Shape{.taper = 0.7}}) {
+  for (const TubeShape& shape : {TubeShape{.bend = 0.25}, TubeShape{.taper = 0.7}}) {
     for (const double diameter : {1.0, 4.0}) {
       Errors errors;
       for (const double angle : {0.0, 30.0, 60.0, 90.0}) {
