@@ -3,6 +3,7 @@
 
 #include <torch/types.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <utility>
 
@@ -160,6 +161,7 @@ class ProcessGroup : public nn::Communicator {
 std::unique_ptr<nn::Communicator> join_processes(const Launch& launch, std::chrono::milliseconds timeout) {
   if (launch.alone()) return std::make_unique<nn::SingleProcess>();
 #ifdef CMUNET_GLOO
+  ::signal(SIGPIPE, SIG_IGN);  // Gloo writes to the connection of one that died, and the error is to be seen
   return std::make_unique<ProcessGroup>(launch, timeout);
 #else
   static_cast<void>(timeout);
