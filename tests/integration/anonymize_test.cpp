@@ -17,10 +17,11 @@ namespace cmunet {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::Not;
 
-// Twenty identifiers at the places where devices and people put them.
+// Twenty identifiers at the places where devices and people put them; UIDs of study, series and instance lead to the
+// patient, too.
 const std::vector<std::string> kPlanted{
     "PatientName=Quibble01^Zebedee",
     "PatientID=Quibble02",
@@ -41,8 +42,11 @@ const std::vector<std::string> kPlanted{
     "SharedFunctionalGroupsSequence[0].FrameAnatomySequence[0].AnatomicRegionSequence[0].CodeMeaning=Quibble17",
     "(0029,0010)=Quibble18",
     "(6000,4000)=Quibble19",
-    "StudyInstanceUID=1.2.777.20.8841.19370415"};
-constexpr const char* kParts[] = {"Quibble", "1.2.777.20.8841"};
+    "LossyImageCompressionMethod=Quibble20",
+    "LossyImageCompression=01",
+    "StudyInstanceUID=1.2.777.20.8841.19370415",
+    "SeriesInstanceUID=1.2.777.20.8841.19370415.4"};
+constexpr const char* kParts[] = {"Quibble", "quibble01", "1.2.777.20.8841", "19370415"};
 
 class Anonymize : public ::testing::Test {
  protected:
@@ -51,7 +55,7 @@ class Anonymize : public ::testing::Test {
     root = fs::path(::testing::TempDir()) / concat("cmunet_anonymize_", test->name());
     fs::remove_all(root);
     fs::create_directories(root / "in/Quibble_Zebedee");
-    write(root / "in/Quibble_Zebedee/Quibble_1.dcm", "BurnedInAnnotation=NO", "1.2.840.10008.1.2.4.70");
+    write(root / "in/Quibble_Zebedee/quibble01.dcm", "BurnedInAnnotation=NO", "1.2.840.10008.1.2.4.70");
     write(root / "in/2", "ContentDate=20200102", "1.2.840.10008.1.2");
   }
   void TearDown() override { fs::remove_all(root); }
@@ -111,15 +115,59 @@ TEST_F(Anonymize, SaysByItsStatusThatRunsWereLeftOut) {
   EXPECT_EQ(run(concat("anonymize ", root / "in", " ", root / "out")).status, 2);  // not empty
 }
 
-TEST_F(Anonymize, StoresAndReportsNameNobodyEither) {
+TEST_F(Anonymize, StoresNameNobodyEither) {
   const Outcome prepared = run(concat("prepare --split pretrain --dicom ", root / "in", " --out ", root / "store"));
   ASSERT_EQ(prepared.status, 0) << prepared.err;
   expect_nobody(all_of(root / "store"), "the store");
   expect_nobody(prepared.out + prepared.err, "what prepare prints");
-  const Outcome predicted = run(concat("predict --threads 2 --frames 1 --out ", root / "masks", " ", root / "in/2"));
+}
+
+TEST_F(Anonymize, PredictionsNameNobodyUnlessAsked) {
+  write(root / "in/1.2.777.20.8841.19370415.9", "BurnedInAnnotation=NO", "1.2.840.10008.1.2.1");
+  const std::string predict = concat("predict --json --threads 2 --frames 1 --overlay --probabilities ", root / "in");
+  const Outcome predicted = run(concat(predict, " --out ", root / "masks"));
   ASSERT_EQ(predicted.status, 0) << predicted.err;
   expect_nobody(all_of(root / "masks"), "masks and report");
   expect_nobody(predicted.out + predicted.err, "what predict prints");
+  std::vector<std::string> names;
+  const Json anonymous = load_json(root / "masks/predictions.json");
+  for (const Json& row : anonymous["runs"]) names.push_back(row["run"]);
+  EXPECT_THAT(names, ElementsAre("run_00001", "2", "run_00003"));
+  // One that cannot be read is named on the terminal alone.
+  write(root / "in/Quibble_Zebedee/quibble01.dcm", "BitsAllocated=32", "1.2.840.10008.1.2.1");
+  const Outcome partial = run(concat(predict, " --out ", root / "partial"));
+  EXPECT_EQ(partial.status, 3);
+  EXPECT_THAT(all_of(root / "partial"), HasSubstr("Bits Allocated is 32"));
+  expect_nobody(all_of(root / "partial"), "masks and report of what can be read");
+  EXPECT_THAT(partial.err, HasSubstr("quibble01.dcm"));
+
+  const Outcome asked = run(concat(predict, " --identify --out ", root / "identified"));
+  EXPECT_EQ(asked.status, 3) << asked.err;
+  const Json identified = load_json(root / "identified/predictions.json");
+  EXPECT_EQ(identified["runs"][0]["run"], "1.2.777.20.8841.19370415.9");
+  EXPECT_EQ(identified["runs"][0]["sop_instance_uid"], "1.2.777.20.8841.3");
+  EXPECT_EQ(identified["runs"][1]["path"], (root / "in/2").string());
+  EXPECT_TRUE(fs::exists(root / "identified/1.2.777.20.8841.19370415.9_frame001.png"));
+}
+
+TEST_F(Anonymize, MeasurementsNameNobodyUnlessAsked) {
+  const std::string measure = concat("measure --json --frame 1 ", root / "in/Quibble_Zebedee/quibble01.dcm");
+  const Outcome measured = run(concat(measure, " --out ", root / "measured"));
+  ASSERT_EQ(measured.status, 0) << measured.err;
+  EXPECT_EQ(load_json(root / "measured/measurements.json")["source"]["image"], "run");
+  expect_nobody(all_of(root / "measured"), "measurements and page");
+  expect_nobody(measured.out + measured.err, "what measure prints");
+  const Outcome asked = run(concat(measure, " --identify --out ", root / "identified"));
+  ASSERT_EQ(asked.status, 0) << asked.err;
+  EXPECT_EQ(load_json(root / "identified/measurements.json")["source"]["sop_instance_uid"], "1.2.777.20.8841.1");
+  EXPECT_THAT(all_of(root / "identified"), HasSubstr("quibble01"));
+}
+
+TEST_F(Anonymize, WhatIsPlantedIsThereToBeFound) {
+  const std::string planted = all_of(root / "in");
+  for (const std::string& assignment : kPlanted) {
+    EXPECT_THAT(planted, HasSubstr(assignment.substr(assignment.find('=') + 1))) << assignment;
+  }
 }
 
 }  // namespace

@@ -201,7 +201,7 @@ TEST_F(PredictRun, FindsTheFilledArteryOfARealCine) {
   const double share = run["segmented"][0]["vessel_fraction"];
   EXPECT_GT(share, 0.015);
   EXPECT_LT(share, 0.05);
-  EXPECT_EQ(dicom::read_segmentation(root / "out/rubo_0002_xa_96f_jpegbaseline_seg.dcm").masks.size(), 1U);
+  EXPECT_EQ(dicom::read_segmentation(root / "out/run_00001_seg.dcm").masks.size(), 1U);  // its name is a person's
   const std::string said = outcome.out + outcome.err + document.dump();
   for (const char* secret : {"Rubo", "DEMO", "556342B", "19951025"}) EXPECT_THAT(said, Not(HasSubstr(secret)));
 }

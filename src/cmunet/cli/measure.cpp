@@ -83,6 +83,9 @@ void add_measure(CLI::App& app, const CommonOptions& common) {
   app.add_option("--markers", flags->markers, "its places, shares of the length: 0.1,0.9")->delimiter(',');
   add_calibration_flags(app, flags->calibration);
   app.add_flag("--accuracy", flags->accuracy, "instead: measure phantoms of known size and print the errors");
+  app.add_flag("--identify", picture.identify,
+               "also say whose run this is: keep a file name that names the patient, and write path and SOP Instance "
+               "UID into the results");
   app.add_option("image", picture.image, "the angiogram: a picture or a DICOM file");
   app.callback([flags, &common] { run(*flags, common); });
 }

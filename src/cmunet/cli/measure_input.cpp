@@ -7,6 +7,7 @@
 #include "cmunet/base/log.h"
 #include "cmunet/cli/model.h"
 #include "cmunet/cli/predict_run.h"
+#include "cmunet/cli/run_name.h"
 #include "cmunet/cli/vessel_report.h"
 #include "cmunet/codec/codec.h"
 #include "cmunet/dicom/xa.h"
@@ -38,13 +39,18 @@ engine::FrameTraits read_frame(const MeasureInputFlags& flags, Picture& picture)
   picture.grey = run.frame(frame);
   picture.field = run.field();
   picture.geometry = geometry_of(header);
+  picture.title = flags.identify ? file_name_of_run(flags.image) : name_of_run(flags.image, run, "run");
+  picture.source["image"] = picture.title;
   picture.source["frame"] = frame + 1;
   picture.source["frames"] = header.frames;
-  picture.source["sop_instance_uid"] = header.source.sop_instance_uid;
+  if (flags.identify) picture.source.update(identity_of_run(flags.image, run));
   if (header.frames > 1) picture.title += concat(", frame ", frame + 1, " of ", header.frames);
   if (header.burned_in_annotation) log_warning("the pixels of this run say who the patient is");
   return {.pixel_aspect = header.pixel_aspect_ratio, .is_log = header.is_log};
 }
+
+// Folders are often named after patients.
+std::string name_of(const std::string& path) { return fs::path(path).filename().string(); }
 
 image::Mask read_mask(const std::string& path) {
   const image::Image<std::uint16_t> labels = codec::read_labels(path);
@@ -125,23 +131,23 @@ Picture read_picture(const MeasureInputFlags& flags, const CommonOptions& common
   CMUNET_CHECK(!(flags.image.empty() && vessels.empty()), ErrorCode::kInvalidArgument,
                "[measure] neither a picture nor --mask nor --probability; expected one at least");
   Picture picture;
-  picture.title = fs::path(flags.image.empty() ? vessels : flags.image).filename().string();
+  picture.title = name_of(flags.image.empty() ? vessels : flags.image);
   picture.source = Json::object();
   engine::FrameTraits traits;
   if (!flags.image.empty()) {
-    picture.source["image"] = flags.image;
     if (!codec::is_image_file(flags.image) && dicom::is_dicom_file(flags.image)) {
       traits = read_frame(flags, picture);
     } else {
+      picture.source["image"] = picture.title;
       picture.grey = codec::read_image(flags.image).grey;
     }
   }
   if (!flags.mask.empty()) {
-    picture.source["mask"] = flags.mask;
+    picture.source["mask"] = name_of(flags.mask);
     picture.mask = read_mask(flags.mask);
     if (!picture.grey.empty()) image::check_same_size(*picture.mask, picture.grey, "measure");
   } else if (!flags.probability.empty()) {
-    picture.source["probability"] = flags.probability;
+    picture.source["probability"] = name_of(flags.probability);
     picture.probability = read_probability(flags.probability);
     if (!picture.grey.empty()) image::check_same_size(*picture.probability, picture.grey, "measure");
   } else {

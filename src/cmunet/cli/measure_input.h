@@ -32,6 +32,7 @@ struct MeasureInputFlags {
   std::string probability;  ///< 8-bit map, 255 = certain
   std::string model;        ///< used without the two above; empty for the default model
   std::string frame = "best";
+  bool identify = false;  ///< also say which DICOM object was measured
 };
 
 /// One picture on its own grid, with its vessels.
@@ -42,7 +43,7 @@ struct Picture {
   image::Mask field;                         ///< 1 where it was irradiated; empty: everywhere
   vessel::AcquisitionGeometry geometry;      ///< of a DICOM header; empty otherwise
   Json source;                               ///< what this is, without patient data
-  std::string title;                         ///< file name, and frame of a run
+  std::string title;                         ///< file name unless it names the patient, and frame of a run
 };
 
 /// @throws Error as codec and dicom do; kInvalidArgument when picture and mask differ in size, or nothing is named.

@@ -68,7 +68,8 @@ pacs::Process make_process(const Model& model, const std::string& model_path, co
                     .name_result = {}};
   return [segmenter, base, recipe = fingerprint(model_path, postprocessing, flags.frames)](const fs::path& source,
                                                                                            const fs::path& results) {
-    const std::string uid = dicom::XaRun(source).header().source.sop_instance_uid;
+    const dicom::XaRun run(source);
+    const std::string& uid = run.header().source.sop_instance_uid;
     RunJob job = base;
     job.name_result = [&](const std::string& role, int frame) {
       dicom::ResultOptions options;
@@ -76,7 +77,7 @@ pacs::Process make_process(const Model& model, const std::string& model_path, co
       options.instance_uid = pacs::derive_uid(uid, concat(recipe, " ", role, " ", frame));
       return options;
     };
-    predict_run(source, "result", *segmenter, job, results);
+    predict_run(run, "result", *segmenter, job, results);
   };
 }
 

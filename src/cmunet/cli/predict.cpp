@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `cmunet predict`: images, DICOM runs or folders in; mask, overlay and probability map in each one's own size out.
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <set>
@@ -14,6 +15,7 @@
 #include "cmunet/cli/postprocess_flags.h"
 #include "cmunet/cli/predict_run.h"
 #include "cmunet/cli/prediction_pictures.h"
+#include "cmunet/cli/run_name.h"
 #include "cmunet/codec/codec.h"
 #include "cmunet/dicom/xa.h"
 #include "cmunet/engine/segmenter.h"
@@ -33,6 +35,7 @@ struct Flags {
   bool dicom_seg = false;
   bool dicom_sc = false;
   bool dicom_sr = false;
+  bool identify = false;
 };
 
 /// What was found in the paths that were given.
@@ -80,13 +83,17 @@ void check_distinct_stems(const std::vector<fs::path>& files) {
   }
 }
 
-// A run's file name without .dcm; runs on a CD are named alike in all folders, so that a second one gets a number.
-// Dots within a name belong to it: many files are called after a UID.
-std::string name_of_run(const fs::path& file, std::set<std::string>& used) {
-  const bool has_ending = file.extension() == ".dcm" || file.extension() == ".DCM";
-  const std::string base = has_ending ? file.stem().string() : file.filename().string();
+// Runs on a CD are named alike in all folders, so that a second one gets a number.
+std::string distinct(const std::string& base, std::set<std::string>& used) {
   std::string name = base;
   for (int i = 2; !used.insert(name).second; ++i) name = concat(base, "_", i);
+  return name;
+}
+
+// Of the run at `index` of all that were found, in the order of study, series and instance.
+std::string numbered(std::size_t index) {
+  char name[32];
+  std::snprintf(name, sizeof name, "run_%05zu", index + 1);
   return name;
 }
 
@@ -98,16 +105,35 @@ Json predict_image(const fs::path& file, const engine::Segmenter& segmenter, con
   return row;
 }
 
-// Runs `work` and appends what it returns; an input that cannot be read is noted, and the next one follows.
+Json predict_run_file(const fs::path& file, const std::string& anonymous, std::set<std::string>& used,
+                      const engine::Segmenter& segmenter, const Flags& flags, const RunJob& job) {
+  const dicom::XaRun run(file);
+  const std::string name = distinct(flags.identify ? file_name_of_run(file) : name_of_run(file, run, anonymous), used);
+  Json row = predict_run(run, name, segmenter, job, flags.out);
+  if (flags.identify) row.update(identity_of_run(file, run));
+  return row;
+}
+
+// `text` with `label` instead of the file's path: errors name the file, which may be called after the patient.
+std::string without_path(std::string text, const fs::path& file, const std::string& label) {
+  const std::string path = file.string();
+  for (std::size_t at = 0; (at = text.find(path, at)) != std::string::npos; at += label.size()) {
+    text.replace(at, path.size(), label);
+  }
+  return text;
+}
+
+// Runs `work` and appends what it returns; an input that cannot be read is noted, and the next one follows. What is
+// written calls the file `label`; the terminal is told its path.
 template <typename Work>
-void attempt(const fs::path& file, Json& done, Json& failed, const Work& work) {
+void attempt(const fs::path& file, const std::string& label, Json& done, Json& failed, const Work& work) {
   try {
     done.push_back(work());
   } catch (const Error& e) {
     // A full disk fails for the rest too; an unreadable image does not.
     if (e.code() == ErrorCode::kIo) throw;
     log_warning("skipped ", file.string(), ": ", e.what());
-    failed.push_back({{"image", file.string()}, {"error", e.what()}});
+    failed.push_back({{"image", label}, {"error", without_path(e.what(), file, label)}});
   }
 }
 
@@ -116,11 +142,13 @@ Json predict_all(const Inputs& inputs, const engine::Segmenter& segmenter, const
   std::set<std::string> used;
   for (const fs::path& file : inputs.images) {
     used.insert(file.stem().string());
-    attempt(file, images, failed, [&] { return predict_image(file, segmenter, flags); });
+    attempt(file, file.string(), images, failed, [&] { return predict_image(file, segmenter, flags); });
   }
-  for (const fs::path& file : inputs.runs) {
-    const std::string name = name_of_run(file, used);
-    attempt(file, runs, failed, [&] { return predict_run(file, name, segmenter, job, flags.out); });
+  for (std::size_t i = 0; i < inputs.runs.size(); ++i) {
+    const fs::path& file = inputs.runs[i];
+    const std::string anonymous = numbered(i);
+    attempt(file, flags.identify ? file.string() : anonymous, runs, failed,
+            [&] { return predict_run_file(file, anonymous, used, segmenter, flags, job); });
   }
   return {{"images", images}, {"runs", runs}, {"failed", failed}};
 }
@@ -187,6 +215,9 @@ void add_predict(CLI::App& app, const CommonOptions& common) {
   app.add_flag("--dicom-sc", flags->dicom_sc, "also write the overlays as DICOM secondary captures");
   app.add_flag("--dicom-sr", flags->dicom_sr,
                "also measure the best frame's vessels and write a DICOM structured report");
+  app.add_flag("--identify", flags->identify,
+               "also say whose runs these are: keep file names that name the patient, and write paths and SOP Instance "
+               "UIDs into predictions.json");
   app.add_option("paths", flags->inputs, "images, DICOM runs (files, a DICOMDIR), or folders of them")->required();
   app.callback([flags, &common] { run(*flags, common); });
 }

@@ -9,7 +9,6 @@
 #include "cmunet/cli/vessel_report.h"
 #include "cmunet/dicom/secondary_capture.h"
 #include "cmunet/dicom/segmentation_object.h"
-#include "cmunet/dicom/xa.h"
 #include "cmunet/engine/frame.h"
 #include "cmunet/report/overlay.h"
 #include "cmunet/vessel/measure.h"
@@ -27,8 +26,8 @@ Json to_json(const vessel::Opacification& filling) {
           {"smoothed", filling.smoothed}};
 }
 
-Json describe(const fs::path& file, const dicom::XaHeader& header) {
-  Json row = {{"run", file.string()}, {"frames", header.frames}};  // UIDs lead to the patient; SEG and SR have them
+Json describe(const std::string& name, const dicom::XaHeader& header) {
+  Json row = {{"run", name}, {"frames", header.frames}};  // UIDs lead to the patient; SEG and SR have them
   if (header.lossy) row["lossy"] = *header.lossy;
   if (header.burned_in_annotation) row["burned_in_annotation"] = true;
   if (!header.oddities.empty()) row["oddities"] = header.oddities;
@@ -151,11 +150,10 @@ FrameChoice parse_frame_choice(const std::string& text) {
   return {.frame = number - 1};
 }
 
-Json predict_run(const fs::path& file, const std::string& name, const engine::Segmenter& segmenter, const RunJob& job,
-                 const fs::path& out) {
-  const dicom::XaRun run(file);
+Json predict_run(const dicom::XaRun& run, const std::string& name, const engine::Segmenter& segmenter,
+                 const RunJob& job, const fs::path& out) {
   const dicom::XaHeader& header = run.header();
-  Json row = describe(file, header);
+  Json row = describe(name, header);
   if (header.burned_in_annotation) log_warning("the pixels of ", name, " say who the patient is");
   std::optional<vessel::Opacification> filling;
   if (header.frames > 1 && !job.frames.frame) {

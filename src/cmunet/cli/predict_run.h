@@ -10,6 +10,7 @@
 #include "cmunet/base/json.h"
 #include "cmunet/cli/prediction_pictures.h"
 #include "cmunet/dicom/result_object.h"
+#include "cmunet/dicom/xa.h"
 #include "cmunet/engine/segmenter.h"
 
 namespace cmunet::cli {
@@ -35,10 +36,10 @@ struct RunJob {
   std::function<dicom::ResultOptions(const std::string& role, int frame)> name_result;
 };
 
-/// Works on the run in `file` and writes into the folder `out`; file names begin with `name`. Of a run as long as may
-/// be a few frames are in memory. Returns what was done, without patient data: frames from 1, the filling curve, paths.
+/// Works on a run and writes into the folder `out`; file names begin with `name`. Of a run as long as may be a few
+/// frames are in memory. Returns what was done, without patient data: frames from 1, the filling curve, result files.
 /// @throws Error as `dicom::XaRun`; kInvalidArgument for a frame that the run has not; kIo.
-Json predict_run(const std::filesystem::path& file, const std::string& name, const engine::Segmenter& segmenter,
+Json predict_run(const dicom::XaRun& run, const std::string& name, const engine::Segmenter& segmenter,
                  const RunJob& job, const std::filesystem::path& out);
 
 }  // namespace cmunet::cli

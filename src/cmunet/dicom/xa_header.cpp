@@ -93,7 +93,10 @@ std::optional<std::string> read_lossy(DcmDataset& dataset) {
   const bool was_lossy = text(dataset, DCM_LossyImageCompression) == "01";
   if (!was_lossy) return std::nullopt;
   const std::string method = text(dataset, DCM_LossyImageCompressionMethod);
-  return method.empty() ? "compressed with loss before" : "compressed with loss before: " + method;
+  // This goes into reports, and other text than the standard's terms (PS3.3 C.7.6.1.1.5.1) may be anything.
+  const bool is_term = method.starts_with("ISO_") &&
+                       method.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_\\") == std::string::npos;
+  return is_term ? "compressed with loss before: " + method : "compressed with loss before";
 }
 
 }  // namespace
