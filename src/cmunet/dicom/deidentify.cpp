@@ -23,6 +23,7 @@
 #include "cmunet/dicom/frames.h"
 #include "cmunet/dicom/opening.h"
 #include "cmunet/dicom/result_object.h"
+#include "cmunet/dicom/toolkit.h"
 #include "cmunet/dicom/writing.h"
 #include "cmunet/dicom/xa_header.h"
 
@@ -128,7 +129,7 @@ int clear_frame_comments(DcmDataset& dataset) {
   const DcmRepresentationParameter* parameter = nullptr;
   if (pixels == nullptr) return 0;
   pixels->getOriginalRepresentationKey(syntax, parameter);
-  if (!DcmXfer(syntax).isEncapsulated()) return 0;
+  if (!is_encapsulated(DcmXfer(syntax))) return 0;
   pixels->getEncapsulatedRepresentation(syntax, parameter, fragments);
   int cleared = 0;
   DcmFileCache cache;

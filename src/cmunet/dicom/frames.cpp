@@ -15,6 +15,7 @@
 #include "cmunet/dicom/jpeg2000.h"
 #include "cmunet/dicom/rle.h"
 
+#include "cmunet/dicom/toolkit.h"
 namespace cmunet::dicom {
 namespace {
 
@@ -353,7 +354,7 @@ FrameReader::FrameReader(DcmDataset& dataset, PixelFormat& format, std::vector<s
   data_->format = format;
   const DcmRepresentationParameter* parameter = nullptr;
   data_->pixels->getOriginalRepresentationKey(data_->syntax, parameter);
-  if (DcmXfer(data_->syntax).isEncapsulated()) {
+  if (is_encapsulated(DcmXfer(data_->syntax))) {
     DcmPixelSequence* sequence = nullptr;
     data_->pixels->getEncapsulatedRepresentation(data_->syntax, parameter, sequence);
     CMUNET_CHECK(sequence != nullptr, ErrorCode::kCorrupt, "[dicom] the pixel data hold no fragments");

@@ -236,7 +236,7 @@ std::string make_run(const MadeRun& run) {
     put_fragments(run, dataset, syntax.getXfer(), std::move(frames));
   } else {
     put_native_pixels(run, dataset);
-    if (syntax.isEncapsulated()) {
+    if (is_encapsulated(syntax)) {
       std::vector<Bytes> frames = encode_by_dcmtk(dataset, syntax.getXfer());
       put_fragments(run, dataset, syntax.getXfer(), std::move(frames));
     }

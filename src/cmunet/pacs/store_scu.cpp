@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cmunet/base/error.h"
+#include "cmunet/dicom/toolkit.h"
 #include "cmunet/pacs/dcmtk_setup.h"
 
 namespace cmunet::pacs {
@@ -85,20 +86,30 @@ std::string one_line(const OFCondition& condition) {
 void offer(T_ASC_Parameters* parameters, T_ASC_PresentationContextID id, const Context& context) {
   std::vector<const char*> syntaxes{context.second.c_str()};
   // DCMTK turns one uncompressed order of bytes into another.
-  if (!DcmXfer(context.second.c_str()).isEncapsulated()) {
+  if (!dicom::is_encapsulated(DcmXfer(context.second.c_str()))) {
     syntaxes = {UID_LittleEndianExplicitTransferSyntax, UID_LittleEndianImplicitTransferSyntax};
   }
   ASC_addPresentationContext(parameters, id, context.first.c_str(), syntaxes.data(), static_cast<int>(syntaxes.size()));
 }
 
+// Newer versions of DCMTK (Debian 13) take the time limit here and deprecate the global one.
+template <typename Parameters>
+OFCondition create_parameters(Parameters** parameters, int connect_seconds) {
+  if constexpr (requires { ASC_createAssociationParameters(parameters, ASC_DEFAULTMAXPDU, connect_seconds); }) {
+    return ASC_createAssociationParameters(parameters, ASC_DEFAULTMAXPDU, connect_seconds);
+  } else {
+    dcmConnectionTimeout.set(connect_seconds);
+    return ASC_createAssociationParameters(parameters, ASC_DEFAULTMAXPDU);
+  }
+}
+
 Association::Association(const Peer& to, const ScuOptions& options, const std::set<Context>& contexts) {
   set_up_dcmtk();
-  dcmConnectionTimeout.set(options.connect_seconds);
   const std::string place = concat(to.host, ":", to.port);
   OFCondition made = ASC_initializeNetwork(NET_REQUESTOR, 0, options.connect_seconds, &network_);
   T_ASC_Parameters* parameters = nullptr;
   if (made.good()) ASC_setTransportLayer(network_, &layer_, 0);
-  if (made.good()) made = ASC_createAssociationParameters(&parameters, ASC_DEFAULTMAXPDU);
+  if (made.good()) made = create_parameters(&parameters, options.connect_seconds);
   std::string reason = one_line(made);
   if (made.good()) {
     ASC_setAPTitles(parameters, options.ae_title.c_str(), to.ae_title.c_str(), nullptr);
@@ -147,8 +158,8 @@ DeliveryReport send_file(Association& association, const std::filesystem::path& 
   const T_ASC_PresentationContextID id =
       ASC_findAcceptedPresentationContextID(handle, context.first.c_str(), context.second.c_str());
   const T_ASC_PresentationContextID any = ASC_findAcceptedPresentationContextID(handle, context.first.c_str());
-  const bool is_encapsulated = DcmXfer(context.second.c_str()).isEncapsulated();
-  if (id == 0 && (any == 0 || is_encapsulated)) {
+  const bool is_fixed = dicom::is_encapsulated(DcmXfer(context.second.c_str()));
+  if (id == 0 && (any == 0 || is_fixed)) {
     return {Delivery::kRefused, 0, "the receiver does not take this kind of object"};
   }
   DcmFileFormat format;
