@@ -54,11 +54,14 @@ bool opens(DcmFileFormat& object, const fs::path& file, Part part) {
   return true;
 }
 
-// Reads the header alone; nothing when the file is another object or cannot be read.
+// Reads the header alone; nothing when the file is another object. A run that cannot be opened is found, too, so that
+// who reads it says what is wrong.
 std::optional<Found> look_at(const fs::path& file) {
   if (!is_dicom_file(file)) return std::nullopt;
   DcmFileFormat object;
-  if (!opens(object, file, Part::kHeader)) return std::nullopt;
+  if (!opens(object, file, Part::kHeader)) {
+    return is_run_class(storage_class(file)) ? std::optional(Found{{}, {}, 0, file}) : std::nullopt;
+  }
   DcmDataset& dataset = *object.getDataset();
   if (!is_run_class(text(dataset, DCM_SOPClassUID))) return std::nullopt;
   return Found{text(dataset, DCM_StudyInstanceUID), text(dataset, DCM_SeriesInstanceUID),

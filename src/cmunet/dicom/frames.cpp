@@ -13,9 +13,10 @@
 
 #include "cmunet/dicom/attributes.h"
 #include "cmunet/dicom/jpeg2000.h"
+#include "cmunet/dicom/palette.h"
 #include "cmunet/dicom/rle.h"
-
 #include "cmunet/dicom/toolkit.h"
+
 namespace cmunet::dicom {
 namespace {
 
@@ -104,8 +105,7 @@ PixelFormat read_pixel_format(DcmDataset& dataset, std::vector<std::string>& odd
   CMUNET_CHECK(dataset.tagExists(DCM_PixelData), ErrorCode::kUnsupported,
                "[dicom] the object has no pixel data (modality '", text(dataset, DCM_Modality),
                "'); expected an X-ray image");
-  CMUNET_CHECK(is_read(syntax.getXfer()), ErrorCode::kUnsupported, "[dicom] transfer syntax ", syntax.getXferName(),
-               " (", syntax.getXferID(), ") is not read");
+  if (!is_read(syntax.getXfer())) refuse_syntax(syntax.getXferID());
   PixelFormat format;
   format.transfer_syntax = syntax.getXferID();
   format.height = required(dataset, DCM_Rows, 1, 65535);
@@ -123,13 +123,18 @@ PixelFormat read_pixel_format(DcmDataset& dataset, std::vector<std::string>& odd
     format.photometric = format.samples == 1 ? "MONOCHROME2" : "RGB";
     oddities.push_back("Photometric Interpretation is missing; read as " + format.photometric);
   }
-  const bool is_grey = format.samples == 1 && format.photometric.starts_with("MONOCHROME");
+  const bool is_grey = format.samples == 1 && (format.photometric.starts_with("MONOCHROME") || format.has_palette());
   const bool is_colour = format.samples == 3 && (format.photometric == "RGB" || format.photometric.starts_with("YBR_"));
   CMUNET_CHECK(is_grey || is_colour, ErrorCode::kUnsupported, "[dicom] ", format.samples, " samples per pixel of ",
-               format.photometric, "; expected one of MONOCHROME1 or 2, or three of RGB or YBR");
+               format.photometric,
+               "; expected one of MONOCHROME1, MONOCHROME2 or PALETTE COLOR, or three of RGB or YBR");
   format.bits_allocated = required(dataset, DCM_BitsAllocated, 1, 64);
-  CMUNET_CHECK(format.bits_allocated == 8 || format.bits_allocated == 16, ErrorCode::kUnsupported,
-               "[dicom] Bits Allocated is ", format.bits_allocated, "; expected 8 or 16");
+  if (format.bits_allocated != 8 && format.bits_allocated != 16) {
+    const bool is_packed = format.bits_allocated == 12;  // two samples in three bytes, a form that is retired
+    throw Error(ErrorCode::kUnsupported,
+                concat("[dicom] Bits Allocated is ", format.bits_allocated, "; expected 8 or 16"),
+                is_packed ? "dcmcjpls (Debian: dcmtk) unpacks the samples and writes them as JPEG-LS" : "");
+  }
   format.bits_stored = integer(dataset, DCM_BitsStored, 1, format.bits_allocated).value_or(format.bits_allocated);
   format.high_bit = integer(dataset, DCM_HighBit, 0, format.bits_allocated - 1).value_or(format.bits_stored - 1);
   if (format.high_bit + 1 < format.bits_stored) {
@@ -137,7 +142,7 @@ PixelFormat read_pixel_format(DcmDataset& dataset, std::vector<std::string>& odd
                               format.bits_stored - 1));
     format.high_bit = format.bits_stored - 1;
   }
-  format.is_signed = integer(dataset, DCM_PixelRepresentation, 0, 1).value_or(0) == 1;
+  format.is_signed = integer(dataset, DCM_PixelRepresentation, 0, 1).value_or(0) == 1 && !format.has_palette();
   format.is_planar = format.samples > 1 && integer(dataset, DCM_PlanarConfiguration, 0, 1).value_or(0) == 1;
   return format;
 }
@@ -147,6 +152,7 @@ struct FrameReader::Data {
   std::vector<DcmPixelItem*> fragments;            ///< the first is the offset table; none for native pixel data
   std::vector<std::vector<unsigned long>> frames;  ///< fragments of each frame
   PixelFormat format;
+  std::optional<Palette> palette;
   E_TransferSyntax syntax = EXS_Unknown;
   mutable DcmFileCache cache;  ///< keeps the file open between frames
 
@@ -208,6 +214,7 @@ struct FrameReader::Data {
     }
     return low;
   }
+  image::ImageF stored(int index) const;
   void find_fragments(std::vector<std::string>& oddities);
   void find_native(std::vector<std::string>& oddities);
   Bytes compressed(int index) const;
@@ -345,6 +352,21 @@ Cells FrameReader::Data::decode(int index) const {
   return cells;
 }
 
+// Colour as its luma, indices as they are.
+image::ImageF FrameReader::Data::stored(int index) const {
+  if (fragments.empty() || !is_jpeg2000(syntax)) return to_grey(decode(index), format);
+  const std::vector<std::int32_t> values =
+      decode_jpeg2000(compressed(index), format.height, format.width, format.samples);
+  image::ImageF grey(format.height, format.width);
+  const bool is_luma_first = format.photometric == "YBR_FULL";  // otherwise decoding has made it RGB
+  for (std::size_t i = 0; i < grey.size(); ++i) {
+    const std::int32_t* p = values.data() + i * static_cast<std::size_t>(format.samples);
+    grey.data()[i] = static_cast<float>(
+        format.samples == 1 || is_luma_first ? static_cast<double>(p[0]) : 0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2]);
+  }
+  return grey;
+}
+
 FrameReader::FrameReader(DcmDataset& dataset, PixelFormat& format, std::vector<std::string>& oddities)
     : data_(std::make_unique<Data>()) {
   DcmElement* element = nullptr;
@@ -352,6 +374,7 @@ FrameReader::FrameReader(DcmDataset& dataset, PixelFormat& format, std::vector<s
   data_->pixels = dynamic_cast<DcmPixelData*>(element);
   CMUNET_CHECK(data_->pixels != nullptr, ErrorCode::kCorrupt, "[dicom] the pixel data are of a wrong kind");
   data_->format = format;
+  if (format.has_palette()) data_->palette = read_palette(dataset);
   const DcmRepresentationParameter* parameter = nullptr;
   data_->pixels->getOriginalRepresentationKey(data_->syntax, parameter);
   if (is_encapsulated(DcmXfer(data_->syntax))) {
@@ -374,19 +397,10 @@ FrameReader::FrameReader(FrameReader&&) noexcept = default;
 FrameReader& FrameReader::operator=(FrameReader&&) noexcept = default;
 
 image::ImageF FrameReader::read(int index) const {
-  const PixelFormat& format = data_->format;
-  CMUNET_CHECK(index >= 0 && index < format.frames, ErrorCode::kInvalidArgument, "[dicom] frame ", index,
-               " is not there; the run has ", format.frames);
-  if (data_->fragments.empty() || !is_jpeg2000(data_->syntax)) return to_grey(data_->decode(index), format);
-  const std::vector<std::int32_t> values =
-      decode_jpeg2000(data_->compressed(index), format.height, format.width, format.samples);
-  image::ImageF grey(format.height, format.width);
-  const bool is_luma_first = format.photometric == "YBR_FULL";  // otherwise decoding has made it RGB
-  for (std::size_t i = 0; i < grey.size(); ++i) {
-    const std::int32_t* p = values.data() + i * static_cast<std::size_t>(format.samples);
-    grey.data()[i] = static_cast<float>(
-        format.samples == 1 || is_luma_first ? static_cast<double>(p[0]) : 0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2]);
-  }
+  CMUNET_CHECK(index >= 0 && index < data_->format.frames, ErrorCode::kInvalidArgument, "[dicom] frame ", index,
+               " is not there; the run has ", data_->format.frames);
+  image::ImageF grey = data_->stored(index);
+  if (data_->palette) std::transform(grey.begin(), grey.end(), grey.begin(), *data_->palette);
   return grey;
 }
 

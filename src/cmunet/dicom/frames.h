@@ -18,7 +18,7 @@ namespace cmunet::dicom {
 /// How samples lie in the file: the Image Pixel module (PS3.3 C.7.6.3), checked.
 struct PixelFormat {
   int frames = 1, height = 0, width = 0;
-  int samples = 1;         ///< 1 grey, 3 colour
+  int samples = 1;         ///< 1 grey or index, 3 colour
   int bits_allocated = 8;  ///< 8 or 16
   int bits_stored = 8;     ///< 1 to bits_allocated
   int high_bit = 7;        ///< most significant bit of the stored value
@@ -26,10 +26,13 @@ struct PixelFormat {
   bool is_planar = false;  ///< colour by plane, not by pixel
   std::string photometric;
   std::string transfer_syntax;
+
+  /// Pixels are indices of colours; what is read of them is luma in [0, 255].
+  bool has_palette() const { return photometric == "PALETTE COLOR"; }
 };
 
 /// Reads and checks the Image Pixel module. @throws Error kUnsupported when this is no image that can be shown as grey
-/// (no pixel data, palette colours, packed bits, …), kCorrupt for values that contradict each other.
+/// (no pixel data, packed bits, …), kCorrupt for values that contradict each other.
 PixelFormat read_pixel_format(DcmDataset& dataset, std::vector<std::string>& oddities);
 
 /// What a JPEG or JPEG-LS bit stream says about itself in its frame header.
@@ -54,7 +57,7 @@ class FrameReader {
   FrameReader(FrameReader&&) noexcept;
   FrameReader& operator=(FrameReader&&) noexcept;
 
-  /// Stored values (before the modality LUT); colour as its luma. @throws Error kCorrupt.
+  /// Stored values (before the modality LUT); colour and palette colour as its luma. @throws Error kCorrupt.
   image::ImageF read(int index) const;
 
  private:

@@ -9,6 +9,7 @@
 #include "cmunet/base/file.h"
 #include "cmunet/base/random.h"
 #include "cmunet/base/scratch_folder.h"
+#include "cmunet/dicom/made_bytes.h"
 #include "cmunet/dicom/made_run.h"
 #include "cmunet/dicom/xa.h"
 
@@ -42,8 +43,14 @@ TEST_F(Refused, ObjectsThatAreNoRuns) {
   MadeRun made;
   made.attributes = {"BitsAllocated=32"};
   EXPECT_THAT(message_of(made, ErrorCode::kUnsupported), HasSubstr("Bits"));
+  made.attributes = {"BitsAllocated=12"};
+  EXPECT_THAT(message_of(made, ErrorCode::kUnsupported), HasSubstr("dcmcjpls"));
+  made.attributes = {"PhotometricInterpretation=HSV"};
+  EXPECT_THAT(message_of(made, ErrorCode::kUnsupported), HasSubstr("1 samples per pixel of HSV; expected"));
   made.attributes = {"PhotometricInterpretation=PALETTE COLOR"};
-  EXPECT_THAT(message_of(made, ErrorCode::kUnsupported), HasSubstr("PALETTE"));
+  EXPECT_THAT(message_of(made, ErrorCode::kCorrupt), HasSubstr("without three whole tables"));
+  made.attributes.emplace_back("SegmentedRedPaletteColorLookupTableData=0\\0");
+  EXPECT_THAT(message_of(made, ErrorCode::kUnsupported), HasSubstr("export the picture in grey"));
   made.attributes = {"Rows=40000", "Columns=40000"};
   EXPECT_THAT(message_of(made, ErrorCode::kUnsupported), HasSubstr("40000x40000"));
   made.attributes = {"NumberOfFrames=many"};
@@ -55,6 +62,44 @@ TEST_F(Refused, ObjectsThatAreNoRuns) {
   made.attributes.clear();
   made.has_pixels = false;
   EXPECT_THAT(message_of(made, ErrorCode::kUnsupported), HasSubstr("no pixel data"));
+}
+
+// A run whose pixels nobody looks at, since its transfer syntax is not read.
+std::string run_in(std::string_view syntax) {
+  std::string head = made_file_head(syntax);
+  head.insert(132, made_element(0x00020002, "UI", "1.2.840.10008.5.1.4.1.1.12.1"));
+  return head + made_run_head(2, 2, "1") + made_head(0x7fe00010, "OB", kOpenLength) + made_item(kItem, 0) +
+         made_item(kItem, 4) + "four" + made_item(kSequenceEnd, 0);
+}
+
+TEST_F(Refused, TransferSyntaxesThatAreNotReadAreNamedWithAWayOut) {
+  const std::pair<const char*, const char*> syntaxes[] = {
+      {"1.2.840.10008.1.2.4.201", "High-Throughput JPEG 2000 (Lossless Only)"},
+      {"1.2.840.10008.1.2.4.202", "High-Throughput JPEG 2000 with RPCL"},
+      {"1.2.840.10008.1.2.4.203", "High-Throughput JPEG 2000"},
+      {"1.2.840.10008.1.2.4.110", "JPEG XL"},
+      {"1.2.840.10008.1.2.4.100", "MPEG2"},
+      {"1.2.3.4.5", "unknown"}};
+  for (const auto& [uid, name] : syntaxes) {
+    write_file_atomic(folder / "run.dcm", run_in(uid));
+    const std::string message = message_of(folder / "run.dcm", ErrorCode::kUnsupported);
+    EXPECT_THAT(message, HasSubstr(uid));
+    EXPECT_THAT(message, HasSubstr(name));
+    EXPECT_THAT(message, HasSubstr("let the archive send it as explicit little endian"));
+    EXPECT_THAT(message, testing::Not(HasSubstr("\n")));
+  }
+}
+
+TEST_F(Refused, RunsThatCannotBeOpenedAreNotPassedOverInSilence) {
+  MadeRun made;
+  made.attributes = {"InstanceNumber=2"};
+  write_run(made, folder / "good.dcm");
+  write_file_atomic(folder / "htj2k.dcm", run_in("1.2.840.10008.1.2.4.201"));
+  const std::string bytes = make_run(made);
+  write_file_atomic(folder / "cut.dcm", std::string_view(bytes).substr(0, 400));
+  write_file_atomic(folder / "text.dcm", std::string(128, '\0') + "DICM" + std::string(300, 'x'));
+  EXPECT_THAT(find_runs(folder.path()),
+              testing::ElementsAre(folder / "cut.dcm", folder / "htj2k.dcm", folder / "good.dcm"));
 }
 
 TEST_F(Refused, FilesThatAreNoDicom) {

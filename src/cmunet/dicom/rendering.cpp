@@ -16,10 +16,26 @@ void say(std::vector<std::string>* oddities, const char* what) {
   if (oddities != nullptr) oddities->emplace_back(what);
 }
 
-// LUT Descriptor (entries, first value mapped, bits) and LUT Data of a sequence's item.
-std::optional<LookupTable> read_table(DcmItem& item, bool is_signed, std::vector<std::string>* oddities) {
-  const std::vector<std::uint16_t> descriptor = words(item, DCM_LUTDescriptor);
-  std::vector<std::uint16_t> data = words(item, DCM_LUTData);
+std::optional<Window> read_window(DcmItem& item, std::vector<std::string>* oddities) {
+  const std::optional<double> center = number(item, DCM_WindowCenter);
+  const std::optional<double> width = number(item, DCM_WindowWidth);
+  if (!center || !width) return std::nullopt;
+  const std::string function = text(item, DCM_VOILUTFunction);
+  Window window{*center, *width};
+  if (function == "SIGMOID") window.shape = WindowShape::kSigmoid;
+  if (function == "LINEAR_EXACT") window.shape = WindowShape::kLinearExact;
+  const bool is_valid = window.shape == WindowShape::kLinear ? window.width >= 1 : window.width > 0;
+  if (is_valid) return window;
+  say(oddities, "the window has no width and was left out");
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<LookupTable> read_table(DcmItem& item, const DcmTagKey& descriptor_tag, const DcmTagKey& data_tag,
+                                      bool is_signed, std::vector<std::string>* oddities) {
+  const std::vector<std::uint16_t> descriptor = words(item, descriptor_tag);
+  std::vector<std::uint16_t> data = words(item, data_tag);
   if (descriptor.size() < 3) {
     say(oddities, "a lookup table has no usable descriptor and was left out");
     return std::nullopt;
@@ -46,22 +62,6 @@ std::optional<LookupTable> read_table(DcmItem& item, bool is_signed, std::vector
   table.values = std::move(data);
   return table;
 }
-
-std::optional<Window> read_window(DcmItem& item, std::vector<std::string>* oddities) {
-  const std::optional<double> center = number(item, DCM_WindowCenter);
-  const std::optional<double> width = number(item, DCM_WindowWidth);
-  if (!center || !width) return std::nullopt;
-  const std::string function = text(item, DCM_VOILUTFunction);
-  Window window{*center, *width};
-  if (function == "SIGMOID") window.shape = WindowShape::kSigmoid;
-  if (function == "LINEAR_EXACT") window.shape = WindowShape::kLinearExact;
-  const bool is_valid = window.shape == WindowShape::kLinear ? window.width >= 1 : window.width > 0;
-  if (is_valid) return window;
-  say(oddities, "the window has no width and was left out");
-  return std::nullopt;
-}
-
-}  // namespace
 
 double LookupTable::operator()(double value) const {
   const double index = std::clamp(std::round(value - first), 0.0, static_cast<double>(values.size() - 1));
@@ -92,7 +92,7 @@ Rendering read_rendering(DcmItem& dataset, int frame, bool is_signed, bool skip_
       rendering.slope = 1;
     }
     if (DcmItem* item = item_of(dataset, DCM_ModalityLUTSequence)) {
-      rendering.modality = read_table(*item, is_signed, oddities);
+      rendering.modality = read_table(*item, DCM_LUTDescriptor, DCM_LUTData, is_signed, oddities);
     }
   }
   // A VOI LUT's input is signed when modality values can be negative.
@@ -100,7 +100,9 @@ Rendering read_rendering(DcmItem& dataset, int frame, bool is_signed, bool skip_
   DcmItem* group = functional_group(dataset, frame, DCM_FrameVOILUTSequence);
   for (DcmItem* owner : {group, &dataset}) {
     if (owner == nullptr || rendering.voi || rendering.window) continue;
-    if (DcmItem* item = item_of(*owner, DCM_VOILUTSequence)) rendering.voi = read_table(*item, voi_is_signed, oddities);
+    if (DcmItem* item = item_of(*owner, DCM_VOILUTSequence)) {
+      rendering.voi = read_table(*item, DCM_LUTDescriptor, DCM_LUTData, voi_is_signed, oddities);
+    }
     rendering.window = read_window(*owner, oddities);
   }
   return rendering;

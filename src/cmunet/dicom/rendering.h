@@ -10,6 +10,7 @@
 #include "cmunet/image/image.h"
 
 class DcmItem;
+class DcmTagKey;
 
 namespace cmunet::dicom {
 
@@ -21,6 +22,11 @@ struct LookupTable {
 
   double operator()(double value) const;
 };
+
+/// A table from its descriptor (entries, first value mapped, bits) and its data; absent when one of them is missing or
+/// too short, which `oddities` are told when not null. @param is_signed  whether the first value is.
+std::optional<LookupTable> read_table(DcmItem& item, const DcmTagKey& descriptor, const DcmTagKey& data,
+                                      bool is_signed = false, std::vector<std::string>* oddities = nullptr);
 
 /// (0028,1056) VOI LUT Function.
 enum class WindowShape { kLinear, kLinearExact, kSigmoid };

@@ -122,6 +122,29 @@ TEST_F(Shown, ATableShorterThanItClaimsIsLeftOut) {
   EXPECT_THAT(run.header().oddities, Contains(HasSubstr("lookup table")));
 }
 
+TEST_F(Shown, PaletteColoursBecomeLuma) {
+  MadeRun made;
+  made.photometric = "PALETTE COLOR";
+  made.cell = [](int, int, int x, int) { return x; };
+  const auto channel = [&](const std::string& name, const std::string& bits, const std::string& data) {
+    made.attributes.push_back(name + "PaletteColorLookupTableDescriptor=4\\2\\" + bits);
+    made.attributes.push_back(name + "PaletteColorLookupTableData=" + data);
+  };
+  for (const bool is_wide : {false, true}) {
+    made.attributes.clear();
+    channel("Red", is_wide ? "16" : "8", is_wide ? "0\\ffff\\0\\8080" : "0\\ff\\0\\80");
+    channel("Green", is_wide ? "16" : "8", is_wide ? "0\\0\\ffff\\8080" : "0\\0\\ff\\80");
+    channel("Blue", is_wide ? "16" : "8", is_wide ? "0\\0\\0\\8080" : "0\\0\\0\\80");
+    const XaRun run = read(made);
+    EXPECT_THAT(run.header().oddities, testing::IsEmpty());
+    EXPECT_NEAR(at(run, 0), 0, 1e-3);  // below the first entry
+    EXPECT_NEAR(at(run, 3), 0.299 * 255, 1e-3);
+    EXPECT_NEAR(at(run, 4), 0.587 * 255, 1e-3);
+    EXPECT_NEAR(at(run, 5), 128, 1e-3);
+    EXPECT_NEAR(at(run, 12), 128, 1e-3);  // above the last
+  }
+}
+
 TEST_F(Shown, EnhancedXaHasAWindowForEachFrame) {
   const std::string shared = "SharedFunctionalGroupsSequence[0].", per = "PerFrameFunctionalGroupsSequence[";
   const XaRun run = read_ramp(

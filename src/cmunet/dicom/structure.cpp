@@ -81,17 +81,18 @@ class Walk {
   }
 
   void run() {
-    skip_preamble();
-    const E_TransferSyntax named = read_meta_header();
-    start_dataset(named);
+    start_dataset(read_meta_header());
     while (!levels_.empty() && step()) {
     }
   }
 
+  /// Sets `storage_class()`, and goes to the data set.
+  E_TransferSyntax read_meta_header();
+  const std::string& storage_class() const { return storage_class_; }
+
  private:
   void skip_preamble();
-  E_TransferSyntax read_meta_header();
-  std::string read_syntax_uid(const Head& head);
+  std::string read_uid(const Head& head);
   void start_dataset(E_TransferSyntax named);
 
   /// One attribute, item or fragment; false when nothing more will be read.
@@ -119,6 +120,7 @@ class Walk {
   std::vector<Level> levels_;
   std::int64_t elements_ = 0, disorder_ = 0, held_ = 0;
   std::int64_t dataset_at_ = 0;
+  std::string storage_class_;
   bool is_deflated_ = false, is_cut_ = false, has_pixel_data_ = false;
 };
 
@@ -173,9 +175,10 @@ void Walk::skip_preamble() {
   if (in_.avail() < 12) fail_cut_off();
 }
 
-std::string Walk::read_syntax_uid(const Head& head) {
-  CMUNET_CHECK(head.length <= 66 && head.tag.getEVR() == EVR_UI, ErrorCode::kCorrupt,
-               "[dicom] the transfer syntax is no UID");
+std::string Walk::read_uid(const Head& head) {
+  CMUNET_CHECK(head.length <= 66 && head.tag.getEVR() == EVR_UI, ErrorCode::kCorrupt, "[dicom] ",
+               head.tag.getXTag() == DCM_TransferSyntaxUID ? "the transfer syntax" : "the class of the object",
+               " is no UID");
   std::string uid(head.length, '\0');
   if (!read(uid.data(), head.length)) fail_cut_off();
   uid.resize(std::min(uid.size(), uid.find_last_not_of(std::string_view(" \0", 2)) + 1));
@@ -184,6 +187,7 @@ std::string Walk::read_syntax_uid(const Head& head) {
 
 // Group 2, which says how the rest is encoded; unknown when it does not.
 E_TransferSyntax Walk::read_meta_header() {
+  skip_preamble();
   const E_TransferSyntax syntax = SyntaxGuess().checkTransferSyntax(in_);
   std::optional<std::string> uid;
   while (in_.avail() >= 2) {
@@ -199,7 +203,9 @@ E_TransferSyntax Walk::read_meta_header() {
                  head->tag.getXTag().toString().c_str(), " does not belong into a file meta header");
     count(*head);
     if (head->tag.getXTag() == DCM_TransferSyntaxUID && !uid) {
-      uid = read_syntax_uid(*head);
+      uid = read_uid(*head);
+    } else if (head->tag.getXTag() == DCM_MediaStorageSOPClassUID) {
+      storage_class_ = read_uid(*head);
     } else {
       skip_value(*head);
     }
@@ -207,8 +213,8 @@ E_TransferSyntax Walk::read_meta_header() {
   if (!uid) return EXS_Unknown;
   const E_TransferSyntax named = DcmXfer(uid->c_str()).getXfer();
   const bool is_plain = uid->find_first_not_of("0123456789.") == std::string::npos;
-  CMUNET_CHECK(named != EXS_Unknown && is_plain, ErrorCode::kUnsupported, "[dicom] transfer syntax ",
-               is_plain ? *uid : "with other characters than a UID has", " is not known");
+  CMUNET_CHECK(is_plain, ErrorCode::kUnsupported, "[dicom] the transfer syntax has other characters than a UID");
+  if (named == EXS_Unknown) refuse_syntax(*uid);
   return named;
 }
 
@@ -385,6 +391,16 @@ void check_structure(const fs::path& file, Part part, const StructureLimits& lim
   } catch (const Error& e) {
     throw Error(e.code(), concat(e.message(), " (", file.string(), ")"), e.hint());
   }
+}
+
+std::string storage_class(const fs::path& file) {
+  start_toolkit();
+  Walk walk(file, Part::kHeader, {});
+  try {
+    walk.read_meta_header();
+  } catch (const Error&) {  // what was found before counts
+  }
+  return walk.storage_class();
 }
 
 }  // namespace cmunet::dicom

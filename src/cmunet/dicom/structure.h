@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
 
 namespace cmunet::dicom {
 
@@ -36,5 +37,9 @@ inline constexpr std::uint32_t kMaxHeldValue = 4096;
 /// @throws Error kCorrupt for bytes that are no data set; kUnsupported above a limit, or for an unknown transfer
 /// syntax; kNotFound, kInvalidArgument (no file). Messages name attributes, never values.
 void check_structure(const std::filesystem::path& file, Part part, const StructureLimits& limits = {});
+
+/// Media Storage SOP Class UID (0002,0002): what an object is, also when the rest of it cannot be read. Empty when
+/// there is no meta header that says so. @throws Error kIo.
+std::string storage_class(const std::filesystem::path& file);
 
 }  // namespace cmunet::dicom

@@ -167,7 +167,7 @@ TEST_F(Structure, ValueRepresentationsThatAreNone) {
     }
   }
   expect_refused(made_file_head("1.2.3.4.5") + made_run_head(2, 2, "1"), ErrorCode::kUnsupported,
-                 "1.2.3.4.5 is not known");
+                 "1.2.3.4.5 (unknown) is not read");
   expect_refused(std::string(128, '\0') + "DICM" + made_element(0x00020010, "UT", kExplicit) + made_run_head(2, 2, "1"),
                  ErrorCode::kCorrupt, "no UID");
 }

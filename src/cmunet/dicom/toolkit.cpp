@@ -4,11 +4,15 @@
 #include <dcmtk/config/osconfig.h>
 #include <dcmtk/dcmdata/dcdict.h>
 #include <dcmtk/dcmdata/dcobject.h>
+#include <dcmtk/dcmdata/dcxfer.h>
 #include <dcmtk/dcmjpeg/djdecode.h>
 #include <dcmtk/dcmjpls/djdecode.h>
 #include <dcmtk/oflog/oflog.h>
 
+#include <array>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "cmunet/base/error.h"
 
@@ -44,11 +48,34 @@ bool start() {
   return true;
 }
 
+// That DCMTK 3.6.7 does not know.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kNewSyntaxes{
+    {{"1.2.840.10008.1.2.4.110", "JPEG XL Lossless"},
+     {"1.2.840.10008.1.2.4.111", "JPEG XL JPEG Recompression"},
+     {"1.2.840.10008.1.2.4.112", "JPEG XL"},
+     {"1.2.840.10008.1.2.4.201", "High-Throughput JPEG 2000 (Lossless Only)"},
+     {"1.2.840.10008.1.2.4.202", "High-Throughput JPEG 2000 with RPCL Options (Lossless Only)"},
+     {"1.2.840.10008.1.2.4.203", "High-Throughput JPEG 2000"}}};
+
+std::string name_of_syntax(const std::string& uid) {
+  for (const auto& [known, name] : kNewSyntaxes) {
+    if (known == uid) return std::string(name);
+  }
+  const DcmXfer syntax(uid.c_str());
+  return syntax.getXfer() == EXS_Unknown ? "unknown" : syntax.getXferName();
+}
+
 }  // namespace
 
 void start_toolkit() {
   static const bool started = start();  // a throw leaves it unset, and the next call tries again
   static_cast<void>(started);
+}
+
+void refuse_syntax(const std::string& uid) {
+  throw Error(ErrorCode::kUnsupported,
+              concat("[dicom] transfer syntax ", uid, " (", name_of_syntax(uid), ") is not read"),
+              "let the archive send it as explicit little endian (1.2.840.10008.1.2.1) or JPEG 2000");
 }
 
 }  // namespace cmunet::dicom

@@ -23,6 +23,9 @@ bool modality_is_for_intensity_only(const XaHeader& header) {
   return is_xray && (header.is_log || header.pixel_intensity_relationship == "DISP");
 }
 
+// Without a window: 8 bits, and colours, whose luma is in [0, 255].
+bool is_shown_as_is(const PixelFormat& format) { return format.bits_stored == 8 || format.has_palette(); }
+
 }  // namespace
 
 struct XaRun::Data {
@@ -52,7 +55,7 @@ struct XaRun::Data {
 Window XaRun::Data::full_range(const Rendering& rendering) {
   if (range) return *range;
   image::ImageF values(1, 2);
-  if (format.bits_stored == 8 && !rendering.modality) {
+  if (is_shown_as_is(format) && !rendering.modality) {
     values.at(0, 0) = format.is_signed ? -128.0F : 0.0F;
     values.at(0, 1) = format.is_signed ? 127.0F : 255.0F;
     apply_modality(rendering, values);
@@ -78,7 +81,7 @@ XaRun::XaRun(const std::filesystem::path& file) : data_(std::make_unique<Data>()
     data_->field = read_field(dataset, data_->format.height, data_->format.width, oddities);
     data_->skip_modality = modality_is_for_intensity_only(data_->header);
     const Rendering rendering = read_rendering(dataset, 0, data_->format.is_signed, data_->skip_modality, &oddities);
-    if (!rendering.window && !rendering.voi && data_->format.bits_stored != 8) {
+    if (!rendering.window && !rendering.voi && !is_shown_as_is(data_->format)) {
       oddities.emplace_back("no window; shown from the smallest to the largest value of the middle frame");
     }
   } catch (const Error& e) {

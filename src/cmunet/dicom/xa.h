@@ -92,7 +92,8 @@ class XaRun {
 bool is_dicom_file(const std::filesystem::path& file);
 
 /// The XA objects (also Enhanced XA, XRF, secondary capture) below a folder, or that a DICOMDIR names; other files are
-/// passed over. Sorted by study, series, instance.
+/// passed over. Sorted by study, series, instance; first those whose meta header says that they are such objects and
+/// that cannot be opened.
 std::vector<std::filesystem::path> find_runs(const std::filesystem::path& folder_or_dicomdir);
 
 }  // namespace cmunet::dicom
