@@ -217,6 +217,32 @@ TEST_F(MeasureCommand, APhantomsVesselsHaveTheirDiameters) {
   EXPECT_GE(widest, 0.5 * thickest);
 }
 
+TEST_F(MeasureCommand, TheModelSeesSquarePixelsWhoeverKnowsTheirShape) {
+  // Every second row of a phantom, as a picture and as a run that says so.
+  const Outcome made = program(concat("phantom --count 1 --size 256 --field-mm 70 --seed 4 --out ", root / "phantom"));
+  ASSERT_EQ(made.status, 0) << made.err;
+  const image::ImageF whole = codec::read_image(root / "phantom/images/0000.png").grey;
+  const auto half = [&whole](int y, int x) { return static_cast<int>(std::lround(whole.at(2 * y, x))); };
+  image::Image<std::uint8_t> picture(128, 256);
+  for (int y = 0; y < 128; ++y) {
+    for (int x = 0; x < 256; ++x) picture.at(y, x) = static_cast<std::uint8_t>(half(y, x));
+  }
+  codec::write_png(root / "half.png", picture);
+  dicom::MadeRun run;
+  run.frames = 1, run.height = 128, run.width = 256;
+  run.cell = [&half](int, int y, int x, int) { return half(y, x); };
+  run.attributes = {"PixelAspectRatio=2\\1"};
+  dicom::write_run(run, root / "half.dcm");
+  const auto mean_px = [this](const std::string& arguments) {
+    const Outcome outcome = program(concat("measure --threads 2 --force --out ", root / "out", " ", arguments));
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    return load_json(root / "out/measurements.json")["mean_diameter"]["px"].get<double>();
+  };
+  const double by_header = mean_px((root / "half.dcm").string());
+  EXPECT_EQ(mean_px(concat(root / "half.png", " --spacing-mm 0.5,0.25")), by_header);
+  EXPECT_GT(std::abs(mean_px((root / "half.png").string()) - by_header), 0.5);
+}
+
 TEST_F(MeasureCommand, MeasuresAProbabilityMapAndAPath) {
   const std::string map = concat(" --probability ", root / "mask.png", " --force --out ", root / "out");
   const Outcome soft = program(concat("measure ", root / "picture.png", map));

@@ -48,7 +48,7 @@ void run(const Flags& flags, const CommonOptions& common) {
     print_result(common, plan, concat("would measure one picture into ", flags.out));
     return;
   }
-  Picture picture = read_picture(flags.picture, common);
+  Picture picture = read_picture(flags.picture, flags.calibration, common);
   const vessel::MeasureOptions options = options_of(flags, picture);
   const vessel::Measurement measurement =
       picture.mask ? measure_vessels(*picture.mask, options) : measure_vessels(*picture.probability, options);

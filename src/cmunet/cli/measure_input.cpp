@@ -32,7 +32,7 @@ int choose_frame(const dicom::XaRun& run, const std::string& flag) {
   return filling.best_frame;
 }
 
-engine::FrameTraits read_frame(const MeasureInputFlags& flags, Picture& picture) {
+preprocess::FrameTraits read_frame(const MeasureInputFlags& flags, Picture& picture) {
   const dicom::XaRun run(flags.image);
   const dicom::XaHeader& header = run.header();
   const int frame = choose_frame(run, flags.frame);
@@ -66,7 +66,7 @@ image::ImageF read_probability(const std::string& path) {
 }
 
 image::ImageF segment(const MeasureInputFlags& flags, const CommonOptions& common, Picture& picture,
-                      const engine::FrameTraits& traits) {
+                      const preprocess::FrameTraits& traits) {
   const std::string path = flags.model.empty() ? default_model() : flags.model;
   const Model model = open_model(path, common);
   CMUNET_CHECK(model.info.kind == "segmentation", ErrorCode::kInvalidArgument, "[measure] ", path, " is a ",
@@ -81,6 +81,14 @@ image::ImageF segment(const MeasureInputFlags& flags, const CommonOptions& commo
 image::Spacing spacing_of(const std::vector<double>& values) { return {values.front(), values.back()}; }
 
 image::PointF point(const std::vector<double>& values, std::size_t first) { return {values[first], values[first + 1]}; }
+
+// What the user says about the shape of pixels; it goes before what the header says.
+std::optional<double> aspect_of(const CalibrationFlags& flags) {
+  for (const std::vector<double>* spacing : {&flags.spacing_mm, &flags.imager_spacing_mm}) {
+    if (!spacing->empty()) return spacing->front() / spacing->back();
+  }
+  return std::nullopt;
+}
 
 vessel::Calibration calibrate_by_catheter(const CalibrationFlags& flags, const Picture& picture, double aspect) {
   CMUNET_CHECK(flags.catheter_points.empty() != flags.catheter_along.empty(), ErrorCode::kInvalidArgument,
@@ -124,7 +132,7 @@ void add_calibration_flags(CLI::App& app, CalibrationFlags& flags) {
       ->capture_default_str();
 }
 
-Picture read_picture(const MeasureInputFlags& flags, const CommonOptions& common) {
+Picture read_picture(const MeasureInputFlags& flags, const CalibrationFlags& calibration, const CommonOptions& common) {
   CMUNET_CHECK(flags.mask.empty() || flags.probability.empty(), ErrorCode::kInvalidArgument,
                "[measure] both --mask and --probability; expected one of them");
   const std::string vessels = flags.mask + flags.probability;
@@ -133,7 +141,7 @@ Picture read_picture(const MeasureInputFlags& flags, const CommonOptions& common
   Picture picture;
   picture.title = name_of(flags.image.empty() ? vessels : flags.image);
   picture.source = Json::object();
-  engine::FrameTraits traits;
+  preprocess::FrameTraits traits;
   if (!flags.image.empty()) {
     if (!codec::is_image_file(flags.image) && dicom::is_dicom_file(flags.image)) {
       traits = read_frame(flags, picture);
@@ -151,6 +159,7 @@ Picture read_picture(const MeasureInputFlags& flags, const CommonOptions& common
     picture.probability = read_probability(flags.probability);
     if (!picture.grey.empty()) image::check_same_size(*picture.probability, picture.grey, "measure");
   } else {
+    traits.pixel_aspect = aspect_of(calibration).value_or(traits.pixel_aspect);
     picture.probability = segment(flags, common, picture, traits);
   }
   return picture;

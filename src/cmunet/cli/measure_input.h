@@ -46,8 +46,9 @@ struct Picture {
   std::string title;                         ///< file name unless it names the patient, and frame of a run
 };
 
+/// What is segmented is shown to the model with square pixels, by the flags' spacing, else by the header.
 /// @throws Error as codec and dicom do; kInvalidArgument when picture and mask differ in size, or nothing is named.
-Picture read_picture(const MeasureInputFlags& flags, const CommonOptions& common);
+Picture read_picture(const MeasureInputFlags& flags, const CalibrationFlags& calibration, const CommonOptions& common);
 
 /// By the flags, else by the header, else pixels only.
 /// @throws Error kInvalidArgument for flags that contradict each other or lack their partner.

@@ -65,7 +65,7 @@ std::vector<Item> import_dicom(const fs::path& folder_or_dicomdir, int frames_pe
   CMUNET_CHECK(frames_per_run > 0, ErrorCode::kInvalidArgument, "[import] ", frames_per_run, " frames of each run");
   Pseudonyms patients('p'), studies('s'), series('r'), instances('i');
   std::vector<Item> items;
-  int skipped = 0, burned_in = 0, not_square = 0;
+  int skipped = 0, burned_in = 0;
   for (const fs::path& file : dicom::find_runs(folder_or_dicomdir)) {
     std::optional<dicom::XaRun> run;
     try {
@@ -77,7 +77,6 @@ std::vector<Item> import_dicom(const fs::path& folder_or_dicomdir, int frames_pe
     }
     const dicom::XaHeader& header = run->header();
     burned_in += header.burned_in_annotation ? 1 : 0;
-    not_square += std::abs(header.pixel_aspect_ratio - 1) > 0.01 ? 1 : 0;
     std::vector<int> frames(1, 0);
     if (header.frames > frames_per_run && std::min(header.height, header.width) >= 32) {
       frames = choose_frames(vessel::measure_opacification(
@@ -105,8 +104,6 @@ std::vector<Item> import_dicom(const fs::path& folder_or_dicomdir, int frames_pe
                " holds no X-ray run that can be read (", skipped, " were left out)");
   if (burned_in > 0)
     log_warning("[import] ", burned_in, " runs say that text is burned into their pixels: look at them");
-  if (not_square > 0)
-    log_warning("[import] ", not_square, " runs have pixels that are not square; shapes are distorted");
   return items;
 }
 

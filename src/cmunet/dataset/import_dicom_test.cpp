@@ -3,12 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
 #include "cmunet/base/file.h"
 #include "cmunet/base/log.h"
 #include "cmunet/base/scratch_folder.h"
+#include "cmunet/codec/codec.h"
 #include "cmunet/dataset/import.h"
 #include "cmunet/dataset/prepare.h"
 #include "cmunet/dicom/made_run.h"
@@ -105,6 +107,103 @@ TEST_F(ImportDicom, WhatAShutterCoversBecomesTheMeanOfTheRest) {
   options.size = 64;
   options.normalise = preprocess::Normalise::kNone;
   for (const float v : prepare_item(item, options).image) ASSERT_NEAR(static_cast<double>(v), 100, 1e-3);
+}
+
+// Where the dark part of a prepared item lies.
+struct Extent {
+  int top = 1 << 30, bottom = -1, left = 1 << 30, right = -1;
+  double y() const { return (top + bottom) / 2.0; }
+  double x() const { return (left + right) / 2.0; }
+};
+template <typename T, typename IsPart>
+Extent extent_of(const image::Image<T>& image, const IsPart& is_part) {
+  Extent e;
+  for (int y = 0; y < image.height(); ++y) {
+    for (int x = 0; x < image.width(); ++x) {
+      if (!is_part(image.at(y, x))) continue;
+      e.top = std::min(e.top, y), e.bottom = std::max(e.bottom, y);
+      e.left = std::min(e.left, x), e.right = std::max(e.right, x);
+    }
+  }
+  return e;
+}
+bool is_dark(float grey) { return grey < 100; }
+
+TEST_F(ImportDicom, PixelsThatAreNotSquareAreMadeSo) {
+  // Rows are twice as far apart as columns: a disc of 24 columns is 12 rows high, around row 20 and column 70.
+  dicom::MadeRun made = run_of("ECHO", 6);
+  made.frames = 1;
+  made.height = 48, made.width = 128;
+  made.cell = [](int, int y, int x, int) { return std::hypot(2 * (y - 20), x - 70) <= 24 ? 40 : 180; };
+  made.attributes.emplace_back("PixelAspectRatio=2\\1");
+  const fs::path file = folder / "oblong/run.dcm";
+  fs::create_directories(file.parent_path());
+  dicom::write_run(made, file);
+  std::vector<std::string> warnings;
+  set_log_sink([&](LogLevel, std::string_view text) { warnings.emplace_back(text); });
+  const std::vector<Item> items = import_dicom(file.parent_path(), 1, Split::kPretrain);
+  set_log_sink({});
+  EXPECT_THAT(warnings, testing::IsEmpty());
+  ASSERT_EQ(items.size(), 1U);
+  preprocess::Options options;
+  options.size = 96;
+  options.normalise = preprocess::Normalise::kNone;
+  const PreparedItem prepared = prepare_item(items[0], options);
+  const Extent disc = extent_of(prepared.image, is_dark);
+  EXPECT_NEAR(disc.bottom - disc.top, disc.right - disc.left, 1);
+  EXPECT_NEAR(disc.right - disc.left + 1, 49 * 96.0 / 128, 1.5);
+  // And back to the file's own rows and columns.
+  EXPECT_EQ(prepared.source_height, 48);
+  EXPECT_EQ(prepared.source_width, 128);
+  const preprocess::GridMap& map = prepared.map;
+  EXPECT_EQ(map.source_height, 96);
+  const auto back = [](double at, int grid, int crop, int start, int square, int source) {
+    return ((at + 0.5) * crop / grid + start) * source / square - 0.5;
+  };
+  EXPECT_NEAR(back(disc.y(), map.height, map.crop_height, map.crop_top, map.source_height, 48), 20, 0.4);
+  EXPECT_NEAR(back(disc.x(), map.width, map.crop_width, map.crop_left, map.source_width, 128), 70, 0.7);
+}
+
+TEST_F(ImportDicom, PicturesOfKnownSpacingAndTheirMasksToo) {
+  image::Image<std::uint8_t> picture(60, 20, 200), mask(60, 20);
+  for (int y = 10; y < 40; ++y) {
+    for (int x = 5; x < 15; ++x) picture.at(y, x) = 20, mask.at(y, x) = 255;
+  }
+  codec::write_png(folder / "picture.png", picture);
+  codec::write_png(folder / "mask.png", mask);
+  Item item;
+  item.image = folder / "picture.png";
+  item.mask = folder / "mask.png";
+  item.spacing_mm = image::Spacing{0.1, 0.3};
+  preprocess::Options options;
+  options.size = 60;
+  options.normalise = preprocess::Normalise::kNone;
+  const PreparedItem prepared = prepare_item(item, options);
+  EXPECT_EQ(prepared.map.source_width, 60);
+  EXPECT_NEAR(prepared.image.spacing_mm->row_mm, 0.1, 1e-9);
+  EXPECT_NEAR(prepared.image.spacing_mm->col_mm, 0.1, 1e-9);
+  const Extent dark = extent_of(prepared.image, is_dark);
+  const Extent vessel = extent_of(prepared.mask, [](std::uint8_t v) { return v != 0; });
+  EXPECT_EQ(vessel.right - vessel.left + 1, 30);
+  EXPECT_EQ(vessel.bottom - vessel.top + 1, 30);
+  EXPECT_NEAR(dark.y(), vessel.y(), 1);
+  EXPECT_NEAR(dark.x(), vessel.x(), 1);
+}
+
+TEST_F(ImportDicom, LogarithmicRunsBecomeIntensities) {
+  dicom::MadeRun made = run_of("FOXTROT", 7);
+  made.cell = [](int, int, int x, int) { return x < 32 ? 128 : 255; };
+  made.attributes.emplace_back("PixelIntensityRelationship=LOG");
+  dicom::write_run(made, folder / "log.dcm");
+  Item item;
+  item.image = folder / "log.dcm";
+  item.frame = 0;
+  preprocess::Options options;
+  options.size = 64;
+  options.normalise = preprocess::Normalise::kNone;
+  const image::ImageF image = prepare_item(item, options).image;
+  EXPECT_NEAR(static_cast<double>(image.at(10, 50)), 255, 0.1);
+  EXPECT_NEAR(static_cast<double>(image.at(10, 10)), 255 * (std::exp(3.5 * 128 / 255) - 1) / (std::exp(3.5) - 1), 0.1);
 }
 
 TEST(ChooseFrames, SpreadOverTheFilledOnesWithTheBest) {

@@ -16,6 +16,8 @@
 #include "cmunet/codec/codec.h"
 #include "cmunet/dataset/leakage.h"
 #include "cmunet/dicom/xa.h"
+#include "cmunet/image/resize.h"
+#include "cmunet/preprocess/run_frame.h"
 
 namespace cmunet::dataset {
 namespace {
@@ -45,21 +47,25 @@ image::Mask mask_of(const Item& item, int height, int width, std::int64_t& antia
   return mask;
 }
 
-// What shutters and overlays cover gets the mean of the picture, so that nothing is learnt from their edges.
-image::ImageF read_run_frame(const std::filesystem::path& file, int frame) {
-  const dicom::XaRun run(file);
-  image::ImageF grey = run.frame(frame);
-  const image::Mask& field = run.field();
-  double sum = 0, count = 0;
-  for (std::size_t i = 0; i < grey.size(); ++i) {
-    if (field.data()[i] == 0) continue;
-    sum += static_cast<double>(grey.data()[i]);
-    ++count;
+// The picture as `predict` shows it to networks, too; its size before pixels were made square goes to `result`.
+image::ImageF read_picture(const Item& item, PreparedItem& result) {
+  image::ImageF grey;
+  std::optional<dicom::XaRun> run;
+  if (item.frame) {
+    run.emplace(item.image);
+    grey = run->frame(*item.frame);
+  } else {
+    grey = codec::read_image(item.image).grey;
   }
-  for (std::size_t i = 0; i < grey.size() && count > 0; ++i) {
-    if (field.data()[i] == 0) grey.data()[i] = static_cast<float>(sum / count);
+  grey.spacing_mm = item.spacing_mm;
+  result.source_height = grey.height();
+  result.source_width = grey.width();
+  if (run) {
+    const dicom::XaHeader& header = run->header();
+    return preprocess::picture_of_frame(grey, run->field(),
+                                        {.pixel_aspect = header.pixel_aspect_ratio, .is_log = header.is_log});
   }
-  return grey;
+  return preprocess::with_square_pixels(grey, item.spacing_mm ? item.spacing_mm->row_mm / item.spacing_mm->col_mm : 1);
 }
 
 // Runs work(i) for all i on several threads; the first error stops the rest and is thrown here.
@@ -242,8 +248,8 @@ std::vector<Record> make_records(const PrepareRequest& request, const std::vecto
     record.id = item.id;
     record.group = groups[i];
     record.source = item.source.empty() ? item.image.string() : item.source;
-    record.source_height = prepared[i].map.source_height;
-    record.source_width = prepared[i].map.source_width;
+    record.source_height = prepared[i].source_height;
+    record.source_width = prepared[i].source_width;
     record.grid_map = preprocess::to_json(prepared[i].map);
     record.spacing_mm = prepared[i].image.spacing_mm;
     record.split = item.split ? *item.split : assigned[next++];
@@ -267,11 +273,12 @@ void set_folds(std::vector<Record>& records, int folds, std::uint64_t seed) {
 }  // namespace
 
 PreparedItem prepare_item(const Item& item, const preprocess::Options& options) {
-  image::ImageF grey = item.frame ? read_run_frame(item.image, *item.frame) : codec::read_image(item.image).grey;
-  grey.spacing_mm = item.spacing_mm;
   PreparedItem result;
+  const image::ImageF grey = read_picture(item, result);
   if (item.has_mask()) {
-    const image::Mask mask = mask_of(item, grey.height(), grey.width(), result.antialiased_pixels);
+    image::Mask mask = mask_of(item, result.source_height, result.source_width, result.antialiased_pixels);
+    const bool is_square = mask.height() == grey.height() && mask.width() == grey.width();
+    if (!is_square) mask = image::resize_nearest(mask, grey.height(), grey.width());
     result.mask = preprocess::prepare_mask(mask, options);
   }
   preprocess::Options steps = options;

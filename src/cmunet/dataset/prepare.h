@@ -30,7 +30,8 @@ struct PrepareRequest {
 /// A decoded, preprocessed image. @throws Error with the path when the image or mask cannot be used.
 struct PreparedItem {
   image::ImageF image;
-  image::Mask mask;  ///< empty when there is none
+  image::Mask mask;                         ///< empty when there is none
+  int source_height = 0, source_width = 0;  ///< as stored, which is not `map`'s where pixels are not square
   preprocess::GridMap map;
   std::int64_t antialiased_pixels = 0;  ///< mask pixels that were neither 0 nor the mask's largest value
 };

@@ -249,6 +249,12 @@ TEST_F(Shown, GeometryAndTimes) {
   EXPECT_FALSE(odd.header().geometry.imager_pixel_spacing_mm);
   EXPECT_THAT(odd.header().frame_time_ms, testing::IsEmpty());
   EXPECT_EQ(odd.header().oddities.size(), 2U);
+  made.attributes = {"PixelAspectRatio=4\\3", "ImagerPixelSpacing=0.2\\0.25"};  // the spacing goes first
+  EXPECT_DOUBLE_EQ(read(made).header().pixel_aspect_ratio, 0.8);
+  made.attributes = {"PixelAspectRatio=1\\40"};
+  const XaRun thin = read(made);
+  EXPECT_EQ(thin.header().pixel_aspect_ratio, 1.0);
+  EXPECT_THAT(thin.header().oddities, Contains(HasSubstr("read as square")));
 }
 
 TEST_F(Shown, NamesComeAsUtf8) {

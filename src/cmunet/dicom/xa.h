@@ -51,7 +51,7 @@ struct XaHeader {
   bool is_log = false;    ///< Pixel Intensity Relationship LOG (0028,1040)
   std::string modality;   ///< (0008,0060)
   std::string pixel_intensity_relationship;  ///< as stored; empty when absent
-  double pixel_aspect_ratio = 1.0;           ///< row / column, from (0028,0034) or an anisotropic spacing
+  double pixel_aspect_ratio = 1.0;           ///< row / column, 0.1…10, by the spacing, else (0028,0034)
   std::vector<double> frame_time_ms;         ///< start of each frame; empty when unknown
   bool burned_in_annotation = false;         ///< (0028,0301) YES
   std::optional<std::string> lossy;          ///< why pixels are not the detector's, e.g. "JPEG baseline"

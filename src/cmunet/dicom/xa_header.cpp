@@ -56,12 +56,17 @@ Geometry read_geometry(DcmDataset& dataset, std::vector<std::string>& oddities) 
   return geometry;
 }
 
+// PS3.3 C.7.6.3.1.7: Pixel Aspect Ratio is for images without a spacing.
 double read_aspect_ratio(DcmDataset& dataset, const Geometry& geometry, std::vector<std::string>& oddities) {
   const std::vector<double> ratio = numbers(dataset, DCM_PixelAspectRatio);
-  if (ratio.size() == 2 && ratio[0] > 0 && ratio[1] > 0) return ratio[0] / ratio[1];
-  if (!ratio.empty()) oddities.emplace_back("Pixel Aspect Ratio is not two positive numbers; left out");
+  const bool has_ratio = ratio.size() == 2 && ratio[0] > 0 && ratio[1] > 0;
+  if (!ratio.empty() && !has_ratio) oddities.emplace_back("Pixel Aspect Ratio is not two positive numbers; left out");
   const auto& spacing = geometry.pixel_spacing_mm ? geometry.pixel_spacing_mm : geometry.imager_pixel_spacing_mm;
-  return spacing ? spacing->row_mm / spacing->col_mm : 1.0;
+  const double aspect = spacing ? spacing->row_mm / spacing->col_mm : has_ratio ? ratio[0] / ratio[1] : 1.0;
+  constexpr double kMost = 10;
+  if (aspect <= kMost && aspect >= 1 / kMost) return aspect;
+  oddities.push_back(concat("pixels are ", aspect, " times as high as wide; read as square"));
+  return 1.0;
 }
 
 // From Frame Time, Frame Time Vector or a rate; empty when none of them is usable.
