@@ -10,6 +10,8 @@
 namespace cmunet::cli {
 namespace {
 
+constexpr double kFirstArc_px = 7;  // of the first cross-section: those within a bifurcation are left out
+
 // A straight vessel along x of 100 samples half a pixel apart, 8 px wide, narrowed to 4 px from `first` to `last`.
 vessel::Measurement narrowed(std::size_t first, std::size_t last, const vessel::Calibration& calibration) {
   vessel::MeasuredSegment segment;
@@ -17,7 +19,7 @@ vessel::Measurement narrowed(std::size_t first, std::size_t last, const vessel::
     const double x = 10 + 0.5 * static_cast<double>(i);
     const double radius = i >= first && i <= last ? 2 : 4;
     segment.samples.push_back(
-        {{20, x}, {20 - radius, x}, {20 + radius, x}, 0.5 * static_cast<double>(i), 2 * radius, 0.4});
+        {{20, x}, {20 - radius, x}, {20 + radius, x}, kFirstArc_px + 0.5 * static_cast<double>(i), 2 * radius, 0.4});
   }
   segment.length_px = 52;
   segment.mean_diameter_px = {7.5, 0.4};
@@ -64,6 +66,8 @@ TEST(ArterialReport, IsInMillimetresWithBothUncertainties) {
   EXPECT_NEAR(segment.lesion->proximal_border, 5, 1e-12);
   EXPECT_NEAR(segment.lesion->distal_border, 7.5, 1e-12);
   EXPECT_NEAR(segment.lesion->site_of_minimum, 5.125, 1e-12);
+  EXPECT_GE(segment.lesion->site_of_maximum, 5 - 1e-12);
+  EXPECT_LE(segment.lesion->site_of_maximum, 7.5 + 1e-12);
 }
 
 TEST(ArterialReport, IsInPixelsWithoutCalibration) {

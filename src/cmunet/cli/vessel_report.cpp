@@ -53,7 +53,9 @@ dicom::ReportedLesion lesion_of(const vessel::Narrowing& narrowing, const vessel
   const auto end = segment.samples.begin() + static_cast<std::ptrdiff_t>(narrowing.last) + 1;
   const auto widest = std::max_element(
       first, end, [](const vessel::Sample& a, const vessel::Sample& b) { return a.diameter_px < b.diameter_px; });
-  const auto arc = [&](std::size_t sample) { return unit * segment.samples[sample].arc_px; };
+  // TID 3218 counts from the first contour points; cross-sections begin beyond the bifurcation.
+  const double begin_px = segment.samples.front().arc_px;
+  const auto arc = [&](const vessel::Sample& sample) { return unit * (sample.arc_px - begin_px); };
   return {
       .reference_method = method_of(measurement.reference),
       .minimal_diameter = length_of(narrowing.minimal_px, measurement.calibration),
@@ -61,10 +63,10 @@ dicom::ReportedLesion lesion_of(const vessel::Narrowing& narrowing, const vessel
       .diameter_stenosis_percent = {stenosis.diameter_percent.value, kSdsOf95Percent * stenosis.diameter_percent.sd},
       .area_stenosis_percent = stenosis.area_percent,
       .length = unit * narrowing.length_px,
-      .proximal_border = arc(narrowing.first),
-      .distal_border = arc(narrowing.last),
-      .site_of_minimum = arc(narrowing.sample),
-      .site_of_maximum = unit * widest->arc_px};
+      .proximal_border = arc(segment.samples[narrowing.first]),
+      .distal_border = arc(segment.samples[narrowing.last]),
+      .site_of_minimum = arc(segment.samples[narrowing.sample]),
+      .site_of_maximum = arc(*widest)};
 }
 
 dicom::ReportedSegment segment_of(const vessel::MeasuredSegment& segment, const vessel::Measurement& measurement) {

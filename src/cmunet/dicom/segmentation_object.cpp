@@ -19,7 +19,7 @@ namespace {
 
 constexpr ObjectKind kKind{UID_SegmentationStorage, "SEG", 9001, "Vessel segmentation, not for clinical use"};
 constexpr Code kAnatomicalStructure{"123037004", "SCT", "Anatomical Structure"};
-constexpr Code kCoronaryArtery{"41801008", "SCT", "Coronary artery"};
+constexpr Code kCoronaryArtery{"41801008", "SCT", "Coronary Artery"};
 constexpr Code kArtificialIntelligence{"123110", "DCM", "Artificial Intelligence"};
 constexpr Code kSegmentation{"113076", "DCM", "Segmentation"};
 constexpr Code kSourceImage{"121322", "DCM", "Source image for image processing operation"};

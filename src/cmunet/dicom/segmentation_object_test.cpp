@@ -91,6 +91,7 @@ TEST(SegmentationObject, IsReadByPydicom) {
   std::string expected = concat("patient Müller^Jürgen\nsource ", source.header.source.sop_instance_uid, "\nframe 3\n",
                                 as_text(asymmetric_l(40, 63)), "frame 5\n", as_text(noise(40, 63, 4)));
   EXPECT_EQ(seen, expected);
+  EXPECT_THAT(run_python("check_codes.py", folder / "seg.dcm"), testing::MatchesRegex("codes: [0-9]+\n"));
 }
 
 TEST(SegmentationObject, TakesGivenUidsAndMakesNewOnes) {

@@ -46,7 +46,7 @@ struct ReportedLesion {
   ReportedValue diameter_stenosis_percent;
   double area_stenosis_percent = 0;
   double length = 0;
-  double proximal_border = 0, distal_border = 0;    ///< along the midline from its beginning
+  double proximal_border = 0, distal_border = 0;    ///< along the midline from between the first contour points
   double site_of_minimum = 0, site_of_maximum = 0;  ///< of the diameter between the borders, likewise
 };
 

@@ -82,6 +82,19 @@ TEST(StructuredReport, SaysToPydicomWhatWasMeasured) {
   EXPECT_THAT(seen, Not(HasSubstr("nan")));
 }
 
+TEST(StructuredReport, ItsCodesHaveTheirMeanings) {
+  if (!has_pydicom()) GTEST_SKIP() << "pydicom (python3-pydicom) is not installed";
+  const ScratchFolder folder;
+  ArterialReport report = narrowed_vessel();
+  report.calibration->method = CalibrationMethod::kCatheter;
+  for (const ReferenceMethod reference :
+       {ReferenceMethod::kCurveFitted, ReferenceMethod::kInterpolatedLocal, ReferenceMethod::kMeanLocal}) {
+    report.segments.front().lesion->reference_method = reference;
+    write_structured_report(folder / "sr.dcm", test_source(5, 64, 64), report);
+    EXPECT_THAT(run_python("check_codes.py", folder / "sr.dcm"), testing::MatchesRegex("codes: [0-9]+\n"));
+  }
+}
+
 TEST(StructuredReport, WithoutCalibrationIsInPixelsAndClaimsNoTemplate) {
   if (!has_pydicom()) GTEST_SKIP() << "pydicom (python3-pydicom) is not installed";
   const ScratchFolder folder;
