@@ -194,6 +194,8 @@ TEST_F(PredictRun, FindsTheFilledArteryOfARealCine) {
   const Json document = predictions();
   const Json& run = document["runs"][0];
   EXPECT_EQ(run["opacification"]["fills"], true);
+  EXPECT_EQ(run["view"], "RAO 32, cranial 2");
+  EXPECT_EQ(run["segmented"][0]["time_ms"], 33 * (run["segmented"][0]["frame"].get<int>() - 1));
   // The catheter stands empty for 16 frames, the tree is full from about frame 46 on.
   EXPECT_GE(run["opacification"]["best_frame"], 46);
   const double best = run["opacification"]["smoothed"][run["opacification"]["best_frame"].get<std::size_t>() - 1];

@@ -12,7 +12,6 @@
 #include "cmunet/codec/codec.h"
 #include "cmunet/dicom/xa.h"
 #include "cmunet/engine/frame.h"
-#include "cmunet/vessel/opacification.h"
 
 namespace cmunet::cli {
 namespace {
@@ -26,8 +25,7 @@ int choose_frame(const dicom::XaRun& run, const std::string& flag) {
   CMUNET_CHECK(choice.frame.value_or(0) < header.frames, ErrorCode::kInvalidArgument, "[measure] frame ",
                choice.frame.value_or(0) + 1, " of a run of ", header.frames);
   if (choice.frame || header.frames == 1) return choice.frame.value_or(0);
-  const vessel::Opacification filling = vessel::measure_opacification(
-      header.frames, [&run](int i) { return run.frame(i); }, run.field(), header.is_log);
+  const vessel::Opacification filling = measure_filling(run);
   if (!filling.fills) log_warning("no contrast medium is seen to arrive in this run; its best frame is a guess");
   return filling.best_frame;
 }
@@ -43,6 +41,7 @@ preprocess::FrameTraits read_frame(const MeasureInputFlags& flags, Picture& pict
   picture.source["image"] = picture.title;
   picture.source["frame"] = frame + 1;
   picture.source["frames"] = header.frames;
+  if (const std::string view = view_of(header.geometry); !view.empty()) picture.source["view"] = view;
   if (flags.identify) picture.source.update(identity_of_run(flags.image, run));
   if (header.frames > 1) picture.title += concat(", frame ", frame + 1, " of ", header.frames);
   if (header.burned_in_annotation) log_warning("the pixels of this run say who the patient is");

@@ -2,6 +2,7 @@
 #include "cmunet/cli/predict_run.h"
 
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <vector>
 
@@ -12,7 +13,6 @@
 #include "cmunet/engine/frame.h"
 #include "cmunet/report/overlay.h"
 #include "cmunet/vessel/measure.h"
-#include "cmunet/vessel/opacification.h"
 
 namespace cmunet::cli {
 namespace {
@@ -28,16 +28,11 @@ Json to_json(const vessel::Opacification& filling) {
 
 Json describe(const std::string& name, const dicom::XaHeader& header) {
   Json row = {{"run", name}, {"frames", header.frames}};  // UIDs lead to the patient; SEG and SR have them
+  if (const std::string view = view_of(header.geometry); !view.empty()) row["view"] = view;
   if (header.lossy) row["lossy"] = *header.lossy;
   if (header.burned_in_annotation) row["burned_in_annotation"] = true;
   if (!header.oddities.empty()) row["oddities"] = header.oddities;
   return row;
-}
-
-vessel::Opacification measure_filling(const dicom::XaRun& run) {
-  const dicom::XaHeader& header = run.header();
-  return vessel::measure_opacification(
-      header.frames, [&run](int i) { return run.frame(i); }, run.field(), header.is_log);
 }
 
 std::vector<int> chosen_frames(const dicom::XaRun& run, const FrameChoice& choice,
@@ -90,6 +85,8 @@ class ResultWriter {
   Json add(int frame, const image::ImageF& grey, const engine::Segmentation& result) {
     const std::string stem = frame_stem(name_, frame, source_.header.frames);
     Json entry = {{"frame", frame + 1}};
+    const std::vector<double>& times_ms = source_.header.frame_time_ms;
+    if (!times_ms.empty()) entry["time_ms"] = times_ms[static_cast<std::size_t>(frame)];
     if (job_.pictures) entry.update(write_pictures(out_, stem, grey, result, *job_.pictures));
     if (job_.segmentation) segmentation_.add(frame, result.mask);
     if (job_.secondary_captures) {
@@ -139,6 +136,20 @@ class ResultWriter {
 };
 
 }  // namespace
+
+vessel::Opacification measure_filling(const dicom::XaRun& run) {
+  const dicom::XaHeader& header = run.header();
+  return vessel::measure_opacification(
+      header.frames, [&run](int i) { return run.frame(i); }, run.field(), header.is_log);
+}
+
+std::string view_of(const dicom::Geometry& geometry) {
+  if (!geometry.primary_angle_deg || !geometry.secondary_angle_deg) return {};
+  const double primary = std::round(10 * *geometry.primary_angle_deg) / 10;
+  const double secondary = std::round(10 * *geometry.secondary_angle_deg) / 10;
+  return concat(primary < 0 ? "RAO " : "LAO ", std::abs(primary), secondary < 0 ? ", caudal " : ", cranial ",
+                std::abs(secondary));
+}
 
 FrameChoice parse_frame_choice(const std::string& text) {
   if (text == "best") return {};

@@ -12,6 +12,7 @@
 #include "cmunet/dicom/result_object.h"
 #include "cmunet/dicom/xa.h"
 #include "cmunet/engine/segmenter.h"
+#include "cmunet/vessel/opacification.h"
 
 namespace cmunet::cli {
 
@@ -23,6 +24,12 @@ struct FrameChoice {
 
 /// "best", "all", or the number of a frame, counted from 1 as viewers do. @throws Error kInvalidArgument.
 FrameChoice parse_frame_choice(const std::string& text);
+
+/// How far the arteries are filled in each frame. @throws Error kInvalidArgument for frames below 32 px a side.
+vessel::Opacification measure_filling(const dicom::XaRun& run);
+
+/// From where the run was taken, as cardiologists say it: "LAO 30, cranial 25" degrees. Empty without both angles.
+std::string view_of(const dicom::Geometry& geometry);
 
 /// What becomes of a run.
 struct RunJob {
