@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "cmunet/augment/crop.h"
-#include "cmunet/augment/image_rngs.h"
 #include "cmunet/base/error.h"
 
 namespace cmunet::augment {
@@ -74,17 +73,14 @@ at::Tensor normal_noise(at::IntArrayRef shape, std::span<Rng> rngs, const at::De
 }
 
 Views make_views(const at::Tensor& images, const ViewOptions& options, std::span<Rng> rngs) {
-  CMUNET_CHECK(images.dim() == 4 && images.size(1) == 1 && images.numel() > 0, ErrorCode::kInvalidArgument,
-               "[views] images are ", images.sizes(), "; expected [N, 1, H, W]");
   const torch::NoGradGuard no_grad;
-  check_one_per_image(rngs, images);
-  std::vector<Box> boxes;
-  for (Rng& rng : rngs) {
-    boxes.push_back(random_box(static_cast<int>(images.size(2)), static_cast<int>(images.size(3)), options.area_min,
-                               options.area_max, options.aspect_max, rng));
-    boxes.back().mirrored = rng.bernoulli(options.flip_probability);
-  }
-  const at::Tensor crops = resized_crops(images, boxes, options.crop_size, options.crop_size);
+  const at::Tensor crops = random_resized_crops(images,
+                                                {.size = options.crop_size,
+                                                 .area_min = options.area_min,
+                                                 .area_max = options.area_max,
+                                                 .aspect_max = options.aspect_max,
+                                                 .flip_probability = options.flip_probability},
+                                                rngs);
   const std::vector<Corner> fixed(rngs.size());
   const std::vector<Corner> online = options.shift_both ? draw_corners(options.max_shift, rngs) : fixed;
   const std::vector<Corner> momentum = draw_corners(options.max_shift, rngs);

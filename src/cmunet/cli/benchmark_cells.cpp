@@ -128,8 +128,8 @@ std::vector<Comparison> comparisons_of(const BenchmarkOptions& options, const st
   return result;
 }
 
-DiameterPairs diameters_of(const Json& evaluation) {
-  DiameterPairs pairs;
+report::DiameterPairs diameters_of(const Json& evaluation) {
+  report::DiameterPairs pairs;
   if (!evaluation.is_object()) return pairs;
   for (const Json& image : evaluation["images"]) {
     const double pred = number_or_nan(image.value("pred_diameter_px", Json()));

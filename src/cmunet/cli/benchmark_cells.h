@@ -10,6 +10,7 @@
 #include "cmunet/base/json.h"
 #include "cmunet/cli/benchmark_plan.h"
 #include "cmunet/cli/comparison.h"
+#include "cmunet/report/diameter_agreement.h"
 
 namespace cmunet::cli {
 
@@ -55,10 +56,6 @@ std::vector<Comparison> comparisons_of(const BenchmarkOptions& options, const st
                                        Shown shown);
 
 /// Mean diameters of one cell's images, in px; images where either is undefined are left out.
-struct DiameterPairs {
-  std::vector<double> pred_px, target_px;
-  std::vector<std::string> ids;
-};
-DiameterPairs diameters_of(const Json& evaluation);
+report::DiameterPairs diameters_of(const Json& evaluation);
 
 }  // namespace cmunet::cli

@@ -7,15 +7,12 @@
 
 #include "cmunet/base/error.h"
 #include "cmunet/cli/published_results.h"
+#include "cmunet/report/diameter_agreement.h"
 #include "cmunet/report/svg.h"
-#include "cmunet/report/text.h"
-#include "cmunet/stats/agreement.h"
 #include "cmunet/stats/summary.h"
 
 namespace cmunet::cli {
 namespace {
-
-using report::format_fixed;
 
 // A chart over numbers of labels: each of them is a tick, and no line touches the frame.
 report::LineChart labels_axes(const std::string& title, const std::string& measure, std::vector<double> labels) {
@@ -49,42 +46,6 @@ report::Series series_of(const FigureData& data, const std::string& method, cons
     series.upper.push_back(std::ranges::max(values));
   }
   return series;
-}
-
-// "y = 0.91 x + 0.20, r = 0.87, p < 0.001"
-std::string regression_text(const stats::Line& line, double r, double p) {
-  return concat("y = ", format_fixed(line.slope, 2), " x ", line.intercept < 0 ? "− " : "+ ",
-                format_fixed(std::abs(line.intercept), 2), ", r = ", format_fixed(r, 2),
-                p < 0.001 ? ", p < 0.001" : ", p = " + format_fixed(p, 3));
-}
-
-std::string scatter_of(const DiameterPairs& d, const std::string& title) {
-  const double r = stats::pearson(d.target_px, d.pred_px);
-  const stats::Line line = stats::regression(d.target_px, d.pred_px);
-  report::ScatterPlot plot;
-  plot.title = "Mean diameter: " + title;
-  plot.x.label = "true (px)";
-  plot.y.label = "segmented (px)";
-  plot.x_values = d.target_px, plot.y_values = d.pred_px, plot.labels = d.ids;
-  plot.regression = report::ScatterPlot::Line{line.slope, line.intercept};
-  plot.regression_name = regression_text(line, r, stats::pearson_p_value(r, std::ssize(d.ids)));
-  plot.identity_line = true;
-  return report::scatter_plot(plot);
-}
-
-std::string agreement_of(const DiameterPairs& d, const std::string& title) {
-  const stats::Agreement agreement = stats::bland_altman(d.pred_px, d.target_px);
-  report::BlandAltmanPlot plot;
-  plot.title = "Agreement: " + title;
-  plot.x.label = "mean of both (px)";
-  plot.y.label = "segmented − true (px)";
-  for (std::size_t i = 0; i < d.ids.size(); ++i) {
-    plot.means.push_back((d.pred_px[i] + d.target_px[i]) / 2);
-    plot.differences.push_back(d.pred_px[i] - d.target_px[i]);
-  }
-  plot.labels = d.ids;
-  plot.bias = agreement.bias, plot.lower_limit = agreement.lower_limit, plot.upper_limit = agreement.upper_limit;
-  return report::bland_altman_plot(plot);
 }
 
 }  // namespace
@@ -126,11 +87,11 @@ std::string published_labels_chart(const std::string& key, const std::string& ti
 void add_diameter_plots(const FigureData& data, std::int64_t labels, report::Page& page) {
   const std::string method = highlighted_method(data.options);
   for (const BenchmarkCell* cell : cells_of(data.cells, data.regime, method, labels)) {
-    const DiameterPairs d = diameters_of(cell->evaluation(data.shown));
-    if (d.ids.size() < 3) continue;
-    const std::string title = concat(method, ", ", labels_title(labels), ", seed ", cell->job.seed);
-    page.svg(scatter_of(d, title));
-    page.svg(agreement_of(d, title));
+    const report::DiameterPairs pairs = diameters_of(cell->evaluation(data.shown));
+    if (!pairs.are_comparable()) continue;
+    const std::string of = concat(method, ", ", labels_title(labels), ", seed ", cell->job.seed);
+    page.svg(report::diameter_scatter_plot(pairs, of));
+    page.svg(report::diameter_bland_altman_plot(pairs, of));
     return;
   }
 }

@@ -136,7 +136,7 @@ report::Table agreement_table(const BenchmarkOptions& options, const std::vector
   for (const auto& method : options.methods) {
     for (const std::int64_t labels : options.labels) {
       for (const BenchmarkCell* cell : cells_of(cells, regime, method.name, labels)) {
-        const DiameterPairs d = diameters_of(cell->evaluation(shown));
+        const report::DiameterPairs d = diameters_of(cell->evaluation(shown));
         if (d.ids.empty()) continue;
         const double r = stats::pearson(d.target_px, d.pred_px);
         const stats::Line line = stats::regression(d.target_px, d.pred_px);

@@ -10,10 +10,10 @@
 #include "cmunet/base/error.h"
 #include "cmunet/base/file.h"
 #include "cmunet/base/version.h"
+#include "cmunet/report/diameter_agreement.h"
 #include "cmunet/report/overlay.h"
 #include "cmunet/report/svg.h"
 #include "cmunet/report/text.h"
-#include "cmunet/stats/agreement.h"
 
 namespace cmunet::report {
 namespace {
@@ -77,15 +77,8 @@ void add_distributions(Page& page, const Evaluation& evaluation) {
   }
 }
 
-// Mean vessel diameters of the images in which both masks have one.
-struct Diameters {
-  std::vector<double> pred_px;
-  std::vector<double> target_px;
-  std::vector<std::string> ids;
-};
-
-Diameters diameters_of(const Evaluation& evaluation) {
-  Diameters out;
+DiameterPairs diameters_of(const Evaluation& evaluation) {
+  DiameterPairs out;
   for (const ImageResult& result : evaluation.images) {
     const double pred = result.metrics.pred_diameter_px;
     const double target = result.metrics.target_diameter_px;
@@ -97,49 +90,12 @@ Diameters diameters_of(const Evaluation& evaluation) {
   return out;
 }
 
-std::string scatter_of(const Diameters& diameters) {
-  ScatterPlot plot;
-  plot.title = "Mean vessel diameter";
-  plot.x.label = "target (px)";
-  plot.y.label = "prediction (px)";
-  plot.x_values = diameters.target_px;
-  plot.y_values = diameters.pred_px;
-  plot.labels = diameters.ids;
-  plot.identity_line = true;
-  const stats::Line line = stats::regression(diameters.target_px, diameters.pred_px);
-  const double r = stats::pearson(diameters.target_px, diameters.pred_px);
-  plot.regression = ScatterPlot::Line{line.slope, line.intercept};
-  const char* sign = line.intercept < 0 ? " - " : " + ";
-  plot.regression_name = concat("y = ", format_fixed(line.slope, 2), " x", sign,
-                                format_fixed(std::abs(line.intercept), 2), ", r = ", format_fixed(r, 2));
-  return scatter_plot(plot);
-}
-
-std::string agreement_of(const Diameters& diameters) {
-  BlandAltmanPlot plot;
-  plot.title = "Agreement (Bland-Altman)";
-  plot.x.label = "mean of prediction and target (px)";
-  plot.y.label = "prediction - target (px)";
-  for (std::size_t i = 0; i < diameters.ids.size(); ++i) {
-    plot.means.push_back((diameters.pred_px[i] + diameters.target_px[i]) / 2);
-    plot.differences.push_back(diameters.pred_px[i] - diameters.target_px[i]);
-  }
-  plot.labels = diameters.ids;
-  const stats::Agreement agreement = stats::bland_altman(diameters.pred_px, diameters.target_px);
-  plot.bias = agreement.bias;
-  plot.lower_limit = agreement.lower_limit;
-  plot.upper_limit = agreement.upper_limit;
-  return bland_altman_plot(plot);
-}
-
-// Regression and limits of agreement need three images with different diameters to mean anything.
 void add_diameters(Page& page, const Evaluation& evaluation) {
-  const Diameters diameters = diameters_of(evaluation);
-  const auto [low, high] = std::minmax_element(diameters.target_px.begin(), diameters.target_px.end());
-  if (diameters.ids.size() < 3 || *low == *high) return;
+  const DiameterPairs pairs = diameters_of(evaluation);
+  if (!pairs.are_comparable()) return;
   page.heading("Vessel diameter");
-  page.svg(scatter_of(diameters));
-  page.svg(agreement_of(diameters));
+  page.svg(diameter_scatter_plot(pairs, ""));
+  page.svg(diameter_bland_altman_plot(pairs, ""));
 }
 
 void add_pictures(Page& page, const Evaluation& evaluation, std::span<const Example> examples, std::string_view title,

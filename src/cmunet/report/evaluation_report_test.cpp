@@ -75,7 +75,7 @@ TEST(EvaluationHtml, IsWellFormedAndShowsTheExamples) {
   EXPECT_THAT(html, Not(HasSubstr("unknown")));
   EXPECT_THAT(html, HasSubstr("model.file"));
   EXPECT_THAT(html, HasSubstr("m&lt;1&gt;"));
-  EXPECT_THAT(html, HasSubstr("Bland-Altman"));
+  EXPECT_THAT(html, HasSubstr("Bland–Altman"));
   EXPECT_THAT(html, HasSubstr(kDisclaimer));
 }
 
