@@ -83,6 +83,13 @@ void add_runs(std::vector<Seed>& seeds) {
     colour.photometric = "RGB";
     seeds.push_back({concat("colour ", uid), make_run(colour)});
   }
+  MadeRun palette = small_run("1.2.840.10008.1.2.1");
+  palette.photometric = "PALETTE COLOR";
+  for (const char* name : {"Red", "Green", "Blue"}) {
+    palette.attributes.push_back(concat(name, "PaletteColorLookupTableDescriptor=4\\2\\16"));
+    palette.attributes.push_back(concat(name, "PaletteColorLookupTableData=0\\8000\\4000\\ffff"));
+  }
+  seeds.push_back({"palette", make_run(palette)});
   MadeRun bare = small_run("1.2.840.10008.1.2");
   bare.has_preamble = false;
   seeds.push_back({"bare", make_run(bare)});

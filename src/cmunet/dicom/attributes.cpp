@@ -66,8 +66,9 @@ std::optional<int> integer(DcmItem& item, const DcmTagKey& tag, int low, int hig
   if (value.empty()) return std::nullopt;
   const std::optional<double> parsed = number(item, tag);
   const bool fits = parsed && *parsed >= low && *parsed <= high && *parsed == std::floor(*parsed);
-  CMUNET_CHECK(fits, ErrorCode::kCorrupt, "[dicom] ", DcmTag(tag).getTagName(), " is '", value.substr(0, 40),
-               "'; expected a whole number from ", low, " to ", high);
+  // Other values than numbers are not shown: messages go into logs, and nobody knows what else a device writes there.
+  CMUNET_CHECK(fits, ErrorCode::kCorrupt, "[dicom] ", DcmTag(tag).getTagName(), " is ",
+               parsed ? concat(*parsed) : "no number", "; expected a whole number from ", low, " to ", high);
   return static_cast<int>(*parsed);
 }
 

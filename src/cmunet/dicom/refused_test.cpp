@@ -54,9 +54,11 @@ TEST_F(Refused, ObjectsThatAreNoRuns) {
   made.attributes = {"Rows=40000", "Columns=40000"};
   EXPECT_THAT(message_of(made, ErrorCode::kUnsupported), HasSubstr("40000x40000"));
   made.attributes = {"NumberOfFrames=many"};
-  message_of(made, ErrorCode::kCorrupt);
+  const std::string no_number = message_of(made, ErrorCode::kCorrupt);
+  EXPECT_THAT(no_number, HasSubstr("is no number; expected a whole number from 0"));
+  EXPECT_THAT(no_number, testing::Not(HasSubstr("many")));
   made.attributes = {"Rows=0"};
-  message_of(made, ErrorCode::kCorrupt);
+  EXPECT_THAT(message_of(made, ErrorCode::kCorrupt), HasSubstr("Rows is 0; expected"));
   made.attributes = {"Rows=200"};
   EXPECT_THAT(message_of(made, ErrorCode::kCorrupt), HasSubstr("a frame needs 4000"));
   made.attributes.clear();
