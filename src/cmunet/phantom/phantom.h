@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cmunet/base/json.h"
+#include "cmunet/base/random.h"
 #include "cmunet/image/image.h"
 
 namespace cmunet::phantom {
@@ -114,6 +115,18 @@ TubeOptions tube_mm(double diameter_mm, double length_mm, double angle_deg, cons
 
 /// The tube through the picture's centre. @throws Error kInvalidArgument when a size is not positive.
 Tube make_tube(const TubeOptions& options);
+
+/// How far rays go through the tube, mm: 2 √(r² − d²) at a distance d from its middle, the mean over each pixel.
+image::ImageF chords_mm(const Tube& tube);
+
+/// How a tube is X-rayed: parallel rays, no scatter, linear display.
+struct TubeExposure {
+  double density_per_mm = 0.17;  ///< attenuation by a millimetre of contrast medium
+  double blur_px = 0.8;          ///< standard deviation of the focal spot's blur; 0 is none
+  double photons = 450;          ///< quanta per pixel of background; 0: no noise, and no blur in the detector (0.55 px)
+};
+/// An 8-bit picture of grey 130 · exp(−density · chord), dark vessels. Chords of several tubes may be added up before.
+image::Image<std::uint8_t> expose_tubes(const image::ImageF& chords_mm, const TubeExposure& exposure, Rng& rng);
 
 /// Sets the pixels whose centres lie inside or on the edge of a disc.
 void paint_disc(image::Mask& mask, double y, double x, double radius_px);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <utility>
 
 #include "cmunet/phantom/phantom.h"
 
@@ -122,6 +123,40 @@ TEST(PaintDisc, TakesTheEdgeAndNothingOutsideThePicture) {
   EXPECT_EQ(area_of(mask), 13);
   paint_disc(mask, 0, 0, 1e9);
   EXPECT_EQ(area_of(mask), 49);
+}
+
+TEST_P(TubeAtAngle, ChordsAddUpToItsVolume) {
+  TubeOptions options{.height = 100, .width = 100, .diameter_px = 9, .end_diameter_px = 9};
+  options.angle_deg = GetParam(), options.length_px = 50;
+  for (const image::Spacing& spacing : {image::Spacing{0.3, 0.3}, image::Spacing{0.4, 0.3}}) {
+    options.spacing_mm = spacing;
+    const image::ImageF chords = chords_mm(make_tube(options));
+    double volume_mm3 = 0;
+    for (const float chord : chords) volume_mm3 += double{chord} * spacing.row_mm * spacing.col_mm;
+    const double r = 4.5 * 0.3, length = 50 * 0.3;  // a cylinder and two half balls
+    EXPECT_NEAR(volume_mm3, std::numbers::pi * r * r * (length + 4 * r / 3), 0.01 * volume_mm3);
+    EXPECT_NEAR(*std::max_element(chords.begin(), chords.end()), 2 * r, 0.02);
+  }
+}
+
+TEST(ExposedTubes, FollowBeerLambert) {
+  const image::ImageF chords = chords_mm(make_tube({.diameter_px = 12, .end_diameter_px = 12}));
+  Rng rng(1);
+  const auto sharp = expose_tubes(chords, {.density_per_mm = 0.2, .blur_px = 0, .photons = 0}, rng);
+  for (std::size_t i = 0; i < chords.size(); ++i) {
+    EXPECT_NEAR(sharp.data()[i], 130 * std::exp(-0.2 * double{chords.data()[i]}), 0.51);
+  }
+  const auto mean_and_sd = [](const image::Image<std::uint8_t>& picture) {
+    double sum = 0, squares = 0;  // of the corner, which the tube does not reach
+    for (int y = 0; y < 30; ++y) {
+      for (int x = 0; x < 30; ++x) sum += picture.at(y, x), squares += picture.at(y, x) * picture.at(y, x);
+    }
+    return std::pair(sum / 900, std::sqrt(squares / 900 - sum * sum / 900 / 900));
+  };
+  const auto [mean, sd] = mean_and_sd(expose_tubes(chords, {.photons = 400}, rng));
+  EXPECT_NEAR(mean, 130, 0.7);
+  // 1 / √400 of the mean, of which a blur of 0.55 px leaves 0.559: the sum of its squared weights in one direction.
+  EXPECT_NEAR(sd, 130 / 20.0 * 0.559, 0.45);
 }
 
 }  // namespace
