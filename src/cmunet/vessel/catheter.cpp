@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "cmunet/vessel/bilinear.h"
 #include "cmunet/vessel/calibration.h"
 
 namespace cmunet::vessel {
@@ -21,15 +22,6 @@ constexpr double kMinSd_px = 0.25;
 constexpr double kMadToSd = 1.4826;
 constexpr double kMaxScatter = 0.2;  // of the width: cuts that disagree more have found something else than one tube
 
-double grey_at(const image::ImageF& image, const PointF& p) {
-  const double y = std::clamp(p.y, 0.0, image.height() - 1.0), x = std::clamp(p.x, 0.0, image.width() - 1.0);
-  const int y0 = static_cast<int>(y), x0 = static_cast<int>(x);
-  const int y1 = std::min(y0 + 1, image.height() - 1), x1 = std::min(x0 + 1, image.width() - 1);
-  const double fy = y - y0, fx = x - x0;
-  return (1 - fy) * ((1 - fx) * double{image.at(y0, x0)} + fx * double{image.at(y0, x1)}) +
-         fy * ((1 - fx) * double{image.at(y1, x0)} + fx * double{image.at(y1, x1)});
-}
-
 // Grey values at steps −kReach … kReach across the line, one row per cut.
 std::vector<std::vector<double>> profiles(const image::ImageF& grey, const PointF& from, const PointF& to,
                                           double aspect) {
@@ -40,7 +32,7 @@ std::vector<std::vector<double>> profiles(const image::ImageF& grey, const Point
     std::vector<double>& row = rows.emplace_back();
     for (int k = -kReach; k <= kReach; ++k) {
       const double t = k * kStep_px;
-      row.push_back(grey_at(grey, {from.y + s * along.y + t * across.y, from.x + s * along.x + t * across.x}));
+      row.push_back(bilinear_at(grey, {from.y + s * along.y + t * across.y, from.x + s * along.x + t * across.x}));
     }
   }
   return rows;

@@ -58,23 +58,71 @@ double length_px(const std::vector<PointF>& line, double aspect) {
   return length;
 }
 
-MeasuredSegment measure_line(const Lumen& lumen, const std::vector<PointF>& line, const LineEnd& start,
-                             const LineEnd& end, std::vector<Exclusion> excluded, const MeasureOptions& options) {
-  const double aspect = options.calibration.aspect;
+// A vessel to be cut: its line from node to node, and where diameters mean nothing.
+struct Course {
+  std::vector<PointF> line;
+  LineEnd start, end;
+  std::vector<Exclusion> excluded;
+};
+
+MeasuredSegment cut(const Lumen& lumen, Course course, double aspect) {
+  const auto& [line, start, end, at_nodes] = course;
+  std::vector<Exclusion> excluded = at_nodes;
   if (start.is_free) excluded.push_back(exclusion_at_end(lumen, line, line.front()));
   if (end.is_free) excluded.push_back(exclusion_at_end(lumen, line, line.back()));
   MeasuredSegment result;
   result.centreline = centred_line(lumen, line, aspect);
   result.length_px = length_px(result.centreline, aspect);
   result.samples = measure_diameters(lumen, result.centreline, excluded, aspect);
-  result.mean_diameter_px = mean_diameter(result.samples);
-  result.start = kind_of(start, lumen, result.mean_diameter_px.value);
-  result.end = kind_of(end, lumen, result.mean_diameter_px.value);
-  Narrowings found =
-      find_narrowings(result.samples, {.start = result.start, .end = result.end, .markers = options.markers});
-  result.narrowing = std::move(found.narrowest);
-  result.excluded = std::move(found.at_ends);
+  const double width_px = mean_diameter(result.samples).value;
+  result.start = kind_of(start, lumen, width_px);
+  result.end = kind_of(end, lumen, width_px);
   return result;
+}
+
+// The path, or every segment of the tree.
+std::vector<Course> courses(const Lumen& lumen, const Tree& tree, const std::optional<PathEnds>& ends) {
+  std::vector<Exclusion> at_node;
+  for (const Node& node : tree.nodes) at_node.push_back(exclusion_at(lumen, node));
+  std::vector<Course> result;
+  if (ends) {
+    Path path = find_path(tree, ends->from, ends->to);
+    const auto end_of = [&](const PointF& p) {
+      return LineEnd{p,
+                     std::ranges::any_of(tree.nodes, [&p](const Node& n) { return n.degree == 1 && n.position == p; })};
+    };
+    Course& course =
+        result.emplace_back(Course{path.points, end_of(path.points.front()), end_of(path.points.back()), {}});
+    for (const int node : path.nodes) course.excluded.push_back(at_node[static_cast<std::size_t>(node)]);
+    return result;
+  }
+  for (const Segment& segment : tree.segments) {
+    const auto from = static_cast<std::size_t>(segment.from), to = static_cast<std::size_t>(segment.to);
+    const auto end_of = [&](std::size_t node) {
+      return LineEnd{tree.nodes[node].position, tree.nodes[node].degree == 1};
+    };
+    Course& course = result.emplace_back(Course{segment.points, end_of(from), end_of(to), {}});
+    for (const std::size_t node : {from, to}) {
+      if (tree.nodes[node].degree > 1) course.excluded.push_back(at_node[node]);
+    }
+  }
+  return result;
+}
+
+void look_for_narrowings(MeasuredSegment& segment, const std::vector<double>& markers) {
+  segment.mean_diameter_px = mean_diameter(segment.samples);
+  Narrowings found = find_narrowings(segment.samples, {.start = segment.start, .end = segment.end, .markers = markers});
+  segment.narrowing = std::move(found.narrowest);
+  segment.excluded = std::move(found.at_ends);
+}
+
+// Moves the walls of all segments to where the picture shows them.
+WallSearch refine(std::vector<MeasuredSegment>& segments, const Lumen& lumen, const MeasureOptions& options) {
+  std::vector<std::vector<Sample>> samples;
+  for (MeasuredSegment& segment : segments) samples.push_back(std::move(segment.samples));
+  const WallSearch walls = find_walls(options.angiogram, lumen, samples, options.calibration.aspect);
+  for (std::size_t i = 0; i < segments.size(); ++i) segments[i].samples = std::move(samples[i]);
+  return walls;
 }
 
 Measurement measure(Lumen lumen, const MeasureOptions& options) {
@@ -92,33 +140,12 @@ Measurement measure(Lumen lumen, const MeasureOptions& options) {
   result.mean_diameter_px = mean_diameter_px(lumen.mask);
   const Tree tree = trace_centrelines(lumen);
   result.nodes = tree.nodes;
-  std::vector<Exclusion> at_node;
-  for (const Node& node : tree.nodes) at_node.push_back(exclusion_at(lumen, node));
-  if (options.path) {
-    const Path path = find_path(tree, options.path->from, options.path->to);
-    std::vector<Exclusion> excluded;
-    for (const int node : path.nodes) excluded.push_back(at_node[static_cast<std::size_t>(node)]);
-    const auto end_of = [&](const PointF& p) {
-      return LineEnd{p,
-                     std::ranges::any_of(tree.nodes, [&p](const Node& n) { return n.degree == 1 && n.position == p; })};
-    };
-    result.segments.push_back(measure_line(lumen, path.points, end_of(path.points.front()), end_of(path.points.back()),
-                                           std::move(excluded), options));
-    return result;
+  for (Course& course : courses(lumen, tree, options.path)) {
+    result.segments.push_back(cut(lumen, std::move(course), aspect));
   }
-  for (const Segment& segment : tree.segments) {
-    const auto from = static_cast<std::size_t>(segment.from), to = static_cast<std::size_t>(segment.to);
-    const auto end_of = [&](std::size_t node) {
-      return LineEnd{tree.nodes[node].position, tree.nodes[node].degree == 1};
-    };
-    std::vector<Exclusion> excluded;
-    for (const std::size_t node : {from, to}) {
-      if (tree.nodes[node].degree > 1) excluded.push_back(at_node[node]);
-    }
-    result.segments.push_back(
-        measure_line(lumen, segment.points, end_of(from), end_of(to), std::move(excluded), options));
-  }
-  std::ranges::stable_sort(result.segments, std::greater<>(), &MeasuredSegment::length_px);
+  if (!options.angiogram.grey.empty()) result.walls = refine(result.segments, lumen, options);
+  for (MeasuredSegment& segment : result.segments) look_for_narrowings(segment, options.markers);
+  if (!options.path) std::ranges::stable_sort(result.segments, std::greater<>(), &MeasuredSegment::length_px);
   return result;
 }
 
@@ -148,14 +175,16 @@ LesionCount Measurement::count_lesions() const {
 }
 
 bool is_lesion(const Narrowing& narrowing, Reference reference) {
-  const Interval percent = in_percent(narrowing.against_reference(reference).diameter_percent);
+  const Stenosis& stenosis = narrowing.against_reference(reference);
+  const Interval percent = in_percent(stenosis.diameter_percent);
   return narrowing.touches == VesselEnd::kContinues && percent.value >= kLesionPercent &&
-         percent.low >= kLesionPercent / 2;
+         percent.low >= kLesionPercent / 2 && stenosis.reference_px.value >= kLesionReference_px;
 }
 
 bool is_excluded(const Narrowing& narrowing, Reference reference) {
-  return narrowing.touches != VesselEnd::kContinues &&
-         narrowing.against_reference(reference).diameter_percent.value >= kLesionPercent;
+  const Stenosis& stenosis = narrowing.against_reference(reference);
+  return narrowing.touches != VesselEnd::kContinues && stenosis.diameter_percent.value >= kLesionPercent &&
+         stenosis.reference_px.value >= kLesionReference_px;
 }
 
 bool has_lesion(const MeasuredSegment& segment, Reference reference) {

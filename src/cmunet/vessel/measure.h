@@ -13,6 +13,7 @@
 #include "cmunet/vessel/calliper.h"
 #include "cmunet/vessel/centreline.h"
 #include "cmunet/vessel/stenosis.h"
+#include "cmunet/vessel/wall.h"
 
 namespace cmunet::vessel {
 
@@ -26,7 +27,8 @@ struct MeasureOptions {
   std::optional<PathEnds> path = std::nullopt;  ///< measure this path alone; absent: every segment
   Reference reference = Reference::kComputed;   ///< which of the three counts as the result
   std::vector<double> markers = {};             ///< see `NarrowingSearch`
-  image::Mask field = {};  ///< 1 where the picture was irradiated; empty: everywhere. Its border cuts vessels off
+  image::Mask field = {};    ///< 1 where the picture was irradiated; empty: everywhere. Its border cuts vessels off
+  Angiogram angiogram = {};  ///< walls are found in it, around those of the mask; empty: walls are the mask's
 };
 
 /// A vessel between two nodes of the tree, or the path asked for. Lengths are in px as `Calibration` defines it.
@@ -42,9 +44,10 @@ struct MeasuredSegment {
 };
 
 /// In every output a narrowing with vessel on both sides is a lesion from so many percent of the diameter on, when the
-/// lower end of its 95 % interval is half of that at least: thin vessels are a few pixels wide, of which the grid may
-/// take one.
+/// lower end of its 95 % interval is half of that at least, and the reference diameter is kLesionReference_px at least:
+/// in thinner vessels a pixel is a fifth of the width, and of a mask's edge the grid may take one.
 inline constexpr double kLesionPercent = 30;
+inline constexpr double kLesionReference_px = 5.5;
 bool is_lesion(const Narrowing& narrowing, Reference reference);
 /// True for one of so many percent that is none, since it reaches an end of the vessel.
 bool is_excluded(const Narrowing& narrowing, Reference reference);
@@ -63,6 +66,7 @@ struct Measurement {
   std::vector<std::vector<image::PointF>> contours;  ///< lumen borders, image coordinates
   std::vector<Node> nodes;                           ///< ends and bifurcations
   std::vector<MeasuredSegment> segments;             ///< longest first
+  std::optional<WallSearch> walls = std::nullopt;    ///< how walls were found in the picture; absent: the mask's
   double mean_diameter_px = 0;                       ///< the paper's (vessel/diameter.h); NaN for an empty mask
 
   /// Index of the segment with the tightest narrowing against `reference`; absent when none has one.

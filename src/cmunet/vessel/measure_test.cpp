@@ -111,11 +111,11 @@ TEST(MeasureVessels, OnAPathTheUsersEndsAreNoFreeEnds) {
   EXPECT_EQ(whole.segments[0].end, VesselEnd::kFree);
 }
 
-TEST(IsLesion, NeedsThirtyPercentAndSurelyHalfOfThem) {
-  const auto lesion = [](double percent, double sd, VesselEnd touches = VesselEnd::kContinues) {
+TEST(IsLesion, NeedsThirtyPercentSurelyHalfOfThemAndAVesselWideEnough) {
+  const auto lesion = [](double percent, double sd, VesselEnd touches = VesselEnd::kContinues, double width_px = 6) {
     Narrowing n;
     n.touches = touches;
-    for (Stenosis& s : n.against) s.diameter_percent = {percent, sd};
+    for (Stenosis& s : n.against) s.diameter_percent = {percent, sd}, s.reference_px = {width_px, 0.3};
     return is_lesion(n, Reference::kComputed);
   };
   EXPECT_TRUE(lesion(30, 7));
@@ -124,6 +124,8 @@ TEST(IsLesion, NeedsThirtyPercentAndSurelyHalfOfThem) {
   EXPECT_TRUE(lesion(60, 22));
   EXPECT_FALSE(lesion(60, 1, VesselEnd::kFree));
   EXPECT_FALSE(lesion(60, 1, VesselEnd::kBorder));
+  EXPECT_FALSE(lesion(60, 1, VesselEnd::kContinues, 5.4));  // of a vessel that is too thin
+  EXPECT_TRUE(lesion(60, 1, VesselEnd::kContinues, 5.5));
 }
 
 TEST(Intervals, StayWhereTheQuantityCanBe) {
