@@ -56,10 +56,10 @@ class MeasureCommand : public ::testing::Test {
 
   Outcome program(const std::string& arguments) const { return run_program(CMUNET_PROGRAM, arguments, root); }
 
-  // The picture and its mask.
+  // The picture and its mask, whose walls are exact; the picture's profiles are no blurred vessel's.
   Outcome measure(const std::string& flags) const {
-    return program(concat("measure ", root / "picture.png", " --mask ", root / "mask.png", " --force --out ",
-                          root / "out", " ", flags));
+    return program(concat("measure ", root / "picture.png", " --mask ", root / "mask.png",
+                          " --walls mask --force --out ", root / "out", " ", flags));
   }
 
   // What was measured with the flags, which must succeed.
@@ -77,7 +77,7 @@ class MeasureCommand : public ::testing::Test {
     run.attributes = std::move(attributes);
     dicom::write_run(run, root / "run.dcm");
     const Outcome outcome = program(concat("measure ", root / "run.dcm", " --mask ", root / "mask.png",
-                                           " --force --out ", root / "out", " ", flags));
+                                           " --walls mask --force --out ", root / "out", " ", flags));
     EXPECT_EQ(outcome.status, 0) << outcome.err;
     return outcome.status == 0 ? load_json(root / "out/measurements.json") : Json();
   }
@@ -243,8 +243,32 @@ TEST_F(MeasureCommand, TheModelSeesSquarePixelsWhoeverKnowsTheirShape) {
   EXPECT_GT(std::abs(mean_px((root / "half.png").string()) - by_header), 0.5);
 }
 
+TEST_F(MeasureCommand, FindsWallsInThePictureUnlessToldOtherwise) {
+  ASSERT_EQ(program(concat("phantom --count 1 --size 256 --field-mm 70 --seed 4 --out ", root / "phantom")).status, 0);
+  const auto walls = [&](const std::string& flags) {
+    const Outcome outcome = program(
+        concat("measure --mask ", root / "phantom/masks/0000.png", " --force --out ", root / "out", " ", flags));
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    return load_json(root / "out/measurements.json")["walls"];
+  };
+  const std::string picture = (root / "phantom/images/0000.png").string();
+  const Json image = walls(picture);
+  EXPECT_EQ(image["found_in"], "image");
+  const int found = image["cross_sections_from_image"], kept = image["cross_sections_kept"];
+  EXPECT_GT(found, 100);
+  const std::string csv = read_file(root / "out/profiles.csv"), html = read_file(root / "out/report.html");
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 1 + found + kept);
+  EXPECT_THAT(csv, HasSubstr(",image"));
+  EXPECT_THAT(html, HasSubstr(concat("at ", found, " of ", found + kept, " cross-sections")));
+  EXPECT_EQ(walls("--walls mask " + picture)["found_in"], "mask");
+  EXPECT_EQ(walls("")["found_in"], "mask");
+  EXPECT_EQ(program(concat("measure --walls image --mask ", root / "phantom/masks/0000.png", " --out ", root / "none"))
+                .status,
+            2);
+}
+
 TEST_F(MeasureCommand, MeasuresAProbabilityMapAndAPath) {
-  const std::string map = concat(" --probability ", root / "mask.png", " --force --out ", root / "out");
+  const std::string map = concat(" --probability ", root / "mask.png", " --walls mask --force --out ", root / "out");
   const Outcome soft = program(concat("measure ", root / "picture.png", map));
   ASSERT_EQ(soft.status, 0) << soft.err;
   EXPECT_NEAR(minimal(load_json(root / "out/measurements.json"))["px"]["value"].get<double>(), kNarrow_px, 0.3);

@@ -20,6 +20,7 @@ struct Flags {
   MeasureInputFlags picture;
   CalibrationFlags calibration;
   std::vector<double> from, to;
+  std::string walls;
   std::string reference = "computed";
   std::vector<double> markers;
   std::string out;
@@ -36,6 +37,11 @@ vessel::MeasureOptions options_of(const Flags& flags, const Picture& picture) {
   }
   options.markers = flags.markers;
   options.field = picture.field;
+  CMUNET_CHECK(flags.walls != "image" || !picture.grey.empty(), ErrorCode::kInvalidArgument,
+               "[measure] --walls image without a picture; expected one to find them in");
+  if (flags.walls != "mask" && !picture.grey.empty()) {
+    options.angiogram = {.grey = picture.grey, .is_log = picture.is_log};
+  }
   if (!flags.from.empty()) options.path = vessel::PathEnds{{flags.from[0], flags.from[1]}, {flags.to[0], flags.to[1]}};
   return options;
 }
@@ -77,6 +83,10 @@ void add_measure(CLI::App& app, const CommonOptions& common) {
       ->delimiter(',')
       ->expected(2);
   app.add_option("--to", flags->to, "y,x: to here")->delimiter(',')->expected(2);
+  app.add_option("--walls", flags->walls,
+                 "where walls are: where the picture's grey values show them (image), or at the mask's edge (mask); "
+                 "default: image when there is one")
+      ->check(CLI::IsMember({"image", "mask"}));
   app.add_option("--reference", flags->reference, "reference diameter: computed, interpolated or mean_local")
       ->check(CLI::IsMember({"computed", "interpolated", "mean_local"}))
       ->capture_default_str();

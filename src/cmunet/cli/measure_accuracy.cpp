@@ -29,19 +29,39 @@ constexpr double kNoisyProbability = 0.1;  // standard deviation of a soft edge'
 constexpr std::array kDiameters_mm{0.5, 0.8, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0};
 constexpr std::array kPercents{20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0};
 
+// What the walls of a tube are read from.
+enum class Source {
+  kMask,
+  kSoftEdge,
+  kPicture,       // X-rayed with noise, around the exact mask
+  kPictureRough,  // the same around the mask of a tube half a millimetre wider with half the stenosis
+};
+
 // How a tube comes to be measured: from which grid, which input, with how much noise.
 struct Input {
   const char* name;
   Spacing spacing_mm;
-  bool is_soft = false;
+  Source source = Source::kMask;
   bool is_noisy = false;
+
+  // Pictures take longest; fewer of them tell enough.
+  bool has_picture() const { return source == Source::kPicture || source == Source::kPictureRough; }
+  double angle_step() const { return has_picture() ? 30 : 15; }
+  int phases() const { return has_picture() ? 1 : 3; }
 };
-constexpr std::array<Input, 6> kInputs{{{"mask, 0.2 mm", {0.2, 0.2}},
+constexpr std::array<Input, 8> kInputs{{{"mask, 0.2 mm", {0.2, 0.2}},
                                         {"mask, 0.25 × 0.2 mm", {0.25, 0.2}},
-                                        {"mask, noisy wall", {0.2, 0.2}, false, true},
-                                        {"soft edge, 0.2 mm", {0.2, 0.2}, true},
-                                        {"soft edge, 0.3 mm", {0.3, 0.3}, true},
-                                        {"soft edge, noisy", {0.2, 0.2}, true, true}}};
+                                        {"mask, noisy wall", {0.2, 0.2}, Source::kMask, true},
+                                        {"soft edge, 0.2 mm", {0.2, 0.2}, Source::kSoftEdge},
+                                        {"soft edge, 0.3 mm", {0.3, 0.3}, Source::kSoftEdge},
+                                        {"soft edge, noisy", {0.2, 0.2}, Source::kSoftEdge, true},
+                                        {"picture, 0.2 mm", {0.2, 0.2}, Source::kPicture},
+                                        {"picture, rough mask", {0.2, 0.2}, Source::kPictureRough}}};
+
+// One stream for each, so that a change in one leaves the others alone.
+struct Chance {
+  Rng masks, pictures;
+};
 
 // Pixels of the mask's border, and of the background along it, are flipped by chance.
 image::Mask with_noisy_wall(const image::Mask& mask, Rng& rng) {
@@ -62,21 +82,39 @@ image::ImageF with_noise(const image::ImageF& soft, Rng& rng) {
   return noisy;
 }
 
-Measurement measure_tube(const phantom::Tube& tube, const Input& input, Rng& rng) {
+// A mask that shows the vessel half a millimetre too wide and its stenosis half as tight.
+image::Mask rough_mask(phantom::TubeOptions tube) {
+  const double wider_px = 0.5 / tube.spacing_mm.col_mm;
+  tube.diameter_px += wider_px, tube.end_diameter_px += wider_px;
+  tube.stenosis_percent /= 2;
+  return make_tube(tube).mask;
+}
+
+Measurement measure_tube(const phantom::TubeOptions& shape, const phantom::Tube& tube, const Input& input,
+                         Chance& chance) {
   vessel::MeasureOptions options;
   options.calibration = vessel::calibrate_manually(input.spacing_mm);
-  if (input.is_soft) return measure_vessels(input.is_noisy ? with_noise(tube.soft, rng) : tube.soft, options);
-  return measure_vessels(input.is_noisy ? with_noisy_wall(tube.mask, rng) : tube.mask, options);
+  if (input.source == Source::kSoftEdge) {
+    return measure_vessels(input.is_noisy ? with_noise(tube.soft, chance.masks) : tube.soft, options);
+  }
+  if (input.has_picture()) {
+    const image::Image<std::uint8_t> picture = phantom::expose_tubes(chords_mm(tube), {}, chance.pictures);
+    options.angiogram.grey = image::ImageF(picture.height(), picture.width());
+    std::copy(picture.begin(), picture.end(), options.angiogram.grey.begin());
+  }
+  if (input.source == Source::kPictureRough) return measure_vessels(rough_mask(shape), options);
+  return measure_vessels(input.is_noisy ? with_noisy_wall(tube.mask, chance.masks) : tube.mask, options);
 }
 
 // Straight, bent and tapered tubes of one diameter at many angles and places on the grid.
-MeasurementErrors tube_errors(const Input& input, double diameter_mm, Rng& rng) {
+MeasurementErrors tube_errors(const Input& input, double diameter_mm, Chance& chance) {
   MeasurementErrors errors;
   for (const TubeShape& shape : {TubeShape{}, TubeShape{.bend = 0.25}, TubeShape{.taper = 0.7}}) {
-    for (double angle = 0; angle <= 90; angle += 15) {
-      for (int phase = 0; phase < 3; ++phase) {
-        const auto tube = make_tube(tube_mm(diameter_mm, 20, angle, input.spacing_mm, phase, shape));
-        const Measurement m = measure_tube(tube, input, rng);
+    for (double angle = 0; angle <= 90; angle += input.angle_step()) {
+      for (int phase = 0; phase < input.phases(); ++phase) {
+        const phantom::TubeOptions made = tube_mm(diameter_mm, 20, angle, input.spacing_mm, phase, shape);
+        const phantom::Tube tube = make_tube(made);
+        const Measurement m = measure_tube(made, tube, input, chance);
         for (const vessel::MeasuredSegment& segment : m.segments) {
           for (const vessel::Sample& s : segment.samples) {
             errors.add(s, nearest_point(tube.points, s.centre, m.calibration.aspect).diameter_mm, m.calibration);
@@ -89,14 +127,14 @@ MeasurementErrors tube_errors(const Input& input, double diameter_mm, Rng& rng) 
 }
 
 // Points of percentage: cosine-shaped stenoses, 10 mm long, of vessels of 3 and 4 mm.
-MeasurementErrors stenosis_errors(const Input& input, double percent, Rng& rng) {
+MeasurementErrors stenosis_errors(const Input& input, double percent, Chance& chance) {
   MeasurementErrors errors;
   for (const double diameter_mm : {3.0, 4.0}) {
-    for (double angle = 0; angle <= 90; angle += 15) {
-      for (int phase = 0; phase < 3; ++phase) {
-        const auto tube =
-            make_tube(tube_mm(diameter_mm, 30, angle, input.spacing_mm, phase, {.stenosis_percent = percent}));
-        const Measurement m = measure_tube(tube, input, rng);
+    for (double angle = 0; angle <= 90; angle += input.angle_step()) {
+      for (int phase = 0; phase < input.phases(); ++phase) {
+        const phantom::TubeOptions made =
+            tube_mm(diameter_mm, 30, angle, input.spacing_mm, phase, {.stenosis_percent = percent});
+        const Measurement m = measure_tube(made, make_tube(made), input, chance);
         const auto i = m.tightest();
         if (!i) continue;
         const vessel::Estimate& found =
@@ -109,13 +147,13 @@ MeasurementErrors stenosis_errors(const Input& input, double percent, Rng& rng) 
 }
 
 // Largest less smallest mean diameter over all angles, px.
-double rotation_spread_px(const Input& input, double diameter_mm, Rng& rng) {
+double rotation_spread_px(const Input& input, double diameter_mm, Chance& chance) {
   double lowest = 1e9, highest = 0;
   for (double angle = 0; angle <= 90; angle += 7.5) {
     double sum = 0, n = 0;
     for (int phase = 0; phase < 8; ++phase) {
-      const Measurement m =
-          measure_tube(make_tube(tube_mm(diameter_mm, 20, angle, input.spacing_mm, phase)), input, rng);
+      const phantom::TubeOptions made = tube_mm(diameter_mm, 20, angle, input.spacing_mm, phase);
+      const Measurement m = measure_tube(made, make_tube(made), input, chance);
       for (const vessel::Sample& s : m.segments.at(0).samples) sum += s.diameter_px, ++n;
     }
     lowest = std::min(lowest, sum / n), highest = std::max(highest, sum / n);
@@ -128,7 +166,7 @@ struct Part {
   Json json;
 };
 
-Part tube_part(Rng& rng) {
+Part tube_part(Chance& chance) {
   std::vector<Table::Column> columns{{"diameter (mm)", 1}};
   for (const Input& input : kInputs) columns.push_back({input.name});
   Part part{Table(std::move(columns)), Json::array()};
@@ -136,7 +174,7 @@ Part tube_part(Rng& rng) {
     std::vector<report::Cell> row{diameter};
     Json json{{"diameter_mm", diameter}};
     for (const Input& input : kInputs) {
-      const MeasurementErrors errors = tube_errors(input, diameter, rng);
+      const MeasurementErrors errors = tube_errors(input, diameter, chance);
       row.emplace_back(errors.text(3));
       json[input.name] = errors.json();
     }
@@ -146,11 +184,13 @@ Part tube_part(Rng& rng) {
   return part;
 }
 
-Part stenosis_part(Rng& rng) {
-  constexpr std::array<Input, 4> kStenosisInputs{{{"mask, 0.1 mm", {0.1, 0.1}},
+Part stenosis_part(Chance& chance) {
+  constexpr std::array<Input, 6> kStenosisInputs{{{"mask, 0.1 mm", {0.1, 0.1}},
                                                   {"mask, 0.15 mm", {0.15, 0.15}},
                                                   {"mask, 0.2 mm", {0.2, 0.2}},
-                                                  {"soft edge, 0.2 mm", {0.2, 0.2}, true}}};
+                                                  {"soft edge, 0.2 mm", {0.2, 0.2}, Source::kSoftEdge},
+                                                  {"picture, 0.2 mm", {0.2, 0.2}, Source::kPicture},
+                                                  {"picture, rough mask", {0.2, 0.2}, Source::kPictureRough}}};
   std::vector<Table::Column> columns{{"true stenosis (%)", 0}};
   for (const Input& input : kStenosisInputs) columns.push_back({input.name});
   Part part{Table(std::move(columns)), Json::array()};
@@ -158,7 +198,7 @@ Part stenosis_part(Rng& rng) {
     std::vector<report::Cell> row{percent};
     Json json{{"percent", percent}};
     for (const Input& input : kStenosisInputs) {
-      const MeasurementErrors errors = stenosis_errors(input, percent, rng);
+      const MeasurementErrors errors = stenosis_errors(input, percent, chance);
       row.emplace_back(concat(errors.text(1), " (", report::format_fixed(errors.largest(), 1), ")"));
       json[input.name] = errors.json();
     }
@@ -168,11 +208,11 @@ Part stenosis_part(Rng& rng) {
   return part;
 }
 
-Part rotation_part(Rng& rng) {
+Part rotation_part(Chance& chance) {
   Part part{Table({{"diameter (mm)", 1}, {kInputs[0].name, 3}, {kInputs[3].name, 3}}), Json::array()};
   for (const double diameter : {1.0, 2.0, 4.0}) {
-    const double mask = rotation_spread_px(kInputs[0], diameter, rng),
-                 soft = rotation_spread_px(kInputs[3], diameter, rng);
+    const double mask = rotation_spread_px(kInputs[0], diameter, chance),
+                 soft = rotation_spread_px(kInputs[3], diameter, chance);
     part.table.add_row({diameter, mask, soft});
     part.json.push_back({{"diameter_mm", diameter}, {"mask_px", mask}, {"soft_px", soft}});
   }
@@ -182,8 +222,8 @@ Part rotation_part(Rng& rng) {
 }  // namespace
 
 void report_accuracy(const std::string& model, const CommonOptions& common) {
-  Rng rng(common.seed);
-  const Part tubes = tube_part(rng), stenoses = stenosis_part(rng), rotation = rotation_part(rng);
+  Chance chance{Rng(common.seed), Rng(common.seed).fork(1)};
+  const Part tubes = tube_part(chance), stenoses = stenosis_part(chance), rotation = rotation_part(chance);
   const PhantomAccuracy phantoms = measure_phantoms(model, common);
   const Json document{{"disclaimer", kDisclaimer}, {"seed", common.seed},       {"tubes", tubes.json},
                       {"stenoses", stenoses.json}, {"rotation", rotation.json}, {"phantoms", phantoms.json}};

@@ -36,6 +36,7 @@ preprocess::FrameTraits read_frame(const MeasureInputFlags& flags, Picture& pict
   const int frame = choose_frame(run, flags.frame);
   picture.grey = run.frame(frame);
   picture.field = run.field();
+  picture.is_log = header.is_log;
   picture.geometry = geometry_of(header);
   picture.title = flags.identify ? file_name_of_run(flags.image) : name_of_run(flags.image, run, "run");
   picture.source["image"] = picture.title;

@@ -37,7 +37,8 @@ struct MeasureInputFlags {
 
 /// One picture on its own grid, with its vessels.
 struct Picture {
-  image::ImageF grey;  ///< [0, 255]; empty when there is none
+  image::ImageF grey;   ///< [0, 255]; empty when there is none
+  bool is_log = false;  ///< its values are proportional to the logarithm of the intensity
   std::optional<image::Mask> mask;
   std::optional<image::ImageF> probability;  ///< one of the two is there
   image::Mask field;                         ///< 1 where it was irradiated; empty: everywhere

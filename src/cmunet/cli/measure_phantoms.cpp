@@ -27,7 +27,7 @@ using phantom::Stenosis;
 using report::Table;
 using vessel::Measurement;
 
-constexpr int kPhantoms = 48;
+constexpr int kPhantoms = 24;
 constexpr double kMatch_px = 2;         // from a cross-section to the true centre line
 constexpr double kAround_mm = 10;       // of vessel on either side of a stenosis: what a reader marks
 constexpr double kLost_points = 5;      // points that a stenosis loses by the projection alone
@@ -145,7 +145,7 @@ struct TreeErrors {
   std::array<MeasurementErrors, kBins_mm.size() - 1> diameters;  // mm, by true diameter
   MeasurementErrors all;                                         // mm
   std::array<StenosisTally, kHidden.size()> stenoses;
-  double cross_sections = 0, matched = 0;
+  double cross_sections = 0, matched = 0, from_image = 0;
   int false_lesions = 0, excluded = 0;
 };
 
@@ -193,13 +193,16 @@ void add_lesions(const Phantom& p, const Measurement& m, const std::vector<Hidde
   errors.excluded += count.at_free_ends + count.at_border;
 }
 
+// @param grey  the picture, in which walls are found; empty: they are those of the vessels given
 template <typename Vessels>
-void measure_phantom(const Phantom& p, const Vessels& vessels, TreeErrors& errors) {
+void measure_phantom(const Phantom& p, const Vessels& vessels, const image::ImageF& grey, TreeErrors& errors) {
   vessel::MeasureOptions options;
   options.calibration = vessel::calibrate_manually(p.spacing_mm);
   options.field = p.opening;
+  options.angiogram.grey = grey;
   const Measurement m = measure_vessels(vessels, options);
   add_diameters(p, m, errors);
+  if (m.walls) errors.from_image += m.walls->from_image;
   std::vector<Hidden> hidden;
   for (const Stenosis& s : p.stenoses) {
     const Course course = course_of(p, s);
@@ -220,6 +223,7 @@ void measure_phantom(const Phantom& p, const Vessels& vessels, TreeErrors& error
 Json json_of(const TreeErrors& e) {
   Json json{{"all", e.all.json()},
             {"matched_percent", 100 * e.matched / e.cross_sections},
+            {"walls_from_image_percent", 100 * e.from_image / e.cross_sections},
             {"false_lesions", e.false_lesions},
             {"excluded_at_ends", e.excluded}};
   for (std::size_t b = 0; b < e.diameters.size(); ++b) {
@@ -235,46 +239,65 @@ Json json_of(const TreeErrors& e) {
   return json;
 }
 
-Table diameter_table(const TreeErrors& exact, const TreeErrors& found) {
-  Table table({{"true diameter (mm)"}, {"exact masks"}, {"n", 0}, {"model"}, {"n", 0}});
-  const auto add_row = [&](const std::string& name, const MeasurementErrors& a, const MeasurementErrors& b) {
-    table.add_row({name, a.text(2), a.n(), b.text(2), b.n()});
+// The ways to find the vessels, in the order of the tables' columns.
+constexpr std::array<const char*, 4> kWays{"exact masks", "exact masks, walls from the picture", "model",
+                                           "model, walls from the picture"};
+using AllErrors = std::array<TreeErrors, kWays.size()>;
+
+Table diameter_table(const AllErrors& errors) {
+  std::vector<Table::Column> columns{{"true diameter (mm)"}};
+  for (const char* way : kWays) columns.insert(columns.end(), {{way}, {"n", 0}});
+  Table table(std::move(columns));
+  const auto add_row = [&](const std::string& name, const auto& text, const auto& count) {
+    std::vector<report::Cell> row{name};
+    for (const TreeErrors& e : errors) row.insert(row.end(), {text(e), count(e)});
+    table.add_row(std::move(row));
   };
-  for (std::size_t b = 0; b < exact.diameters.size(); ++b) {
-    add_row(concat(TreeErrors::kBins_mm[b], " to ", TreeErrors::kBins_mm[b + 1]), exact.diameters[b],
-            found.diameters[b]);
+  for (std::size_t b = 0; b + 1 < TreeErrors::kBins_mm.size(); ++b) {
+    add_row(
+        concat(TreeErrors::kBins_mm[b], " to ", TreeErrors::kBins_mm[b + 1]),
+        [b](const TreeErrors& e) { return e.diameters[b].text(2); },
+        [b](const TreeErrors& e) { return e.diameters[b].n(); });
   }
-  add_row("all", exact.all, found.all);
-  const auto percents = [&](const char* name, double a, double b) {
-    table.add_row({name, report::format_fixed(a, 0), exact.all.n(), report::format_fixed(b, 0), found.all.n()});
-  };
-  percents("95 % interval holds the truth (%)", exact.all.covered_percent(), found.all.covered_percent());
-  percents("cross-sections on a true vessel (%)", 100 * exact.matched / exact.cross_sections,
-           100 * found.matched / found.cross_sections);
+  const auto all = [](const TreeErrors& e) { return e.all.n(); };
+  add_row(
+      "all", [](const TreeErrors& e) { return e.all.text(2); }, all);
+  add_row(
+      "95 % interval holds the truth (%)",
+      [](const TreeErrors& e) { return report::format_fixed(e.all.covered_percent(), 0); }, all);
+  add_row(
+      "cross-sections on a true vessel (%)",
+      [](const TreeErrors& e) { return report::format_fixed(100 * e.matched / e.cross_sections, 0); }, all);
+  add_row(
+      "walls from the picture (%)",
+      [](const TreeErrors& e) { return report::format_fixed(100 * e.from_image / e.cross_sections, 0); }, all);
   return table;
 }
 
-Table stenosis_table(const TreeErrors& exact, const TreeErrors& found) {
-  Table table({{"in the projection"},
-               {"made", 0},
-               {"exact masks: on a path", 0},
-               {"error"},
-               {"among all segments", 0},
-               {"model: on a path", 0},
-               {"error"},
-               {"among all segments", 0}});
-  for (std::size_t h = 0; h < kHidden.size(); ++h) {
-    const StenosisTally &a = exact.stenoses[h], &b = found.stenoses[h];
-    table.add_row({kHidden[h], static_cast<double>(a.made), a.on_path.n(), a.on_path.text(1),
-                   static_cast<double>(a.found_alone), b.on_path.n(), b.on_path.text(1),
-                   static_cast<double>(b.found_alone)});
+Table stenosis_table(const AllErrors& errors) {
+  std::vector<Table::Column> columns{{"in the projection"}, {"made", 0}};
+  for (const char* way : kWays) {
+    columns.insert(columns.end(), {{concat(way, ": on a path"), 0}, {"error"}, {"among all segments", 0}});
   }
-  const auto per_picture = [](int n) { return report::format_fixed(static_cast<double>(n) / kPhantoms, 1); };
-  const double none = std::nan("");
-  table.add_row({"other lesions per picture", none, none, "", per_picture(exact.false_lesions), none, "",
-                 per_picture(found.false_lesions)});
-  table.add_row({"left out at ends, per picture", none, none, "", per_picture(exact.excluded), none, "",
-                 per_picture(found.excluded)});
+  Table table(std::move(columns));
+  for (std::size_t h = 0; h < kHidden.size(); ++h) {
+    std::vector<report::Cell> row{kHidden[h], static_cast<double>(errors[0].stenoses[h].made)};
+    for (const TreeErrors& e : errors) {
+      const StenosisTally& tally = e.stenoses[h];
+      row.insert(row.end(), {tally.on_path.n(), tally.on_path.text(1), static_cast<double>(tally.found_alone)});
+    }
+    table.add_row(std::move(row));
+  }
+  const auto add_row = [&](const char* name, int TreeErrors::*count) {
+    const double none = std::nan("");
+    std::vector<report::Cell> row{name, none};
+    for (const TreeErrors& e : errors) {
+      row.insert(row.end(), {none, "", report::format_fixed(static_cast<double>(e.*count) / kPhantoms, 1)});
+    }
+    table.add_row(std::move(row));
+  };
+  add_row("other lesions per picture", &TreeErrors::false_lesions);
+  add_row("left out at ends, per picture", &TreeErrors::excluded);
   return table;
 }
 
@@ -284,24 +307,24 @@ PhantomAccuracy measure_phantoms(const std::string& model_path, const CommonOpti
   const std::string path = model_path.empty() ? default_model() : model_path;
   const Model model = open_model(path, common);
   const engine::Segmenter segmenter(model.engine, preprocess::options_from_json(model.info.preprocessing, path));
-  TreeErrors exact, found;
+  AllErrors errors;
   phantom::Options options;
   options.stenosis = true;
   for (int i = 0; i < kPhantoms; ++i) {
     const Phantom p = make_phantom(options, Rng(common.seed).fork(static_cast<std::uint64_t>(i)).next());
     image::ImageF grey(p.image.height(), p.image.width());
     std::copy(p.image.begin(), p.image.end(), grey.begin());
-    measure_phantom(p, p.mask, exact);
-    measure_phantom(p, segmenter.segment(grey).probability, found);
+    const image::ImageF probability = segmenter.segment(grey).probability;
+    measure_phantom(p, p.mask, {}, errors[0]);
+    measure_phantom(p, p.mask, grey, errors[1]);
+    measure_phantom(p, probability, {}, errors[2]);
+    measure_phantom(p, probability, grey, errors[3]);
     log_info("phantom ", i + 1, " of ", kPhantoms);
   }
-  return {diameter_table(exact, found),
-          stenosis_table(exact, found),
-          {{"phantoms", kPhantoms},
-           {"size", options.size},
-           {"spacing_mm", options.field_mm / options.size},
-           {"exact_masks", json_of(exact)},
-           {"model", json_of(found)}}};
+  Json json{{"phantoms", kPhantoms}, {"size", options.size}, {"spacing_mm", options.field_mm / options.size}};
+  constexpr std::array kKeys{"exact_masks", "exact_masks_picture", "model", "model_picture"};
+  for (std::size_t way = 0; way < kWays.size(); ++way) json[kKeys[way]] = json_of(errors[way]);
+  return {diameter_table(errors), stenosis_table(errors), std::move(json)};
 }
 
 }  // namespace cmunet::cli

@@ -87,8 +87,19 @@ Json segment_json(const Measurement& m, std::size_t i) {
 Json lesions_json(const Measurement& m) {
   const vessel::LesionCount count = m.count_lesions();
   return {{"from_percent", vessel::kLesionPercent},
+          {"from_reference_px", vessel::kLesionReference_px},
           {"counted", count.lesions},
           {"excluded", {{"free_end", count.at_free_ends}, {"border", count.at_border}}}};
+}
+
+Json walls_json(const Measurement& m) {
+  if (!m.walls) return {{"found_in", "mask"}};
+  return {{"found_in", "image"},
+          {"cross_sections_from_image", m.walls->from_image},
+          {"cross_sections_kept", m.walls->kept},
+          {"blur_px", m.walls->blur_px},
+          {"sharpening", m.walls->sharpening},
+          {"vessels_are_bright", m.walls->vessels_are_bright}};
 }
 
 Json calibration_json(const Calibration& c) {
@@ -138,8 +149,8 @@ std::string excluded_text(const MeasuredSegment& segment, Reference reference) {
 std::string count_text(const Measurement& m) {
   const vessel::LesionCount count = m.count_lesions();
   return concat(count.lesions, " of ", vessel::kLesionPercent, " % or more, surely ", vessel::kLesionPercent / 2,
-                " %; not counted: ", count.at_free_ends, " at free ends of vessels, ", count.at_border,
-                " at the border");
+                " %, in vessels of ", vessel::kLesionReference_px, " px or more; not counted: ", count.at_free_ends,
+                " at free ends of vessels, ", count.at_border, " at the border");
 }
 
 std::vector<Fact> headline(const Measurement& m) {
@@ -163,12 +174,18 @@ std::vector<Fact> headline(const Measurement& m) {
   const vessel::LesionCount count = m.count_lesions();
   facts.push_back({"Lesions", concat(count.lesions),
                    concat(vessel::kLesionPercent, " % or more, surely ", vessel::kLesionPercent / 2,
-                          " %; not counted: ", count.at_free_ends, " at free ends of vessels, ", count.at_border,
-                          " at the border")});
+                          " %, in vessels of ", vessel::kLesionReference_px, " px or more; not counted: ",
+                          count.at_free_ends, " at free ends of vessels, ", count.at_border, " at the border")});
   facts.push_back({"Mean diameter of the mask",
                    concat(format_fixed(m.mean_diameter_px * unit.per_px, unit.digits), " ", unit.name),
                    "skeleton to contour, as the paper measures"});
   return facts;
+}
+
+std::string walls_statement(const Measurement& m) {
+  if (!m.walls) return "Walls: where the mask or the probability map has them.";
+  return concat("Walls: where the picture's grey values show them, at ", m.walls->from_image, " of ",
+                m.walls->from_image + m.walls->kept, " cross-sections; the others kept the mask's.");
 }
 
 std::string calibration_statement(const Measurement& m) {
@@ -225,10 +242,10 @@ std::string role_of(const MeasuredSegment& segment, std::size_t sample, Referenc
 
 Table profile_table(const Measurement& m) {
   const bool has_mm = m.calibration.mm_per_px.has_value();
-  std::vector<Table::Column> columns{{"segment"},     {"along_px"},        {"centre_y"},         {"centre_x"},
-                                     {"left_y"},      {"left_x"},          {"right_y"},          {"right_x"},
-                                     {"diameter_px"}, {"diameter_low_px"}, {"diameter_high_px"}, {"reference_px"},
-                                     {"narrowing"}};
+  std::vector<Table::Column> columns{
+      {"segment"},          {"along_px"},     {"centre_y"},  {"centre_x"},    {"left_y"},
+      {"left_x"},           {"right_y"},      {"right_x"},   {"diameter_px"}, {"diameter_low_px"},
+      {"diameter_high_px"}, {"reference_px"}, {"narrowing"}, {"walls"}};
   if (has_mm) {
     for (const char* title : {"along_mm", "diameter_mm", "diameter_low_mm", "diameter_high_mm", "reference_mm"}) {
       columns.push_back({title});
@@ -254,7 +271,8 @@ Table profile_table(const Measurement& m) {
                             px.low,
                             px.high,
                             reference_px,
-                            role_of(segment, k, m.reference)};
+                            role_of(segment, k, m.reference),
+                            s.is_from_image ? "image" : "mask"};
       if (const auto mm = vessel::in_mm({s.diameter_px, s.sd_px}, m.calibration)) {
         const double per_px = *m.calibration.mm_per_px;
         for (const double v : {s.arc_px * per_px, mm->value, mm->low, mm->high, reference_px * per_px}) {
@@ -337,6 +355,7 @@ Json measurement_json(const Measurement& m, const Json& source) {
           {"height", m.height},
           {"width", m.width},
           {"calibration", calibration_json(m.calibration)},
+          {"walls", walls_json(m)},
           {"reference", std::string(to_string(m.reference))},
           {"mean_diameter", plain_length_json(m.mean_diameter_px, m.calibration)},
           {"lesions", lesions_json(m)},
@@ -348,13 +367,15 @@ Json measurement_json(const Measurement& m, const Json& source) {
 std::string measurement_text(const Measurement& m) {
   std::string text = to_text(segment_table(m));
   if (m.segments.empty()) text = "no vessel was found\n";
-  return concat(text, "\nlesions: ", count_text(m), "\n", calibration_statement(m), "\n", kDisclaimer, "\n");
+  return concat(text, "\nlesions: ", count_text(m), "\n", walls_statement(m), "\n", calibration_statement(m), "\n",
+                kDisclaimer, "\n");
 }
 
 std::string measurement_html(const Measurement& m, const MeasurementPage& page) {
   Page html(page.head);
   html.facts(headline(m));
   html.paragraph(calibration_statement(m));
+  html.paragraph(walls_statement(m));
   std::vector<std::size_t> shown = main_segments(m);
   shown.resize(std::min(shown.size(), kMaxCurves));
   add_pictures(html, m, page, shown);

@@ -29,6 +29,7 @@ constexpr int kColourBands = 24;
 constexpr std::array<Rgb, 5> kDiameterColours{
     {{255, 225, 77}, {250, 150, 80}, {226, 86, 132}, {150, 92, 214}, {80, 140, 255}}};
 constexpr std::string_view kContourStroke = R"(style="stroke:#e8f4ff" stroke-opacity="0.75" stroke-width="1.2")";
+constexpr std::string_view kMaskStroke = R"(style="stroke:#e8f4ff" stroke-opacity="0.3" stroke-width="0.9")";
 constexpr std::string_view kPlaque = R"(style="fill:#d55e00" fill-opacity="0.6" stroke="none")";
 constexpr std::string_view kBar = R"(style="stroke:#ffffff" stroke-width="2.5")";
 constexpr std::string_view kBrokenBar = R"(style="stroke:#ffffff" stroke-width="2" stroke-dasharray="3 3")";
@@ -58,6 +59,18 @@ Range diameter_range(const Measurement& m) {
   return range_of(diameters, {.label = "", .min = 0.0, .max = std::nullopt}, 6);
 }
 
+// First and last index of each run of samples without a gap.
+std::vector<std::pair<std::size_t, std::size_t>> runs_of(const std::vector<Sample>& samples) {
+  std::vector<std::pair<std::size_t, std::size_t>> runs;
+  for (std::size_t first = 0; first < samples.size();) {
+    std::size_t last = first;
+    while (last + 1 < samples.size() && samples[last + 1].arc_px - samples[last].arc_px < 2) ++last;
+    runs.emplace_back(first, last);
+    first = last + 1;
+  }
+  return runs;
+}
+
 // Draws on a canvas of which one picture column is `scale` units wide.
 class PictureDrawing {
  public:
@@ -79,8 +92,19 @@ class PictureDrawing {
     canvas_.begin_clip(frame);
   }
 
+  // Of the mask; with walls from the picture those, the mask's fainter behind them.
   void contours() {
-    for (const auto& contour : m_.contours) path(contour, false, kContourStroke);
+    for (const auto& contour : m_.contours) path(contour, false, m_.walls ? kMaskStroke : kContourStroke);
+    if (!m_.walls) return;
+    for (const MeasuredSegment& segment : m_.segments) {
+      for (const auto& [first, last] : runs_of(segment.samples)) {
+        for (PointF Sample::*const wall : {&Sample::left, &Sample::right}) {
+          std::vector<PointF> line;
+          for (std::size_t i = first; i <= last; ++i) line.push_back(segment.samples[i].*wall);
+          path(line, false, kContourStroke);
+        }
+      }
+    }
   }
 
   // What the reference has and the lumen has not, on both sides.
@@ -160,7 +184,7 @@ class PictureDrawing {
       canvas_.text(left + 14 + share * (right - left), top + 27, labels[i], Anchor::kMiddle, kMutedFill);
     }
     canvas_.line(right + 50, top + 6, right + 74, top + 6, R"(style="stroke:#8fb8d8" stroke-width="2")");
-    canvas_.text(right + 80, top + 11, "lumen contour", Anchor::kStart, kMutedFill);
+    canvas_.text(right + 80, top + 11, m_.walls ? "walls" : "lumen contour", Anchor::kStart, kMutedFill);
     canvas_.rectangle(right + 190, top, 24, 12, kPlaque);
     canvas_.text(right + 220, top + 11, "missing to the reference", Anchor::kStart, kMutedFill);
     return canvas_.str();
@@ -218,18 +242,6 @@ void draw_vessels(PictureDrawing& drawing, const Measurement& m, const Range& ra
 std::string lesion_label(const Measurement& m, std::size_t segment) {
   const vessel::Stenosis& s = m.segments[segment].narrowing->against_reference(m.reference);
   return concat(segment + 1, ": ", format_fixed(s.diameter_percent.value, 0), " %");
-}
-
-// First and last index of each run of samples without a gap.
-std::vector<std::pair<std::size_t, std::size_t>> runs_of(const std::vector<Sample>& samples) {
-  std::vector<std::pair<std::size_t, std::size_t>> runs;
-  for (std::size_t first = 0; first < samples.size();) {
-    std::size_t last = first;
-    while (last + 1 < samples.size() && samples[last + 1].arc_px - samples[last].arc_px < 2) ++last;
-    runs.emplace_back(first, last);
-    first = last + 1;
-  }
-  return runs;
 }
 
 void draw_pixel_axis(Canvas& canvas, const Frame& frame, double per_px) {
