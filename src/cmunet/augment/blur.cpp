@@ -31,9 +31,11 @@ at::Tensor gaussians(const std::vector<Blur>& blurs, int radius) {
 
 }  // namespace
 
-// A convolution whose channels are the images.
+// A convolution whose channels are the images. An image alone goes twice: a single channel is convolved by another
+// algorithm, and its rounding would depend on how a batch is shared between processes.
 at::Tensor blurred(const at::Tensor& images, const std::vector<Blur>& blurs) {
   const std::int64_t n = images.size(0), h = images.size(2), w = images.size(3);
+  if (n == 1) return blurred(torch::cat({images, images}), {blurs[0], blurs[0]}).narrow(0, 0, 1);
   const int radius = std::ranges::max(blurs, {}, &Blur::radius_px).radius_px;
   CMUNET_CHECK(radius < h && radius < w, ErrorCode::kInvalidArgument, "[augment] a blur of radius ", radius, " on ", h,
                "x", w, " images; expected larger images");
