@@ -57,17 +57,16 @@ std::string frame_stem(const std::string& name, int frame, int frames) {
   return name + text;
 }
 
-// Walls are where the probability is 0.5, finer than a pixel, as long as the mask is no more than that; a mask that
-// post-processing has changed is measured itself, without bridges: those were assumed, not seen.
-vessel::Measurement measure(const engine::Segmentation& result, const vessel::Calibration& calibration,
-                            const image::Mask& field) {
+// As `cmunet measure` does: walls are found in the frame, around where the probability is 0.5, as long as the mask is
+// no more than that; a mask that post-processing has changed is measured itself, without bridges: those were assumed,
+// not seen.
+vessel::Measurement measure(const engine::Segmentation& result, const vessel::MeasureOptions& options) {
   image::Mask seen = result.mask;
   bool is_plain = true;
   for (std::size_t i = 0; i < seen.size(); ++i) {
     is_plain &= (seen.data()[i] != 0) == (result.probability.data()[i] > 0.5F);
     if (result.bridges.data()[i] != 0) seen.data()[i] = 0;
   }
-  const vessel::MeasureOptions options{.calibration = calibration, .field = field};
   return is_plain ? vessel::measure_vessels(result.probability, options) : vessel::measure_vessels(seen, options);
 }
 
@@ -101,9 +100,13 @@ class ResultWriter {
   }
 
   // Measures the vessels of a frame and writes the report; returns nothing where there is no vessel to measure.
-  Json report(int frame, const engine::Segmentation& result, const image::Mask& field) const {
+  Json report(int frame, const image::ImageF& grey, const engine::Segmentation& result,
+              const image::Mask& field) const {
     const vessel::Calibration calibration = calibration_of(source_.header);
-    const dicom::ArterialReport report = arterial_report(measure(result, calibration, field), frame);
+    const vessel::Measurement measurement = measure(
+        result,
+        {.calibration = calibration, .field = field, .angiogram = {.grey = grey, .is_log = source_.header.is_log}});
+    const dicom::ArterialReport report = arterial_report(measurement, frame);
     if (report.segments.empty()) {
       log_warning("no vessel in ", name_, " is long enough to be measured");
       return Json::object();
@@ -181,7 +184,7 @@ Json predict_run(const dicom::XaRun& run, const std::string& name, const engine:
     const engine::Segmentation result = engine::segment_frame(
         segmenter, grey, run.field(), {.pixel_aspect = header.pixel_aspect_ratio, .is_log = header.is_log});
     Json entry = writer.add(frame, grey, result);
-    if (job.report && frame == reported) entry.update(writer.report(frame, result, run.field()));
+    if (job.report && frame == reported) entry.update(writer.report(frame, grey, result, run.field()));
     segmented.push_back(std::move(entry));
   }
   row["segmented"] = std::move(segmented);
