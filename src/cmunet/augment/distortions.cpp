@@ -83,7 +83,7 @@ void through_curve(const Picture& picture, const Curve& curve) {
       value = static_cast<float>(curve.y.back());
     } else {
       const auto i = static_cast<std::size_t>(above - curve.x.begin());
-      const double share = (value - curve.x[i - 1]) / (curve.x[i] - curve.x[i - 1]);
+      const double share = (double{value} - curve.x[i - 1]) / (curve.x[i] - curve.x[i - 1]);
       value = static_cast<float>(curve.y[i - 1] + share * (curve.y[i] - curve.y[i - 1]));
     }
   }

@@ -152,11 +152,20 @@ struct UpConvFunction : torch::autograd::Function<UpConvFunction> {
   }
 };
 
+// PyTorch 2.4 replaced one function per device by one that takes the device.
+bool is_autocast_on_cpu() {
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
+  return at::autocast::is_autocast_enabled(at::kCPU);
+#else
+  return at::autocast::is_cpu_enabled();
+#endif
+}
+
 }  // namespace
 
 bool native_applies(const at::Tensor& x, bool training) {
   const bool wants_gradient = torch::GradMode::is_enabled() && !training;
-  return x.is_cpu() && x.scalar_type() == at::kFloat && !at::autocast::is_cpu_enabled() && !wants_gradient;
+  return x.is_cpu() && x.scalar_type() == at::kFloat && !is_autocast_on_cpu() && !wants_gradient;
 }
 
 bool native_pays(std::int64_t in, std::int64_t out) {
