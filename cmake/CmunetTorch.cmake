@@ -9,7 +9,7 @@ separate_arguments(CMUNET_TORCH_FLAGS UNIX_COMMAND "${TORCH_CXX_FLAGS}")
 target_compile_options(cmunet_torch INTERFACE ${CMUNET_TORCH_FLAGS})
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 13)
   # Guesses wrongly about the std::vector<bool> in torch::autograd::Function<T>::apply.
-  target_compile_options(cmunet_torch INTERFACE -Wno-array-bounds)
+  target_compile_options(cmunet_torch INTERFACE -Wno-array-bounds -Wno-stringop-overflow)
 endif()
 
 file(WRITE ${CMAKE_BINARY_DIR}/torch_pch.cpp "// Carries the precompiled <torch/torch.h>.\n")
