@@ -44,6 +44,17 @@ class ImportDicom : public testing::Test {
     dicom::write_run(run_of("BRAVOO", 3), folder / "Secret_archive/3");
     write_file_atomic(folder / "Secret_archive/notes.txt", "no DICOM");
   }
+  // As prepared at 64 px, not normalised.
+  image::ImageF first_frame_of(const dicom::MadeRun& made) const {
+    dicom::write_run(made, folder / "made.dcm");
+    Item item;
+    item.image = folder / "made.dcm";
+    item.frame = 0;
+    preprocess::Options options;
+    options.size = 64;
+    options.normalise = preprocess::Normalise::kNone;
+    return prepare_item(item, options).image;
+  }
   ScratchFolder folder;
 };
 
@@ -99,14 +110,7 @@ TEST_F(ImportDicom, WhatAShutterCoversBecomesTheMeanOfTheRest) {
                          {"ShutterShape=RECTANGULAR", "ShutterLeftVerticalEdge=11", "ShutterRightVerticalEdge=64",
                           "ShutterUpperHorizontalEdge=1", "ShutterLowerHorizontalEdge=64"});
   made.cell = [](int, int, int x, int) { return x < 10 ? 255 : 100; };
-  dicom::write_run(made, folder / "shuttered.dcm");
-  Item item;
-  item.image = folder / "shuttered.dcm";
-  item.frame = 0;
-  preprocess::Options options;
-  options.size = 64;
-  options.normalise = preprocess::Normalise::kNone;
-  for (const float v : prepare_item(item, options).image) ASSERT_NEAR(static_cast<double>(v), 100, 1e-3);
+  for (const float v : first_frame_of(made)) ASSERT_NEAR(static_cast<double>(v), 100, 1e-3);
 }
 
 // Where the dark part of a prepared item lies.
@@ -194,14 +198,7 @@ TEST_F(ImportDicom, LogarithmicRunsBecomeIntensities) {
   dicom::MadeRun made = run_of("FOXTROT", 7);
   made.cell = [](int, int, int x, int) { return x < 32 ? 128 : 255; };
   made.attributes.emplace_back("PixelIntensityRelationship=LOG");
-  dicom::write_run(made, folder / "log.dcm");
-  Item item;
-  item.image = folder / "log.dcm";
-  item.frame = 0;
-  preprocess::Options options;
-  options.size = 64;
-  options.normalise = preprocess::Normalise::kNone;
-  const image::ImageF image = prepare_item(item, options).image;
+  const image::ImageF image = first_frame_of(made);
   EXPECT_NEAR(static_cast<double>(image.at(10, 50)), 255, 0.1);
   EXPECT_NEAR(static_cast<double>(image.at(10, 10)), 255 * (std::exp(3.5 * 128 / 255) - 1) / (std::exp(3.5) - 1), 0.1);
 }

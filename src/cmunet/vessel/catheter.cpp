@@ -7,6 +7,7 @@
 
 #include "cmunet/vessel/bilinear.h"
 #include "cmunet/vessel/calibration.h"
+#include "cmunet/vessel/median.h"
 
 namespace cmunet::vessel {
 namespace {
@@ -78,12 +79,6 @@ std::optional<Walls> find_walls(const std::vector<double>& profile, double sign)
   if (!left || !right) return std::nullopt;
   const auto height = [&](double k) { return std::abs(slope_at(profile, static_cast<std::size_t>(std::lround(k)))); };
   return Walls{(*right - *left) * kStep_px, height(*left) + height(*right)};
-}
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "cmunet/vessel/bilinear.h"
+#include "cmunet/vessel/median.h"
 #include "cmunet/vessel/wall_chain.h"
 #include "cmunet/vessel/wall_fit.h"
 
@@ -53,12 +54,6 @@ struct Cut {
 
 PointF moved(const PointF& p, const PointF& direction, double way_px) {
   return {p.y + way_px * direction.y, p.x + way_px * direction.x};
-}
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
 }
 
 Cut cut_at(Sample& sample) {
