@@ -33,7 +33,7 @@ Floats padded_bias(const Convolution& convolution) {
 
 PackedConvolution::PackedConvolution(const Convolution& c, const std::vector<std::size_t>& positions, bool few_tiles,
                                      const kernels::Workers& workers)
-    : convolution({c.weights.data(), c.out, c.in}, positions, few_tiles, workers), bias(padded_bias(c)) {}
+    : convolution({c.weights.data(), c.out, c.in}, positions, {few_tiles, true}, workers), bias(padded_bias(c)) {}
 
 // Where the feature maps lie in one block of memory; offsets in floats.
 //
@@ -107,8 +107,7 @@ NativeUNet::Layout NativeUNet::layout(std::size_t height, std::size_t width) con
     const auto add_scratch = [&](const Blocks& blocks) {
       for (const PackedConvolution& packed : blocks) {
         if (packed.convolution.in_channels() == 0) continue;
-        const std::size_t tiles = Map{nullptr, h, w}.tiles();
-        scratch = std::max(scratch, packed.convolution.scratch_floats(tiles, workers_.threads));
+        scratch = std::max(scratch, packed.convolution.scratch_floats({nullptr, h, w}, workers_.threads));
       }
     };
     add_scratch(encoder_[l]);

@@ -68,6 +68,8 @@ double relative_error(const std::vector<double>& expected, const std::vector<dou
   return largest(difference) / std::max(largest(expected), 1e-30);
 }
 
+constexpr Use kUses[] = {{false, false}, {true, false}, {false, true}, {true, true}};
+
 struct Shape {
   std::size_t in, out, images, height, width;
 };
@@ -86,14 +88,15 @@ class Convolution3x3 : public testing::TestWithParam<Shape> {
                               1 / std::sqrt(9.0 * static_cast<double>(GetParam().in)))) {}
 
   // Winograd's result of `source` into a map shaped like `target`, unpadded.
-  std::vector<double> run(const Picture& source, const Picture& target, bool backward, bool few_tiles,
+  std::vector<double> run(const Picture& source, const Picture& target, bool backward, Use use,
                           std::optional<MomentBlocks>* moments) {
     const auto [in, out, images, height, width] = GetParam();
     ThreadPool pool(2);
     const Workers workers = pool.workers();
     const WinogradConvolution convolution({weights.get(), out, in, backward}, channel_positions(1, backward ? out : in),
-                                          few_tiles, workers);
-    const Floats scratch = hwy::AllocateAligned<float>(convolution.scratch_floats(source.map.tiles(), workers.threads));
+                                          use, workers);
+    const Floats scratch =
+        hwy::AllocateAligned<float>(convolution.scratch_floats(readable(source.map), workers.threads));
     const Floats memory = hwy::AllocateAligned<float>(target.map.pixels() * target.map.channels);
     Map<float> result = target.map;
     result.data = memory.get();
@@ -119,9 +122,9 @@ TEST_P(Convolution3x3, ForwardAndItsMomentsEqualTheDefinition) {
     expected[((n * height + py) * width + px) * out + o] +=
         x.at(n, sy, sx, i) * double{weights[(o * in + i) * 9 + tap]};
   });
-  for (const bool few_tiles : {false, true}) {
+  for (const Use use : kUses) {
     std::optional<MomentBlocks> moments;
-    EXPECT_LT(relative_error(expected, run(x, y, false, few_tiles, &moments)), 1e-4);
+    EXPECT_LT(relative_error(expected, run(x, y, false, use, &moments)), 1e-4);
     const auto statistics = moments->statistics();
     ASSERT_EQ(statistics.pixels, x.map.pixels());
     for (std::size_t o = 0; o < out; ++o) {
@@ -142,8 +145,8 @@ TEST_P(Convolution3x3, InputGradientEqualsTheDefinition) {
     if (sy >= height || sx >= width) return;
     expected[((n * height + sy) * width + sx) * in + i] += y.at(n, py, px, o) * double{weights[(o * in + i) * 9 + tap]};
   });
-  for (const bool few_tiles : {false, true}) {
-    EXPECT_LT(relative_error(expected, run(y, x, true, few_tiles, nullptr)), 1e-4);
+  for (const Use use : kUses) {
+    EXPECT_LT(relative_error(expected, run(y, x, true, use, nullptr)), 1e-4);
   }
 }
 
@@ -187,9 +190,9 @@ TEST(WinogradConvolution, ReadsTwoMapsAsOneAndWritesTwo) {
   const Floats weights = random_floats(48 * 48 * 9, rng);
   ThreadPool pool(2);
   const Workers workers = pool.workers();
-  for (const bool few_tiles : {false, true}) {
-    const WinogradConvolution convolution({weights.get(), 48, 48}, channel_positions(1, 48), few_tiles, workers);
-    const Floats scratch = hwy::AllocateAligned<float>(convolution.scratch_floats(both.map.tiles(), 2));
+  for (const Use use : kUses) {
+    const WinogradConvolution convolution({weights.get(), 48, 48}, channel_positions(1, 48), use, workers);
+    const Floats scratch = hwy::AllocateAligned<float>(convolution.scratch_floats(readable(both.map), 2));
     const ConvolutionInput whole{readable(both.map), {}};
     convolution.run({&whole, 1}, {&out.map, 1}, {}, nullptr, scratch.get(), workers);
     const ConvolutionInput parts[] = {{readable(left.map), {}}, {readable(right.map), {}}};

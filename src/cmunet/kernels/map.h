@@ -18,6 +18,10 @@ inline constexpr std::size_t kPanel = 16;
 inline constexpr std::size_t kTile = 4;
 inline constexpr std::size_t kWindow = kTile + 2;
 inline constexpr std::size_t kPositions = kWindow * kWindow;
+/// F(6×6, 3×3): 64 products for an 8×8 window, a fifth fewer per pixel, and about ten times the rounding.
+inline constexpr std::size_t kLargeTile = 6;
+/// The products that a tile of this side takes.
+constexpr std::size_t positions_of(std::size_t side) { return (side + 2) * (side + 2); }
 
 /// 64-byte-aligned numbers, not initialised.
 using Floats = hwy::AlignedFreeUniquePtr<float[]>;
@@ -34,9 +38,9 @@ struct Map {
   std::size_t images = 1;
 
   std::size_t pixels() const { return images * height * width; }
-  std::size_t tiles_across() const { return (width + kTile - 1) / kTile; }
-  std::size_t tiles_of_image() const { return (height + kTile - 1) / kTile * tiles_across(); }
-  std::size_t tiles() const { return images * tiles_of_image(); }
+  std::size_t tiles_across(std::size_t side = kTile) const { return (width + side - 1) / side; }
+  std::size_t tiles_of_image(std::size_t side = kTile) const { return (height + side - 1) / side * tiles_across(side); }
+  std::size_t tiles(std::size_t side = kTile) const { return images * tiles_of_image(side); }
 };
 
 template <typename T>
@@ -44,9 +48,10 @@ Map<const T> readable(const Map<T>& map) {
   return {map.data, map.height, map.width, map.channels, map.pixel_stride, map.images};
 }
 
-/// Tiles `first … first + count − 1`, image by image, in each in row-major order of its ⌈height/4⌉ × ⌈width/4⌉ tiles.
+/// Tiles `first … first + count − 1`, image by image, in each in row-major order of its ⌈height/side⌉ × ⌈width/side⌉.
 struct Tiles {
   std::size_t first = 0, count = 0;
+  std::size_t side = kTile;
 };
 
 /// A tile's upper left pixel.
@@ -54,9 +59,10 @@ struct TilePlace {
   std::size_t image = 0, y = 0, x = 0;
 };
 template <typename T>
-TilePlace place_of(const Map<T>& map, std::size_t tile) {
-  const std::size_t in_image = tile % map.tiles_of_image(), across = map.tiles_across();
-  return {tile / map.tiles_of_image(), in_image / across * kTile, in_image % across * kTile};
+TilePlace place_of(const Map<T>& map, std::size_t tile, std::size_t side = kTile) {
+  const std::size_t of_image = map.tiles_of_image(side), across = map.tiles_across(side);
+  const std::size_t in_image = tile % of_image;
+  return {tile / of_image, in_image / across * side, in_image % across * side};
 }
 
 /// Rows of a transformed block: element (position, tile, channel) at

@@ -9,118 +9,95 @@
 // After foreach_target.h, once per instruction set.
 #include <hwy/cache_control.h>
 
-#include "cmunet/kernels/simd.inc"
+#include "cmunet/kernels/winograd_transforms.inc"
 
 HWY_BEFORE_NAMESPACE();
 namespace cmunet::kernels {
 namespace HWY_NAMESPACE {
 
-// Bᵀ applied to six vectors.
-HWY_INLINE void transform_window(const V* d, V* out) {
-  const V four = constant(4), five = constant(5), two = constant(2);
-  out[0] = hn::MulAdd(four, d[0], hn::NegMulAdd(five, d[2], d[4]));
-  const V even = hn::NegMulAdd(four, d[2], d[4]), odd = hn::NegMulAdd(four, d[1], d[3]);
-  out[1] = hn::Add(even, odd);
-  out[2] = hn::Sub(even, odd);
-  const V outer = hn::Sub(d[4], d[2]), inner = hn::Mul(two, hn::Sub(d[3], d[1]));
-  out[3] = hn::Add(outer, inner);
-  out[4] = hn::Sub(outer, inner);
-  out[5] = hn::MulAdd(four, d[1], hn::NegMulAdd(five, d[3], d[5]));
-}
-
-// Aᵀ applied to six vectors.
-HWY_INLINE void transform_tile(const V* m, V* out) {
-  const V p = hn::Add(m[1], m[2]), q = hn::Sub(m[1], m[2]), r = hn::Add(m[3], m[4]), s = hn::Sub(m[3], m[4]);
-  out[0] = hn::Add(m[0], hn::Add(p, r));
-  out[1] = hn::MulAdd(constant(2), s, q);
-  out[2] = hn::MulAdd(constant(4), r, p);
-  out[3] = hn::Add(hn::MulAdd(constant(8), s, q), m[5]);
-}
-
-// A applied to four vectors.
-HWY_INLINE void spread_tile(const V* d, V* out) {
-  const V even = hn::Add(d[0], d[2]), odd = hn::Add(d[1], d[3]);
-  const V even2 = hn::MulAdd(constant(4), d[2], d[0]);
-  const V odd2 = hn::Mul(constant(2), hn::MulAdd(constant(4), d[3], d[1]));
-  out[0] = d[0];
-  out[1] = hn::Add(even, odd);
-  out[2] = hn::Sub(even, odd);
-  out[3] = hn::Add(even2, odd2);
-  out[4] = hn::Sub(even2, odd2);
-  out[5] = d[3];
-}
-
-// G applied to three vectors.
-HWY_INLINE void transform_taps(V g0, V g1, V g2, V* out) {
-  const V quarter = constant(1.0F / 4), sixth = constant(-1.0F / 6);
-  const V outer = hn::Add(g0, g2);
-  out[0] = hn::Mul(quarter, g0);
-  out[1] = hn::Mul(sixth, hn::Add(outer, g1));
-  out[2] = hn::Mul(sixth, hn::Sub(outer, g1));
-  const V even = hn::MulAdd(constant(1.0F / 24), g0, hn::Mul(constant(1.0F / 6), g2));
-  const V odd = hn::Mul(constant(1.0F / 12), g1);
-  out[3] = hn::Add(even, odd);
-  out[4] = hn::Sub(even, odd);
-  out[5] = g2;
-}
-
-// Gᵀ applied to six vectors.
-HWY_INLINE void gather_taps(const V* m, V* out) {
-  const V minus_sixth = constant(-1.0F / 6), sixth = constant(1.0F / 6);
-  const V p = hn::Add(m[1], m[2]), q = hn::Sub(m[1], m[2]), r = hn::Add(m[3], m[4]), s = hn::Sub(m[3], m[4]);
-  out[0] = hn::MulAdd(constant(1.0F / 4), m[0], hn::MulAdd(minus_sixth, p, hn::Mul(constant(1.0F / 24), r)));
-  out[1] = hn::MulAdd(minus_sixth, q, hn::Mul(constant(1.0F / 12), s));
-  out[2] = hn::MulAdd(minus_sixth, p, hn::MulAdd(sixth, r, m[5]));
-}
-
-HWY_INLINE void transform_and_store(const V (*window)[kWindow], float* out, std::size_t position_stride) {
-  V half[kWindow][kWindow];
-  for (std::size_t x = 0; x < kWindow; ++x) transform_window(window[x], half[x]);
-  for (std::size_t a = 0; a < kWindow; ++a) {
-    V row[kWindow], done[kWindow];
-    for (std::size_t x = 0; x < kWindow; ++x) row[x] = half[x][a];
+// The second pass of a window's transform, over what the first made of its columns.
+template <std::size_t Size>
+HWY_INLINE void transform_rows(const V (&half)[Size][Size], float* out, std::size_t position_stride) {
+  for (std::size_t a = 0; a < Size; ++a) {
+    V row[Size], done[Size];
+#pragma GCC unroll 8
+    for (std::size_t x = 0; x < Size; ++x) row[x] = half[x][a];
     transform_window(row, done);
-    for (std::size_t b = 0; b < kWindow; ++b) hn::Store(done[b], D(), out + (a * kWindow + b) * position_stride);
+#pragma GCC unroll 8
+    for (std::size_t b = 0; b < Size; ++b) hn::Store(done[b], D(), out + (a * Size + b) * position_stride);
   }
 }
 
-// `Rectify`: with the rectifier, which leaves the zeros beyond the edge alone.
-template <bool Rectify>
-void transform_input(const Map<const float>& input, const Rectifier& rectifier, Tiles tiles, Transformed<float> out) {
-  const auto height = static_cast<std::ptrdiff_t>(input.height), width = static_cast<std::ptrdiff_t>(input.width);
-  for (std::size_t t = 0; t < tiles.count; ++t) {
-    const TilePlace place = place_of(input, tiles.first + t);
-    const float* image = input.data + place.image * input.height * input.width * input.pixel_stride;
-    const std::ptrdiff_t top = static_cast<std::ptrdiff_t>(place.y) - 1,
-                         left = static_cast<std::ptrdiff_t>(place.x) - 1;
-    const auto size = static_cast<std::ptrdiff_t>(kWindow);
-    const bool inside = top >= 0 && left >= 0 && top + size <= height && left + size <= width;
-    for (std::size_t c = 0; c < input.channels; c += kLanes) {
-      const V scale = Rectify ? hn::Load(D(), rectifier.scale + c) : hn::Zero(D());
-      const V shift = Rectify ? hn::Load(D(), rectifier.shift + c) : hn::Zero(D());
-      V window[kWindow][kWindow];  // [column][row]
-      for (std::ptrdiff_t x = 0; x < size; ++x) {
-        for (std::ptrdiff_t y = 0; y < size; ++y) {
-          const std::ptrdiff_t py = top + y, px = left + x;
-          const bool within = inside || (py >= 0 && px >= 0 && py < height && px < width);
-          const std::size_t offset = static_cast<std::size_t>(py * width + px) * input.pixel_stride + c;
-          V value = within ? hn::Load(D(), image + offset) : hn::Zero(D());
-          if (Rectify && within) value = rectified(value, scale, shift);
-          window[x][y] = value;
-          // What the next tile reads and this one did not: six rows are more streams than processors foresee.
-          if (within && x >= 2) hwy::Prefetch(image + offset + kTile * input.pixel_stride);
-        }
+// A tile's window on the map.
+struct Window {
+  const float* corner;                   // may lie outside
+  std::ptrdiff_t top, left;              // of the corner
+  std::ptrdiff_t height, width, stride;  // of the map, and from one of its pixels to the next
+};
+
+// `Rectify`: with the rectifier, which leaves the zeros beyond the edge alone. `Inside`: nothing is beyond it.
+template <std::size_t Side, bool Rectify, bool Inside>
+HWY_INLINE void transform_window_at(const Window& window, const Rectifier& rectifier, std::size_t channels, float* out,
+                                    std::size_t position_stride) {
+  constexpr auto kSize = static_cast<std::ptrdiff_t>(Side + 2);
+  for (std::size_t c = 0; c < channels; c += kLanes) {
+    const V scale = Rectify ? hn::Load(D(), rectifier.scale + c) : hn::Zero(D());
+    const V shift = Rectify ? hn::Load(D(), rectifier.shift + c) : hn::Zero(D());
+    V half[kSize][kSize];
+    for (std::ptrdiff_t x = 0; x < kSize; ++x) {
+      V column[kSize];
+#pragma GCC unroll 8
+      for (std::ptrdiff_t y = 0; y < kSize; ++y) {
+        const std::ptrdiff_t py = window.top + y, px = window.left + x;
+        column[y] = hn::Zero(D());
+        if (!Inside && (py < 0 || px < 0 || py >= window.height || px >= window.width)) continue;
+        const float* pixel = window.corner + (y * window.width + x) * window.stride + c;
+        column[y] = hn::Load(D(), pixel);
+        if (Rectify) column[y] = rectified(column[y], scale, shift);
+        // What the next tile reads and this one did not: its rows are more streams than processors foresee.
+        if (x >= 2) hwy::Prefetch(pixel + static_cast<std::ptrdiff_t>(Side) * window.stride);
       }
-      transform_and_store(window, out.data + t * out.tile_stride + c, out.position_stride);
+      transform_window(column, half[x]);
+    }
+    transform_rows(half, out + c, position_stride);
+  }
+}
+
+template <std::size_t Side, bool Rectify>
+void transform_input(const Map<const float>& input, const Rectifier& rectifier, Tiles tiles, Transformed<float> out) {
+  constexpr auto kSize = static_cast<std::ptrdiff_t>(Side + 2);
+  const auto height = static_cast<std::ptrdiff_t>(input.height), width = static_cast<std::ptrdiff_t>(input.width);
+  const auto stride = static_cast<std::ptrdiff_t>(input.pixel_stride);
+  for (std::size_t t = 0; t < tiles.count; ++t) {
+    const TilePlace place = place_of(input, tiles.first + t, Side);
+    const std::ptrdiff_t top = static_cast<std::ptrdiff_t>(place.y) - 1;
+    const std::ptrdiff_t left = static_cast<std::ptrdiff_t>(place.x) - 1;
+    const float* image = input.data + place.image * input.height * input.width * input.pixel_stride;
+    const Window window{image + (top * width + left) * stride, top, left, height, width, stride};
+    float* target = out.data + t * out.tile_stride;
+    if (top >= 0 && left >= 0 && top + kSize <= height && left + kSize <= width) {
+      transform_window_at<Side, Rectify, true>(window, rectifier, input.channels, target, out.position_stride);
+    } else {
+      transform_window_at<Side, Rectify, false>(window, rectifier, input.channels, target, out.position_stride);
     }
   }
 }
 
-void winograd_input(const Map<const float>& input, const Rectifier& rectifier, Tiles tiles, Transformed<float> out) {
+template <std::size_t Side>
+void transform_input_of(const Map<const float>& input, const Rectifier& rectifier, Tiles tiles,
+                        Transformed<float> out) {
   if (rectifier.scale != nullptr) {
-    transform_input<true>(input, rectifier, tiles, out);
+    transform_input<Side, true>(input, rectifier, tiles, out);
   } else {
-    transform_input<false>(input, rectifier, tiles, out);
+    transform_input<Side, false>(input, rectifier, tiles, out);
+  }
+}
+
+void winograd_input(const Map<const float>& input, const Rectifier& rectifier, Tiles tiles, Transformed<float> out) {
+  if (tiles.side == kLargeTile) {
+    transform_input_of<kLargeTile>(input, rectifier, tiles, out);
+  } else {
+    transform_input_of<kTile>(input, rectifier, tiles, out);
   }
 }
 
@@ -155,22 +132,33 @@ void winograd_output_adjoint(const Map<const float>& gradient, Tiles tiles, Tran
   }
 }
 
-void winograd_filters(const float* filters, std::size_t count, std::size_t position_stride, float* out) {
+template <std::size_t Side>
+void transform_filters(const float* filters, std::size_t count, std::size_t position_stride, float* out) {
+  constexpr std::size_t kSize = Side + 2;
   for (std::size_t i = 0; i < count; ++i) {
     for (std::size_t lane = 0; lane < kPanel; lane += kLanes) {
       const float* g = filters + i * 9 * kPanel + lane;
-      V half[3][kWindow];
+      V half[3][kSize];
       for (std::size_t x = 0; x < 3; ++x) {
         transform_taps(hn::Load(D(), g + x * kPanel), hn::Load(D(), g + (3 + x) * kPanel),
                        hn::Load(D(), g + (6 + x) * kPanel), half[x]);
       }
-      for (std::size_t a = 0; a < kWindow; ++a) {
-        V row[kWindow];
+      for (std::size_t a = 0; a < kSize; ++a) {
+        V row[kSize];
         transform_taps(half[0][a], half[1][a], half[2][a], row);
-        float* target = out + a * kWindow * position_stride + i * kPanel + lane;
-        for (std::size_t b = 0; b < kWindow; ++b) hn::Store(row[b], D(), target + b * position_stride);
+        float* target = out + a * kSize * position_stride + i * kPanel + lane;
+        for (std::size_t b = 0; b < kSize; ++b) hn::Store(row[b], D(), target + b * position_stride);
       }
     }
+  }
+}
+
+void winograd_filters(const float* filters, std::size_t count, std::size_t side, std::size_t position_stride,
+                      float* out) {
+  if (side == kLargeTile) {
+    transform_filters<kLargeTile>(filters, count, position_stride, out);
+  } else {
+    transform_filters<kTile>(filters, count, position_stride, out);
   }
 }
 
@@ -197,16 +185,23 @@ void winograd_filters_adjoint(const float* in, std::size_t position_stride, std:
   }
 }
 
-HWY_INLINE void read_tile(const float* in, std::size_t position_stride, V (*tile)[kTile]) {
-  V half[kWindow][kTile];
-  for (std::size_t b = 0; b < kWindow; ++b) {
-    V column[kWindow];
-    for (std::size_t a = 0; a < kWindow; ++a) column[a] = hn::Load(D(), in + (a * kWindow + b) * position_stride);
+template <std::size_t Side>
+using TileOf = V[Side][Side];
+
+template <std::size_t Side>
+HWY_INLINE void read_tile(const float* in, std::size_t position_stride, TileOf<Side>& tile) {
+  constexpr std::size_t kSize = Side + 2;
+  V half[kSize][Side];
+  for (std::size_t b = 0; b < kSize; ++b) {
+    V column[kSize];
+#pragma GCC unroll 8
+    for (std::size_t a = 0; a < kSize; ++a) column[a] = hn::Load(D(), in + (a * kSize + b) * position_stride);
     transform_tile(column, half[b]);
   }
-  for (std::size_t y = 0; y < kTile; ++y) {
-    V row[kWindow];
-    for (std::size_t b = 0; b < kWindow; ++b) row[b] = half[b][y];
+  for (std::size_t y = 0; y < Side; ++y) {
+    V row[kSize];
+#pragma GCC unroll 8
+    for (std::size_t b = 0; b < kSize; ++b) row[b] = half[b][y];
     transform_tile(row, tile[y]);
   }
 }
@@ -223,29 +218,37 @@ HWY_INLINE T* pixel(const Map<T>& map, const Extent& extent, std::size_t y, std:
   return map.data + ((place.image * map.height + place.y + y) * map.width + place.x + x) * map.pixel_stride;
 }
 
-HWY_INLINE void store_tile(const V (*tile)[kTile], const Extent& extent, const Map<float>& output, std::size_t c) {
+template <std::size_t Side>
+HWY_INLINE void store_tile(const TileOf<Side>& tile, const Extent& extent, const Map<float>& output, std::size_t c) {
   for (std::size_t y = 0; y < extent.rows; ++y) {
     for (std::size_t x = 0; x < extent.columns; ++x) hn::Store(tile[y][x], D(), pixel(output, extent, y, x) + c);
   }
 }
 
 // Calls `finish(tile, extent, first_of_range, channel)`, which may change the tile, and stores it.
-template <typename Finish>
+template <std::size_t Side, typename Finish>
 HWY_INLINE void for_each_tile(Transformed<const float> in, Tiles tiles, const Map<float>& output,
                               const Finish& finish) {
   for (std::size_t t = 0; t < tiles.count; ++t) {
-    const TilePlace place = place_of(output, tiles.first + t);
-    const Extent extent{place, std::min(kTile, output.height - place.y), std::min(kTile, output.width - place.x)};
+    const TilePlace place = place_of(output, tiles.first + t, Side);
+    const Extent extent{place, std::min(Side, output.height - place.y), std::min(Side, output.width - place.x)};
     for (std::size_t c = 0; c < output.channels; c += kLanes) {
-      V tile[kTile][kTile];
-      read_tile(in.data + t * in.tile_stride + c, in.position_stride, tile);
-      finish(tile, extent, t == 0, c);
-      store_tile(tile, extent, output, c);
+      TileOf<Side> tile;
+      read_tile<Side>(in.data + t * in.tile_stride + c, in.position_stride, tile);
+      if (extent.rows == Side && extent.columns == Side) {  // loops of constant length
+        const Extent whole{place, Side, Side};
+        finish(tile, whole, t == 0, c);
+        store_tile<Side>(tile, whole, output, c);
+      } else {
+        finish(tile, extent, t == 0, c);
+        store_tile<Side>(tile, extent, output, c);
+      }
     }
   }
 }
 
-HWY_INLINE void pool_tile(const V (*tile)[kTile], const Extent& extent, const Map<float>& pooled, std::size_t c) {
+template <std::size_t Side>
+HWY_INLINE void pool_tile(const TileOf<Side>& tile, const Extent& extent, const Map<float>& pooled, std::size_t c) {
   const TilePlace& place = extent.place;
   for (std::size_t y = 0; y < extent.rows; y += 2) {
     for (std::size_t x = 0; x < extent.columns; x += 2) {
@@ -258,18 +261,19 @@ HWY_INLINE void pool_tile(const V (*tile)[kTile], const Extent& extent, const Ma
 
 HWY_INLINE void add_to(float* target, V value) { hn::Store(hn::Add(hn::Load(D(), target), value), D(), target); }
 
-void winograd_output(Transformed<const float> in, Tiles tiles, const Epilogue& epilogue, const Map<float>& output) {
+template <std::size_t Side>
+void transform_output(Transformed<const float> in, Tiles tiles, const Epilogue& epilogue, const Map<float>& output) {
   const Moments& moments = epilogue.moments;
   if (epilogue.bias != nullptr) {
-    for_each_tile(in, tiles, output, [&](V(*tile)[kTile], const Extent& extent, bool, std::size_t c) {
+    for_each_tile<Side>(in, tiles, output, [&](TileOf<Side>& tile, const Extent& extent, bool, std::size_t c) {
       const V bias = hn::Load(D(), epilogue.bias + c);
-      for (std::size_t y = 0; y < kTile; ++y) {
-        for (std::size_t x = 0; x < kTile; ++x) tile[y][x] = hn::Max(hn::Add(tile[y][x], bias), hn::Zero(D()));
+      for (std::size_t y = 0; y < Side; ++y) {
+        for (std::size_t x = 0; x < Side; ++x) tile[y][x] = hn::Max(hn::Add(tile[y][x], bias), hn::Zero(D()));
       }
-      if (epilogue.pooled.data != nullptr) pool_tile(tile, extent, epilogue.pooled, c);
+      if (epilogue.pooled.data != nullptr) pool_tile<Side>(tile, extent, epilogue.pooled, c);
     });
   } else if (epilogue.rectified.data != nullptr) {
-    for_each_tile(in, tiles, output, [&](V(*tile)[kTile], const Extent& extent, bool first, std::size_t c) {
+    for_each_tile<Side>(in, tiles, output, [&](TileOf<Side>& tile, const Extent& extent, bool first, std::size_t c) {
       const V scale = hn::Load(D(), epilogue.rectifier.scale + c), shift = hn::Load(D(), epilogue.rectifier.shift + c);
       const V centre = hn::Load(D(), epilogue.centre + c);
       V sum = hn::Zero(D()), product = hn::Zero(D());
@@ -292,7 +296,7 @@ void winograd_output(Transformed<const float> in, Tiles tiles, const Epilogue& e
       }
     });
   } else if (moments.sum != nullptr) {
-    for_each_tile(in, tiles, output, [&](V(*tile)[kTile], const Extent& extent, bool first, std::size_t c) {
+    for_each_tile<Side>(in, tiles, output, [&](TileOf<Side>& tile, const Extent& extent, bool first, std::size_t c) {
       if (first) {
         hn::Store(tile[0][0], D(), moments.centre + c);
         hn::Store(hn::Zero(D()), D(), moments.sum + c);
@@ -311,7 +315,15 @@ void winograd_output(Transformed<const float> in, Tiles tiles, const Epilogue& e
       add_to(moments.product + c, product);
     });
   } else {
-    for_each_tile(in, tiles, output, [](V(*)[kTile], const Extent&, bool, std::size_t) {});
+    for_each_tile<Side>(in, tiles, output, [](TileOf<Side>&, const Extent&, bool, std::size_t) {});
+  }
+}
+
+void winograd_output(Transformed<const float> in, Tiles tiles, const Epilogue& epilogue, const Map<float>& output) {
+  if (tiles.side == kLargeTile) {
+    transform_output<kLargeTile>(in, tiles, epilogue, output);
+  } else {
+    transform_output<kTile>(in, tiles, epilogue, output);
   }
 }
 
@@ -340,8 +352,9 @@ void winograd_output_adjoint(const Map<const float>& gradient, Tiles tiles, Tran
   HWY_DYNAMIC_DISPATCH(winograd_output_adjoint)(gradient, tiles, out);
 }
 
-void winograd_filters(const float* filters, std::size_t count, std::size_t position_stride, float* out) {
-  HWY_DYNAMIC_DISPATCH(winograd_filters)(filters, count, position_stride, out);
+void winograd_filters(const float* filters, std::size_t count, std::size_t side, std::size_t position_stride,
+                      float* out) {
+  HWY_DYNAMIC_DISPATCH(winograd_filters)(filters, count, side, position_stride, out);
 }
 
 void winograd_filters_adjoint(const float* in, std::size_t position_stride, std::size_t filter_stride,

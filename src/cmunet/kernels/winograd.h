@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The transforms of Winograd's minimal filtering F(4×4, 3×3) and their adjoints (Lavin & Gray 2016, section 4.1):
-// one-thread pieces, compiled for several instruction sets and chosen when the program runs.
+// The transforms of Winograd's minimal filtering F(4×4, 3×3) and their adjoints (Lavin & Gray 2016, section 4.1), and
+// those of F(6×6, 3×3): one-thread pieces, compiled for several instruction sets and chosen when the program runs.
 //
 //   output of a tile   Y  = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A          d: 6×6 window of the input, g: filter, Y: 4×4
 //   filter's gradient  ∇g = Gᵀ [Σ (A ∇Y Aᵀ) ⊙ (Bᵀ d B)] G       Σ over all tiles
@@ -19,13 +19,15 @@ void winograd_input(const Map<const float>& input, const Rectifier& rectifier, T
 
 /// G·g·Gᵀ of `count` filters in each of kPanel lanes.
 /// @param filters  [count][9][kPanel], taps row-major
+/// @param side     of the tiles that will be filtered
 /// @param out      element (position, filter, lane) at out[position · position_stride + filter · kPanel + lane]
-void winograd_filters(const float* filters, std::size_t count, std::size_t position_stride, float* out);
+void winograd_filters(const float* filters, std::size_t count, std::size_t side, std::size_t position_stride,
+                      float* out);
 
-/// A·d·Aᵀ of every tile of a gradient; beyond the map's edge it is zero.
+/// A·d·Aᵀ of every 4×4 tile of a gradient; beyond the map's edge it is zero.
 void winograd_output_adjoint(const Map<const float>& gradient, Tiles tiles, Transformed<float> out);
 
-/// Gᵀ·m·G of `count` products in each of kPanel lanes.
+/// Gᵀ·m·G of `count` products of 4×4 tiles in each of kPanel lanes.
 /// @param in   element (position, filter, lane) at in[position · position_stride + filter · filter_stride + lane]
 /// @param out  [count][9][kPanel]
 void winograd_filters_adjoint(const float* in, std::size_t position_stride, std::size_t filter_stride,

@@ -13,6 +13,8 @@ namespace {
 constexpr std::size_t kTileBytes = 384 << 10;
 // what transformed filters may take that every thread reads for every block of tiles,
 constexpr std::size_t kFilterBytes = 6 << 20;
+// how large they may be for tiles of 6×6: beyond, streaming them costs what fewer products save,
+constexpr std::size_t kLargeTileFilterBytes = 2 << 20;
 // and how much memory a block of tiles that all threads share may take.
 constexpr std::size_t kSharedBytes = 24 << 20;
 // A multiple of the rows that the multiplication takes at once.
@@ -27,9 +29,9 @@ constexpr std::size_t kFilterFloats = kPositions * (kPanelsAtOnce * kDepthAtOnce
 // An odd number of cache lines: positions a power of two apart would all fall into the same cache set.
 std::size_t stride_of(std::size_t floats) { return (floats / kPanel | 1) * kPanel; }
 
-Tiles block_of(std::size_t tiles, std::size_t at_once, std::size_t block) {
+Tiles block_of(std::size_t tiles, std::size_t side, std::size_t at_once, std::size_t block) {
   const std::size_t first = block * at_once;
-  return {first, std::min(at_once, tiles - first)};
+  return {first, std::min(at_once, tiles - first), side};
 }
 
 std::size_t blocks_of(std::size_t tiles, std::size_t at_once) { return (tiles + at_once - 1) / at_once; }
@@ -37,8 +39,8 @@ std::size_t blocks_of(std::size_t tiles, std::size_t at_once) { return (tiles + 
 std::size_t pixels_of(const Map<float>& map, Tiles tiles) {
   std::size_t pixels = 0;
   for (std::size_t t = tiles.first; t < tiles.first + tiles.count; ++t) {
-    const TilePlace place = place_of(map, t);
-    pixels += std::min(kTile, map.height - place.y) * std::min(kTile, map.width - place.x);
+    const TilePlace place = place_of(map, t, tiles.side);
+    pixels += std::min(tiles.side, map.height - place.y) * std::min(tiles.side, map.width - place.x);
   }
   return pixels;
 }
@@ -66,7 +68,7 @@ struct WinogradConvolution::Job {
   std::span<const Map<float>> outputs;
   const Epilogue& epilogue;
   MomentBlocks* moments;
-  std::size_t tiles() const { return outputs.front().tiles(); }
+  std::size_t tiles;
 };
 
 std::vector<std::size_t> channel_positions(std::size_t parts, std::size_t channels_per_part) {
@@ -79,23 +81,27 @@ std::vector<std::size_t> channel_positions(std::size_t parts, std::size_t channe
   return positions;
 }
 
-WinogradConvolution::WinogradConvolution(const Filters& filters, const std::vector<std::size_t>& positions,
-                                         bool few_tiles, const Workers& workers)
+WinogradConvolution::WinogradConvolution(const Filters& filters, const std::vector<std::size_t>& positions, Use use,
+                                         const Workers& workers)
     : in_(positions.size()), out_(padded_channels(filters.backward ? filters.in : filters.out)) {
-  transformed_ = !few_tiles && kPositions * in_ * out_ * sizeof(float) <= kFilterBytes;
+  const auto fits = [&](std::size_t side, std::size_t bytes) {
+    return !use.few_tiles && positions_of(side) * in_ * out_ * sizeof(float) <= bytes;
+  };
+  if (use.large_tiles && fits(kLargeTile, kLargeTileFilterBytes)) side_ = kLargeTile;
+  transformed_ = fits(side_, kFilterBytes);
   const std::size_t filter_floats = in_ * 9 * kPanel;  // of one panel
   Floats packed = hwy::AllocateAligned<float>(out_ * in_ * 9);
-  if (transformed_) weights_ = hwy::AllocateAligned<float>(kPositions * in_ * out_);
+  if (transformed_) weights_ = hwy::AllocateAligned<float>(products() * in_ * out_);
   workers.run(out_ / kPanel, [&](std::size_t panel, std::size_t) {
     float* target = packed.get() + panel * filter_floats;
     pack_panel(filters, positions, panel, target);
-    if (transformed_) winograd_filters(target, in_, in_ * out_, weights_.get() + panel * in_ * kPanel);
+    if (transformed_) winograd_filters(target, in_, side_, in_ * out_, weights_.get() + panel * in_ * kPanel);
   });
   if (!transformed_) weights_ = std::move(packed);
 }
 
 std::size_t WinogradConvolution::tiles_at_once(std::size_t tiles, std::size_t threads) const {
-  const std::size_t bytes_per_tile = kPositions * (in_ + out_) * sizeof(float);
+  const std::size_t bytes_per_tile = products() * (in_ + out_) * sizeof(float);
   const std::size_t budget = transformed_ ? kTileBytes : kSharedBytes;
   std::size_t at_once = std::max(budget / bytes_per_tile / kTileStep, std::size_t{1}) * kTileStep;
   // Enough blocks that no thread waits long for the last one.
@@ -106,9 +112,9 @@ std::size_t WinogradConvolution::tiles_at_once(std::size_t tiles, std::size_t th
 std::size_t WinogradConvolution::input_stride(std::size_t tiles) const { return stride_of(tiles * in_); }
 std::size_t WinogradConvolution::output_stride(std::size_t tiles) const { return stride_of(tiles * out_); }
 
-std::size_t WinogradConvolution::scratch_floats(std::size_t tiles, std::size_t threads) const {
-  const std::size_t block = tiles_at_once(tiles, threads);
-  const std::size_t floats = kPositions * (input_stride(block) + output_stride(block));
+std::size_t WinogradConvolution::scratch_floats(const Map<const float>& map, std::size_t threads) const {
+  const std::size_t block = tiles_at_once(map.tiles(side_), threads);
+  const std::size_t floats = products() * (input_stride(block) + output_stride(block));
   return transformed_ ? floats * threads : floats + threads * kFilterFloats;
 }
 
@@ -132,10 +138,10 @@ void WinogradConvolution::write_outputs(const Job& job, Tiles tiles, std::size_t
 void WinogradConvolution::run(std::span<const ConvolutionInput> inputs, std::span<const Map<float>> outputs,
                               const Epilogue& epilogue, std::optional<MomentBlocks>* moments, float* scratch,
                               const Workers& workers) const {
-  const std::size_t tiles = outputs.front().tiles();
+  const std::size_t tiles = outputs.front().tiles(side_);
   const std::size_t block = transformed_ ? tiles_at_once(tiles, workers.threads) : kTilesPerTask;
   if (moments != nullptr) moments->emplace(blocks_of(tiles, block), out_);
-  const Job job{inputs, outputs, epilogue, moments != nullptr ? &**moments : nullptr};
+  const Job job{inputs, outputs, epilogue, moments != nullptr ? &**moments : nullptr, tiles};
   if (transformed_) {
     run_transformed(job, scratch, workers);
   } else {
@@ -145,14 +151,14 @@ void WinogradConvolution::run(std::span<const ConvolutionInput> inputs, std::spa
 
 // Each thread takes a block of tiles through all three steps, in its own cache.
 void WinogradConvolution::run_transformed(const Job& job, float* scratch, const Workers& workers) const {
-  const std::size_t tiles = job.tiles(), block = tiles_at_once(tiles, workers.threads);
+  const std::size_t tiles = job.tiles, block = tiles_at_once(tiles, workers.threads);
   const std::size_t in_stride = input_stride(block), out_stride = output_stride(block);
   workers.run(blocks_of(tiles, block), [&](std::size_t index, std::size_t thread) {
-    float* v = scratch + thread * kPositions * (in_stride + out_stride);
-    float* m = v + kPositions * in_stride;
-    const Tiles range = block_of(tiles, block, index);
+    float* v = scratch + thread * products() * (in_stride + out_stride);
+    float* m = v + products() * in_stride;
+    const Tiles range = block_of(tiles, side_, block, index);
     read_inputs(job, range, {v, in_stride, in_});
-    for (std::size_t p = 0; p < kPositions; ++p) {
+    for (std::size_t p = 0; p < products(); ++p) {
       multiply(v + p * in_stride, in_, range.count, weights_.get() + p * out_ * in_, out_ / kPanel, in_, {},
                m + p * out_stride, out_);
     }
@@ -160,10 +166,10 @@ void WinogradConvolution::run_transformed(const Job& job, float* scratch, const 
   });
 }
 
-// All threads take a large block of tiles through one step after the other; each transforms its own filters.
+// All threads take a large block of 4×4 tiles through one step after the other; each transforms its own filters.
 void WinogradConvolution::run_transforming(const Job& job, float* scratch, const Workers& workers) const {
   // A whole number of tasks, so that every task has moments of its own.
-  const std::size_t tiles = job.tiles(), block = tiles_at_once(tiles, workers.threads);
+  const std::size_t tiles = job.tiles, block = tiles_at_once(tiles, workers.threads);
   const std::size_t in_stride = input_stride(block), out_stride = output_stride(block);
   float* v = scratch;
   float* m = v + kPositions * in_stride;
@@ -172,7 +178,7 @@ void WinogradConvolution::run_transforming(const Job& job, float* scratch, const
   for (std::size_t first = 0; first < tiles; first += block) {
     const std::size_t count = std::min(block, tiles - first);
     const auto tiles_of_task = [&](std::size_t task) {
-      const Tiles range = block_of(count, kTilesPerTask, task);
+      const Tiles range = block_of(count, kTile, kTilesPerTask, task);
       return Tiles{first + range.first, range.count};
     };
     workers.run(blocks_of(count, kTilesPerTask), [&](std::size_t task, std::size_t) {
@@ -196,7 +202,7 @@ void WinogradConvolution::multiply_panels(std::size_t first_panel, const float* 
   for (std::size_t k = 0; k < in_; k += kDepthAtOnce) {
     const std::size_t depth = std::min(kDepthAtOnce, in_ - k), stride = stride_of(panels * depth * kPanel);
     for (std::size_t panel = 0; panel < panels; ++panel) {
-      winograd_filters(weights_.get() + ((first_panel + panel) * in_ + k) * 9 * kPanel, depth, stride,
+      winograd_filters(weights_.get() + ((first_panel + panel) * in_ + k) * 9 * kPanel, depth, kTile, stride,
                        filters + panel * depth * kPanel);
     }
     for (std::size_t p = 0; p < kPositions; ++p) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A 3×3 convolution by Winograd's minimal filtering F(4×4, 3×3): 36 products where the direct form needs 144.
+// A 3×3 convolution by Winograd's minimal filtering: F(4×4, 3×3) takes 36 products where the direct form needs 144,
+// F(6×6, 3×3) 64 instead of 324.
 #pragma once
 
 #include <cstddef>
@@ -33,21 +34,26 @@ struct ConvolutionInput {
   Rectifier rectifier;  ///< applied while reading
 };
 
-/// Filters and how to apply them. Thread-safe after construction. Transformed filters take 4 times the memory of the
-/// filters: where many tiles use them that is done once, elsewhere anew for each run, which saves the time of
+/// What is known of a convolution before its first map comes.
+struct Use {
+  bool few_tiles = false;    ///< the maps will be small: some hundred tiles at most
+  bool large_tiles = false;  ///< F(6×6) where it is faster: up to some 10,000 filters. Rounds about ten times as much
+};
+
+/// Filters and how to apply them. Thread-safe after construction. Transformed filters take 4 to 7 times the memory of
+/// the filters: where many tiles use them that is done once, elsewhere anew for each run, which saves the time of
 /// streaming them from memory.
 class WinogradConvolution {
  public:
   WinogradConvolution() = default;
   /// @param positions  see channel_positions; its length is the input's channel count
-  /// @param few_tiles  the maps will be small: some hundred tiles at most
-  WinogradConvolution(const Filters& filters, const std::vector<std::size_t>& positions, bool few_tiles,
+  WinogradConvolution(const Filters& filters, const std::vector<std::size_t>& positions, Use use,
                       const Workers& workers);
 
   std::size_t in_channels() const { return in_; }
-  std::size_t weight_bytes() const { return (transformed_ ? kPositions : 9) * in_ * out_ * sizeof(float); }
-  /// Floats of scratch memory that `run` needs for maps with this many tiles in all.
-  std::size_t scratch_floats(std::size_t tiles, std::size_t threads) const;
+  std::size_t weight_bytes() const { return (transformed_ ? products() : 9) * in_ * out_ * sizeof(float); }
+  /// Floats of scratch memory that `run` needs for maps of this size.
+  std::size_t scratch_floats(const Map<const float>& map, std::size_t threads) const;
 
   /// output = filters ∗ input, zero beyond the map's edge, then the epilogue (its moments are set here).
   /// @param outputs  maps whose channels follow each other; the epilogue needs a single one
@@ -58,6 +64,7 @@ class WinogradConvolution {
 
  private:
   struct Job;
+  std::size_t products() const { return positions_of(side_); }  // of a tile
   std::size_t tiles_at_once(std::size_t tiles, std::size_t threads) const;
   std::size_t input_stride(std::size_t tiles) const;  // floats from one position to the next
   std::size_t output_stride(std::size_t tiles) const;
@@ -68,9 +75,9 @@ class WinogradConvolution {
   void multiply_panels(std::size_t first_panel, const float* v, float* m, std::size_t tiles, std::size_t block,
                        float* filters) const;
 
-  std::size_t in_ = 0, out_ = 0;
+  std::size_t in_ = 0, out_ = 0, side_ = kTile;
   bool transformed_ = false;
-  Floats weights_;  // [36][out / kPanel][in][kPanel] when transformed, else [out / kPanel][in][9][kPanel]
+  Floats weights_;  // [products()][out / kPanel][in][kPanel] when transformed, else [out / kPanel][in][9][kPanel]
 };
 
 }  // namespace cmunet::kernels

@@ -113,8 +113,8 @@ BlockOutput infer(const std::vector<at::Tensor>& inputs, const ConvNorm& layer, 
   }
   const auto in = static_cast<std::size_t>(weight.size(1)), out = static_cast<std::size_t>(weight.size(0));
   const kernels::WinogradConvolution convolution({weight.data_ptr<float>(), out, in}, kernels::channel_positions(1, in),
-                                                 false, workers);
-  const at::Tensor scratch = empty_floats(convolution.scratch_floats(output.tiles(), workers.threads));
+                                                 {}, workers);
+  const at::Tensor scratch = empty_floats(convolution.scratch_floats(readable(output), workers.threads));
   convolution.run(maps, {&output, 1}, epilogue, nullptr, scratch.data_ptr<float>(), workers);
   return result;
 }

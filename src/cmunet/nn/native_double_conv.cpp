@@ -68,8 +68,8 @@ void convolve(const std::vector<ConvolutionInput>& inputs, const at::Tensor& wei
               std::optional<MomentBlocks>& moments, const Workers& workers) {
   const auto out = static_cast<std::size_t>(weight.size(0)), in = static_cast<std::size_t>(weight.size(1));
   const kernels::WinogradConvolution convolution({weight.data_ptr<float>(), out, in}, kernels::channel_positions(1, in),
-                                                 false, workers);
-  const at::Tensor scratch = empty_floats(convolution.scratch_floats(output.tiles(), workers.threads));
+                                                 {}, workers);
+  const at::Tensor scratch = empty_floats(convolution.scratch_floats(readable(output), workers.threads));
   convolution.run(inputs, {&output, 1}, {}, &moments, scratch.data_ptr<float>(), workers);
 }
 
@@ -91,9 +91,9 @@ void input_gradients(const at::Tensor& gradient, const at::Tensor& weight, std::
                      const kernels::Epilogue& epilogue, std::optional<MomentBlocks>* moments, const Workers& workers) {
   const auto out = static_cast<std::size_t>(weight.size(0)), in = static_cast<std::size_t>(weight.size(1));
   const kernels::WinogradConvolution convolution({weight.data_ptr<float>(), out, in, true},
-                                                 kernels::channel_positions(1, out), false, workers);
+                                                 kernels::channel_positions(1, out), {}, workers);
   const Map<const float> source = read_map(gradient);
-  const at::Tensor scratch = empty_floats(convolution.scratch_floats(source.tiles(), workers.threads));
+  const at::Tensor scratch = empty_floats(convolution.scratch_floats(source, workers.threads));
   const ConvolutionInput input{source, {}};
   convolution.run({&input, 1}, results, epilogue, moments, scratch.data_ptr<float>(), workers);
 }
