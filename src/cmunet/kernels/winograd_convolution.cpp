@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cmunet/kernels/winograd_convolution.h"
 
+#include <hwy/cache_control.h>
+
 #include <algorithm>
 
 #include "cmunet/kernels/multiply.h"
@@ -43,6 +45,13 @@ std::size_t pixels_of(const Map<float>& map, Tiles tiles) {
     pixels += std::min(tiles.side, map.height - place.y) * std::min(tiles.side, map.width - place.x);
   }
   return pixels;
+}
+
+// A kPositions-th part of `lines` cache lines.
+void prefetch_part(const float* data, std::size_t lines, std::size_t part) {
+  for (std::size_t line = part * lines / kPositions; line < (part + 1) * lines / kPositions; ++line) {
+    hwy::Prefetch(data + line * kPanel);
+  }
 }
 
 // One panel's filters as [in][9][kPanel], zero where there is no channel.
@@ -199,13 +208,18 @@ void WinogradConvolution::run_transforming(const Job& job, float* scratch, const
 void WinogradConvolution::multiply_panels(std::size_t first_panel, const float* v, float* m, std::size_t tiles,
                                           std::size_t block, float* filters) const {
   const std::size_t panels = std::min(kPanelsAtOnce, out_ / kPanel - first_panel);
+  const auto filters_at = [&](std::size_t panel, std::size_t k) {
+    return weights_.get() + ((first_panel + panel) * in_ + k) * 9 * kPanel;
+  };
   for (std::size_t k = 0; k < in_; k += kDepthAtOnce) {
     const std::size_t depth = std::min(kDepthAtOnce, in_ - k), stride = stride_of(panels * depth * kPanel);
     for (std::size_t panel = 0; panel < panels; ++panel) {
-      winograd_filters(weights_.get() + ((first_panel + panel) * in_ + k) * 9 * kPanel, depth, kTile, stride,
-                       filters + panel * depth * kPanel);
+      winograd_filters(filters_at(panel, k), depth, kTile, stride, filters + panel * depth * kPanel);
     }
+    // Meanwhile the next filters come from memory.
+    const std::size_t next = k + depth, lines = (std::min(in_, next + kDepthAtOnce) - next) * 9;
     for (std::size_t p = 0; p < kPositions; ++p) {
+      for (std::size_t panel = 0; panel < panels; ++panel) prefetch_part(filters_at(panel, next), lines, p);
       multiply(v + p * input_stride(block) + k, in_, tiles, filters + p * stride, panels, depth, {nullptr, k > 0},
                m + p * output_stride(block) + first_panel * kPanel, out_);
     }
