@@ -25,6 +25,7 @@ void wait_for_change(const std::atomic<T>& value, T seen) {
 
 ThreadPool::ThreadPool(int threads) {
   const unsigned wanted = threads > 0 ? static_cast<unsigned>(threads) : std::thread::hardware_concurrency();
+  shares_ = std::vector<Share>(std::max(wanted, 1U));
   for (unsigned i = 1; i < wanted; ++i) workers_.emplace_back([this, i] { serve(i); });
 }
 
@@ -37,8 +38,10 @@ ThreadPool::~ThreadPool() {
 
 void ThreadPool::run(std::size_t count, const Task& task) {
   task_ = &task;
-  count_ = count;
-  next_.store(0, std::memory_order_relaxed);
+  for (std::size_t t = 0; t < size(); ++t) {
+    shares_[t].next.store(t * count / size(), std::memory_order_relaxed);
+    shares_[t].end = (t + 1) * count / size();
+  }
   if (workers_.empty() || count <= 1) return work(0);
   // Every worker takes part in every round, so none can still be reading the last one's task.
   busy_.store(workers_.size(), std::memory_order_relaxed);
@@ -62,10 +65,15 @@ void ThreadPool::serve(std::size_t thread) {
   }
 }
 
+// The thread's own share first: round after round a thread then works on the same part of an image, which its caches
+// still hold. Processors whose cores share no cache take twice as long when neighbouring tasks change hands.
 void ThreadPool::work(std::size_t thread) {
-  for (std::size_t i = next_.fetch_add(1, std::memory_order_relaxed); i < count_;
-       i = next_.fetch_add(1, std::memory_order_relaxed)) {
-    (*task_)(i, thread);
+  for (std::size_t other = 0; other < size(); ++other) {
+    Share& share = shares_[(thread + other) % size()];
+    for (std::size_t i = share.next.fetch_add(1, std::memory_order_relaxed); i < share.end;
+         i = share.next.fetch_add(1, std::memory_order_relaxed)) {
+      (*task_)(i, thread);
+    }
   }
 }
 

@@ -33,9 +33,14 @@ class ThreadPool {
   void serve(std::size_t thread);
   void work(std::size_t thread);
 
+  // A thread's share of the current round, on a cache line of its own.
+  struct alignas(64) Share {
+    std::atomic<std::size_t> next{0};
+    std::size_t end = 0;
+  };
+
   const Task* task_ = nullptr;
-  std::size_t count_ = 0;
-  std::atomic<std::size_t> next_{0};
+  std::vector<Share> shares_;            // one per thread
   std::atomic<std::size_t> busy_{0};     // workers that have not finished the current round
   std::atomic<std::uint32_t> round_{0};  // changes when there is work
   std::atomic<bool> stopping_{false};
