@@ -21,12 +21,14 @@ void wait_for_change(const std::atomic<T>& value, T seen) {
   value.wait(seen, std::memory_order_acquire);
 }
 
+std::size_t threads_of(int wanted) {
+  return std::max<std::size_t>(wanted > 0 ? static_cast<unsigned>(wanted) : std::thread::hardware_concurrency(), 1);
+}
+
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) {
-  const unsigned wanted = threads > 0 ? static_cast<unsigned>(threads) : std::thread::hardware_concurrency();
-  shares_ = std::vector<Share>(std::max(wanted, 1U));
-  for (unsigned i = 1; i < wanted; ++i) workers_.emplace_back([this, i] { serve(i); });
+ThreadPool::ThreadPool(int threads) : shares_(threads_of(threads)) {
+  for (std::size_t i = 1; i < threads_of(threads); ++i) workers_.emplace_back([this, i] { serve(i); });
 }
 
 ThreadPool::~ThreadPool() {
@@ -38,16 +40,13 @@ ThreadPool::~ThreadPool() {
 
 void ThreadPool::run(std::size_t count, const Task& task) {
   task_ = &task;
-  for (std::size_t t = 0; t < size(); ++t) {
-    shares_[t].next.store(t * count / size(), std::memory_order_relaxed);
-    shares_[t].end = (t + 1) * count / size();
-  }
-  if (workers_.empty() || count <= 1) return work(0);
+  shares_.deal(count);
+  if (workers_.empty() || count <= 1) return shares_.work(0, task);
   // Every worker takes part in every round, so none can still be reading the last one's task.
   busy_.store(workers_.size(), std::memory_order_relaxed);
   round_.fetch_add(1, std::memory_order_release);
   round_.notify_all();
-  work(0);
+  shares_.work(0, task);
   for (std::size_t busy = busy_.load(std::memory_order_acquire); busy != 0;
        busy = busy_.load(std::memory_order_acquire)) {
     wait_for_change(busy_, busy);
@@ -60,20 +59,8 @@ void ThreadPool::serve(std::size_t thread) {
     wait_for_change(round_, seen);
     ++seen;
     if (stopping_) return;
-    work(thread);
+    shares_.work(thread, *task_);
     if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_one();
-  }
-}
-
-// The thread's own share first: round after round a thread then works on the same part of an image, which its caches
-// still hold. Processors whose cores share no cache take twice as long when neighbouring tasks change hands.
-void ThreadPool::work(std::size_t thread) {
-  for (std::size_t other = 0; other < size(); ++other) {
-    Share& share = shares_[(thread + other) % size()];
-    for (std::size_t i = share.next.fetch_add(1, std::memory_order_relaxed); i < share.end;
-         i = share.next.fetch_add(1, std::memory_order_relaxed)) {
-      (*task_)(i, thread);
-    }
   }
 }
 

@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "cmunet/kernels/shares.h"
 #include "cmunet/kernels/workers.h"
 
 namespace cmunet::kernels {
@@ -31,16 +32,9 @@ class ThreadPool {
 
  private:
   void serve(std::size_t thread);
-  void work(std::size_t thread);
-
-  // A thread's share of the current round, on a cache line of its own.
-  struct alignas(64) Share {
-    std::atomic<std::size_t> next{0};
-    std::size_t end = 0;
-  };
 
   const Task* task_ = nullptr;
-  std::vector<Share> shares_;            // one per thread
+  Shares shares_;
   std::atomic<std::size_t> busy_{0};     // workers that have not finished the current round
   std::atomic<std::uint32_t> round_{0};  // changes when there is work
   std::atomic<bool> stopping_{false};

@@ -4,12 +4,16 @@
 
 #include <omp.h>
 
+#include "cmunet/kernels/shares.h"
+
 namespace cmunet::nn {
 
 kernels::Workers openmp_workers(std::size_t threads) {
   const auto run = [threads](std::size_t count, const kernels::Task& task) {
-#pragma omp parallel for schedule(dynamic, 1) num_threads(static_cast <int>(threads))
-    for (std::size_t i = 0; i < count; ++i) task(i, static_cast<std::size_t>(omp_get_thread_num()));
+    kernels::Shares shares(threads);
+    shares.deal(count);
+#pragma omp parallel num_threads(static_cast <int>(threads))
+    shares.work(static_cast<std::size_t>(omp_get_thread_num()), task);
   };
   return {threads, run};
 }
