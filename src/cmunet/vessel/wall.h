@@ -5,17 +5,11 @@
 #include <span>
 #include <vector>
 
-#include "cmunet/image/image.h"
 #include "cmunet/vessel/calliper.h"
+#include "cmunet/vessel/cut.h"
 #include "cmunet/vessel/lumen.h"
 
 namespace cmunet::vessel {
-
-/// The angiogram that a mask belongs to.
-struct Angiogram {
-  image::ImageF grey;   ///< [0, 255]; empty: there is none
-  bool is_log = false;  ///< grey values are proportional to the logarithm of the intensity already
-};
 
 /// What was found in the picture as a whole.
 struct WallSearch {
@@ -30,9 +24,12 @@ struct WallSearch {
 /// such. Grey values are averaged over ±1 px along the vessel. The picture's blur, its noise and whether vessels are
 /// dark or bright are found from its own cross-sections first.
 ///
+/// Walls are looked for around the mask's, made narrower by what the picture says that the vessel's mask is too wide,
+/// and then around where the walls found on both sides lead: a stenosis that a mask has blunted is followed inwards.
+///
 /// A cross-section keeps the mask's walls where another vessel of the mask or the border leaves no background beside
-/// it; where the fit does not settle, lies beyond the band around the mask's walls, or misses the grey values; and
-/// where the diameter's sd exceeds both the mask's and a tenth of the diameter.
+/// it; where the fit does not settle, lies beyond the band around the expected walls, or misses the grey values; and
+/// where the diameter's sd exceeds both the mask's error and a tenth of the diameter.
 /// @param vessels  of `measure_diameters`; changed in place
 WallSearch find_walls(const Angiogram& angiogram, const Lumen& lumen, std::span<std::vector<Sample>> vessels,
                       double aspect = 1);

@@ -125,23 +125,84 @@ TEST(WallsFromPictures, OnGridsWithOtherRowsThanColumns) {
   EXPECT_NEAR(errors_of(tube, m).bias_px, 0, 0.2);
 }
 
-// Masks that show the vessel too wide and its stenosis half as tight as it is, as models do.
+// Half a millimetre too wide, and its stenosis half as tight as it is: what models make of a vessel.
+image::Mask rough_mask(TubeOptions tube) {
+  const double wider_px = 0.5 / tube.spacing_mm.col_mm;
+  tube.diameter_px += wider_px, tube.end_diameter_px += wider_px;
+  tube.stenosis_percent /= 2;
+  return make_tube(tube).mask;
+}
+
+double percent_of(const Measurement& m) {
+  return m.segments[*m.tightest()].narrowing->against_reference(Reference::kComputed).diameter_percent.value;
+}
+
 TEST(WallsFromPictures, CorrectARoughMask) {
   for (const double percent : {30.0, 60.0}) {
     const TubeOptions shape = tube_mm(3, 24, 20, {0.25, 0.25}, 1, {.stenosis_percent = percent});
-    TubeOptions rough = shape;
-    rough.diameter_px += 1.5, rough.end_diameter_px += 1.5, rough.stenosis_percent /= 2;
     const ImageF chords = chords_mm(make_tube(shape));
-    const image::Mask mask = make_tube(rough).mask;
-    const auto error_of = [&](const Measurement& m) {
-      return m.segments[*m.tightest()].narrowing->against_reference(Reference::kComputed).diameter_percent.value -
-             percent;
-    };
-    const double of_mask = error_of(measure_vessels(mask));
+    const image::Mask mask = rough_mask(shape);
+    const double of_mask = percent_of(measure_vessels(mask)) - percent;
     EXPECT_LE(of_mask, -0.4 * percent);
-    EXPECT_NEAR(error_of(measured(mask, picture_of(chords, kNoiseless), {0.25, 0.25})), 0, 2) << percent;
-    EXPECT_NEAR(error_of(measured(mask, picture_of(chords), {0.25, 0.25})), 0, std::max(4.0, -0.3 * of_mask))
-        << percent;
+    EXPECT_NEAR(percent_of(measured(mask, picture_of(chords, kNoiseless), {0.25, 0.25})), percent, 2);
+    EXPECT_NEAR(percent_of(measured(mask, picture_of(chords), {0.25, 0.25})), percent, std::max(4.0, -0.3 * of_mask));
+  }
+}
+
+// Their walls lie up to 5 px within the mask's, farther than the search reaches from there.
+TEST(WallsFromPictures, FollowATightStenosisDeepIntoARoughMask) {
+  for (const double diameter : {3.0, 4.0}) {
+    for (const double percent : {60.0, 80.0, 90.0}) {
+      double sum = 0;
+      for (const double angle : {10.0, 40.0}) {
+        const TubeOptions shape = tube_mm(diameter, 30, angle, {0.2, 0.2}, 1, {.stenosis_percent = percent});
+        const ImageF picture = picture_of(chords_mm(make_tube(shape)));
+        const double error = percent_of(measured(rough_mask(shape), picture, {0.2, 0.2})) - percent;
+        EXPECT_NEAR(error, 0, 10) << diameter << " mm, " << percent << " % at " << angle;
+        sum += error;
+      }
+      EXPECT_NEAR(sum / 2, 0, 6) << diameter << " mm, " << percent << " %";
+    }
+  }
+}
+
+// As wide as the mask is too wide: many cuts together tell what none tells alone.
+TEST(WallsFromPictures, OfThinVesselsWithinARoughMask) {
+  for (const double diameter : {0.8, 1.0}) {
+    for (const double angle : {10.0, 40.0}) {
+      const TubeOptions shape = tube_at(angle, diameter);
+      const Tube tube = make_tube(shape);
+      const Errors e = errors_of(tube, measured(rough_mask(shape), picture_of(chords_mm(tube)), {0.2, 0.2}));
+      EXPECT_NEAR(0.2 * e.bias_px, 0, 0.15) << diameter << " mm at " << angle;
+    }
+  }
+}
+
+// Two vessels, of which the mask makes one: the walls must not close in on either.
+TEST(WallsFromPictures, AroundTwoVesselsInOneMaskAreTheMasks) {
+  TubeOptions shape = tube_at(0, 4);
+  const image::Mask mask = make_tube(shape).mask;
+  shape.diameter_px = shape.end_diameter_px = 6;
+  shape.offset_y_px -= 6.5;
+  ImageF chords = chords_mm(make_tube(shape));
+  shape.offset_y_px += 13;
+  const ImageF more = chords_mm(make_tube(shape));
+  for (std::size_t i = 0; i < chords.size(); ++i) chords.data()[i] += more.data()[i];
+  for (const TubeExposure& exposure : {kNoiseless, TubeExposure{}}) {
+    for (const Sample& s : measured(mask, picture_of(chords, exposure), {0.2, 0.2}).segments.at(0).samples) {
+      EXPECT_GE(s.diameter_px, 17) << s.centre.x;
+    }
+  }
+}
+
+// A vessel that is hardly filled: noise alone must not make it thinner.
+TEST(WallsFromPictures, ThatNoiseHidesAreNotNarrower) {
+  for (const double angle : {10.0, 40.0}) {
+    const Tube tube = make_tube(tube_at(angle));
+    const Measurement m = measured(tube, {.density_per_mm = 0.005});
+    const Measurement mask = measure_vessels(tube.mask);
+    EXPECT_GE(m.segments.at(0).mean_diameter_px.value, 0.95 * mask.segments.at(0).mean_diameter_px.value);
+    for (const Sample& s : m.segments[0].samples) EXPECT_GE(s.diameter_px, 8) << s.arc_px;
   }
 }
 
