@@ -118,6 +118,25 @@ TEST_F(Ablation, TheAdapterStaysRandomUnlessItIsTrained) {
   }
 }
 
+TEST_F(Ablation, TheEncoderStartsFromTheWeightsAskedFor) {
+  for (const bool kaiming : {false, true}) {
+    options.kaiming_encoder = kaiming;
+    torch::manual_seed(11);
+    const CmUnetModule made(nn::UNetOptions{1, 2, 8}, options);
+    std::size_t filters = 0;
+    for (const auto& parameter : made->unet->encoder()->named_parameters()) {
+      const at::Tensor& weight = parameter.value();
+      if (weight.dim() != 4) continue;
+      ++filters;
+      const double bound = 1 / std::sqrt(static_cast<double>(weight[0].numel()));  // of PyTorch's uniform weights
+      // Normal with variance 2 / fan-out: √2 times the bound or more where the layers are as wide as each other.
+      EXPECT_EQ(weight.abs().max().item<double>() > 1.01 * bound, kaiming) << parameter.key();
+    }
+    EXPECT_EQ(filters, 10U);
+    EXPECT_TRUE(made->momentum_encoder->parameters()[0].equal(made->unet->encoder()->parameters()[0]));
+  }
+}
+
 bool logs(const Loss& loss, const std::string& name) {
   for (const auto& [key, value] : loss.parts) {
     if (key == name) return std::isfinite(value.item<double>());

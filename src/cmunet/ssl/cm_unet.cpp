@@ -73,6 +73,8 @@ void describe(CmUnetOptions& o, Fields& f) {
   f.add("pretrain.cm_unet.embedding", o.embedding, "dimension in which images are compared");
   f.add("pretrain.cm_unet.train_adapter", o.train_adapter, "learn the 1x1 adapter instead of keeping it random");
   f.add("pretrain.cm_unet.target_norm", o.target_norm, nn::target_norm_names(), "what is reconstructed");
+  f.add("pretrain.cm_unet.kaiming_encoder", o.kaiming_encoder,
+        "the paper's larger initial weights of the encoder instead of PyTorch's");
 }
 
 CmUnetModuleImpl::CmUnetModuleImpl(const nn::UNetOptions& unet_options, const CmUnetOptions& options)
@@ -87,7 +89,7 @@ CmUnetModuleImpl::CmUnetModuleImpl(const nn::UNetOptions& unet_options, const Cm
       momentum_encoder(register_module("momentum_encoder", nn::UNetEncoder(unet_options))),
       momentum_projector(register_module(
           "momentum_projector", nn::ProjectionHead(key_length(options), options.projector_hidden, options.embedding))) {
-  nn::init_kaiming_fan_out(*unet->encoder());
+  if (options.kaiming_encoder) nn::init_kaiming_fan_out(*unet->encoder());
   update_momentum(*momentum_encoder, *unet->encoder(), 0.0);
   update_momentum(*momentum_projector, *projector, 0.0);
   freeze(*momentum_encoder);

@@ -28,6 +28,8 @@ struct CmUnetOptions {
   int adapter_channels = 256;   ///< 16² makes the key vector as long as the view has pixels
   bool train_adapter = false;   ///< learn the 1×1 adapter of the key branch instead of keeping it fixed and random
   nn::TargetNorm target_norm = nn::TargetNorm::kNone;  ///< what the reconstruction is compared with
+  /// The paper's start of the encoder, Kaiming's with fan-out; without it PyTorch's default, as everywhere else.
+  bool kaiming_encoder = true;
 
   /// @throws Error kInvalidArgument naming the key.
   void check() const;
