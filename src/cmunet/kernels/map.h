@@ -18,7 +18,7 @@ inline constexpr std::size_t kPanel = 16;
 inline constexpr std::size_t kTile = 4;
 inline constexpr std::size_t kWindow = kTile + 2;
 inline constexpr std::size_t kPositions = kWindow * kWindow;
-/// F(6×6, 3×3): 64 products for an 8×8 window, a fifth fewer per pixel, and about ten times the rounding.
+/// F(6×6, 3×3): 64 products for an 8×8 window, a fifth fewer per pixel, and twice the rounding error.
 inline constexpr std::size_t kLargeTile = 6;
 /// The products that a tile of this side takes.
 constexpr std::size_t positions_of(std::size_t side) { return (side + 2) * (side + 2); }

@@ -37,7 +37,7 @@ struct ConvolutionInput {
 /// What is known of a convolution before its first map comes.
 struct Use {
   bool few_tiles = false;    ///< the maps will be small: some hundred tiles at most
-  bool large_tiles = false;  ///< F(6×6) where it is faster, up to 8,192 filters. Rounds about ten times as much
+  bool large_tiles = false;  ///< F(6×6) where it is faster, up to 8,192 filters. Rounds twice as much
 };
 
 /// Filters and how to apply them. Thread-safe after construction. Transformed filters take 4 to 7 times the memory of
