@@ -5,15 +5,18 @@
     bench/gradient_error.py build/release/bin/cmunet STORE [configs/arcade_benchmark.toml]
 
 One step from the same weights on the same batch; the optimiser's first moment is a tenth of the gradient. The error is
-the norm of the difference over the norm of the gradient in double precision, its median over five seeds. Needs numpy.
+the norm of the difference over the norm of the gradient in double precision, its median over five seeds.
+Needs Python's PyTorch.
 """
-import json
 import pathlib
 import subprocess
 import sys
 import tempfile
 
 import numpy as np
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests/parity"))
+from reference_unet import load_safetensors  # noqa: E402 (after the path)
 
 WAYS = {"native fp32": ("native", "fp32"), "LibTorch fp32": ("torch", "fp32"), "LibTorch bf16": ("torch", "bf16")}
 SEEDS = range(1, 6)
@@ -27,15 +30,10 @@ LAYERS = {
 
 
 def moments(path):
-    data = path.read_bytes()
-    header_size = int.from_bytes(data[:8], "little")
-    tensors = {}
-    for name, entry in json.loads(data[8 : 8 + header_size]).items():
-        if name.startswith("optimizer.m."):
-            begin, end = (8 + header_size + offset for offset in entry["data_offsets"])
-            kind = {"F32": np.float32, "F64": np.float64}[entry["dtype"]]
-            tensors[name[len("optimizer.m.") :]] = np.frombuffer(data[begin:end], kind).astype(np.float64)
-    return tensors
+    prefix = "optimizer.m."
+    tensors, _ = load_safetensors(path)
+    return {name.removeprefix(prefix): value.astype(np.float64) for name, value in tensors.items()
+            if name.startswith(prefix)}
 
 
 def one_step(program, store, config, seed, kernels, precision):

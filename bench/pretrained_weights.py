@@ -9,40 +9,15 @@
       the same function with weights of PyTorch's default size: convolutions shrunk, and with them the statistics of the
       batch norms behind them
 A and B from the same seed begin with the same weights, so their cosine is 1 as long as neither has moved.
+Needs Python's PyTorch.
 """
-import json
-import struct
+import pathlib
 import sys
 
 import numpy as np
 
-DTYPES = {"F32": np.float32, "I64": np.int64}
-
-
-def read(path):
-    with open(path, "rb") as file:
-        data = file.read()
-    size = struct.unpack("<Q", data[:8])[0]
-    header = json.loads(data[8 : 8 + size])
-    metadata = header.pop("__metadata__", {})
-    tensors = {}
-    for name, entry in header.items():
-        begin, end = (8 + size + offset for offset in entry["data_offsets"])
-        tensors[name] = np.frombuffer(data[begin:end], DTYPES[entry["dtype"]]).reshape(entry["shape"])
-    return tensors, metadata
-
-
-def write(path, tensors, metadata):
-    header, blobs, offset = {"__metadata__": metadata}, [], 0
-    for name, value in tensors.items():
-        kind = next(key for key, dtype in DTYPES.items() if dtype == value.dtype)
-        header[name] = {"dtype": kind, "shape": list(value.shape), "data_offsets": [offset, offset + value.nbytes]}
-        blobs.append(value.tobytes())
-        offset += value.nbytes
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with open(path, "xb") as file:
-        file.write(struct.pack("<Q", len(text)) + text + b"".join(blobs))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests/parity"))
+from reference_unet import load_safetensors, save_safetensors  # noqa: E402 (after the path)
 
 
 def relative_size(name, weight):
@@ -79,13 +54,17 @@ def rescaled(tensors):
 def main():
     if len(sys.argv) != 4 or sys.argv[1] not in ("compare", "encoder", "rescale"):
         sys.exit(__doc__)
-    tensors, metadata = read(sys.argv[2])
+    tensors, metadata = load_safetensors(sys.argv[2])
     if sys.argv[1] == "compare":
-        compare(tensors, read(sys.argv[3])[0])
-    elif sys.argv[1] == "encoder":
-        write(sys.argv[3], {k: v for k, v in tensors.items() if k.startswith(("down_conv", "double_conv"))}, metadata)
+        compare(tensors, load_safetensors(sys.argv[3])[0])
+        return
+    if pathlib.Path(sys.argv[3]).exists():
+        sys.exit(f"{sys.argv[3]} exists already")
+    if sys.argv[1] == "encoder":
+        made = {name: value for name, value in tensors.items() if name.startswith(("down_conv", "double_conv"))}
     else:
-        write(sys.argv[3], rescaled(tensors), metadata)
+        made = rescaled(tensors)
+    save_safetensors(sys.argv[3], made, metadata)
 
 
 if __name__ == "__main__":
