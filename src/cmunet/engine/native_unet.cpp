@@ -33,7 +33,8 @@ Floats padded_bias(const Convolution& convolution) {
 
 PackedConvolution::PackedConvolution(const Convolution& c, const std::vector<std::size_t>& positions, bool few_tiles,
                                      const kernels::Workers& workers)
-    : convolution({c.weights.data(), c.out, c.in}, positions, {few_tiles, true}, workers), bias(padded_bias(c)) {}
+    : convolution({c.weights.data(), c.out, c.in}, positions, {.few_tiles = few_tiles, .large_tiles = true}, workers),
+      bias(padded_bias(c)) {}
 
 // Where the feature maps lie in one block of memory; offsets in floats.
 //

@@ -16,7 +16,8 @@ namespace cmunet::engine {
 /// A 3×3 convolution with bias and ReLU, batch norm folded into both, ready to run.
 struct PackedConvolution {
   PackedConvolution() = default;
-  /// @param positions, few_tiles  see kernels::WinogradConvolution
+  /// @param positions  see kernels::channel_positions
+  /// @param few_tiles  see kernels::Use
   PackedConvolution(const Convolution& convolution, const std::vector<std::size_t>& positions, bool few_tiles,
                     const kernels::Workers& workers);
 
