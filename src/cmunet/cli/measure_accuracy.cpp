@@ -82,14 +82,6 @@ image::ImageF with_noise(const image::ImageF& soft, Rng& rng) {
   return noisy;
 }
 
-// A mask that shows the vessel half a millimetre too wide and its stenosis half as tight.
-image::Mask rough_mask(phantom::TubeOptions tube) {
-  const double wider_px = 0.5 / tube.spacing_mm.col_mm;
-  tube.diameter_px += wider_px, tube.end_diameter_px += wider_px;
-  tube.stenosis_percent /= 2;
-  return make_tube(tube).mask;
-}
-
 Measurement measure_tube(const phantom::TubeOptions& shape, const phantom::Tube& tube, const Input& input,
                          Chance& chance) {
   vessel::MeasureOptions options;

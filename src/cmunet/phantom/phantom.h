@@ -116,6 +116,9 @@ TubeOptions tube_mm(double diameter_mm, double length_mm, double angle_deg, cons
 /// The tube through the picture's centre. @throws Error kInvalidArgument when a size is not positive.
 Tube make_tube(const TubeOptions& options);
 
+/// What models make of a tube: a mask half a millimetre too wide, its stenosis half as tight.
+image::Mask rough_mask(TubeOptions options);
+
 /// How far rays go through the tube, mm: 2 √(r² − d²) at a distance d from its middle, the mean over each pixel.
 image::ImageF chords_mm(const Tube& tube);
 

@@ -84,4 +84,11 @@ Tube make_tube(const TubeOptions& o) {
   return tube;
 }
 
+image::Mask rough_mask(TubeOptions options) {
+  const double wider_px = 0.5 / options.spacing_mm.col_mm;
+  options.diameter_px += wider_px, options.end_diameter_px += wider_px;
+  options.stenosis_percent /= 2;
+  return make_tube(options).mask;
+}
+
 }  // namespace cmunet::phantom

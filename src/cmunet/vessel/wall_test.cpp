@@ -125,14 +125,6 @@ TEST(WallsFromPictures, OnGridsWithOtherRowsThanColumns) {
   EXPECT_NEAR(errors_of(tube, m).bias_px, 0, 0.2);
 }
 
-// Half a millimetre too wide, and its stenosis half as tight as it is: what models make of a vessel.
-image::Mask rough_mask(TubeOptions tube) {
-  const double wider_px = 0.5 / tube.spacing_mm.col_mm;
-  tube.diameter_px += wider_px, tube.end_diameter_px += wider_px;
-  tube.stenosis_percent /= 2;
-  return make_tube(tube).mask;
-}
-
 double percent_of(const Measurement& m) {
   return m.segments[*m.tightest()].narrowing->against_reference(Reference::kComputed).diameter_percent.value;
 }
