@@ -3,18 +3,11 @@
 
 #include <torch/torch.h>
 
-#include "cmunet/nn/communicator.h"
-
 namespace cmunet::nn {
 namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::tensor_list;
-
-struct Statistics {
-  at::Tensor mean, variance;  // [C]; the variance divides by count
-  at::Tensor count;           // [1], values per channel
-};
 
 std::vector<std::int64_t> all_but_channels(const at::Tensor& x) {
   return x.dim() == 2 ? std::vector<std::int64_t>{0} : std::vector<std::int64_t>{0, 2, 3};
@@ -25,20 +18,10 @@ at::Tensor per_channel(const at::Tensor& values, const at::Tensor& x) {
   return x.dim() == 2 ? values.view({1, -1}) : values.view({1, -1, 1, 1});
 }
 
-// Means and variances of the processes put together (Chan, Golub & LeVeque 1983): no difference of large squares.
-Statistics whole_batch(const at::Tensor& x) {
+BatchStatistics whole_batch(const at::Tensor& x) {
   const auto [variance, mean] = torch::var_mean(x, all_but_channels(x), /*unbiased=*/false);
   const at::Tensor count = torch::full({1}, static_cast<double>(x.numel() / x.size(1)), mean.options());
-  const at::Tensor all = communicator().gather(torch::cat({mean, variance, count}));  // [processes, 2C + 1]
-  const std::int64_t channels = x.size(1);
-  const at::Tensor means = all.narrow(1, 0, channels), variances = all.narrow(1, channels, channels);
-  const at::Tensor counts = all.narrow(1, 2 * channels, 1);
-  Statistics whole;
-  whole.count = counts.sum(0);
-  const at::Tensor weights = counts / whole.count;
-  whole.mean = (means * weights).sum(0);
-  whole.variance = ((variances + (means - whole.mean).square()) * weights).sum(0);
-  return whole;
+  return over_processes({mean, variance, count}, communicator());
 }
 
 struct Normalise : torch::autograd::Function<Normalise> {
@@ -70,11 +53,24 @@ struct Normalise : torch::autograd::Function<Normalise> {
 
 }  // namespace
 
+BatchStatistics over_processes(const BatchStatistics& own, Communicator& peers) {
+  const at::Tensor all = peers.gather(torch::cat({own.mean, own.variance, own.count}));  // [processes, 2C + 1]
+  const std::int64_t channels = own.mean.size(0);
+  const at::Tensor means = all.narrow(1, 0, channels), variances = all.narrow(1, channels, channels);
+  const at::Tensor counts = all.narrow(1, 2 * channels, 1);
+  BatchStatistics whole;
+  whole.count = counts.sum(0);
+  const at::Tensor weights = counts / whole.count;
+  whole.mean = (means * weights).sum(0);
+  whole.variance = ((variances + (means - whole.mean).square()) * weights).sum(0);
+  return whole;
+}
+
 template <typename Norm>
 at::Tensor batch_norm(Norm& norm, const at::Tensor& x) {
   if (communicator().size() == 1 || !norm.is_training()) return norm.forward(x);
   const at::Tensor values = x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);  // half precision cannot count
-  Statistics whole;
+  BatchStatistics whole;
   {
     const torch::NoGradGuard no_grad;
     whole = whole_batch(values);

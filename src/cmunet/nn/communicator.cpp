@@ -72,10 +72,12 @@ struct GatherRows : torch::autograd::Function<GatherRows> {
 
 void Communicator::barrier() { sum(torch::zeros({1})); }
 
-Communicator& communicator() {
+Communicator& single_process() {
   static SingleProcess alone;
-  return current == nullptr ? alone : *current;
+  return alone;
 }
+
+Communicator& communicator() { return current == nullptr ? single_process() : *current; }
 
 CommunicatorScope::CommunicatorScope(Communicator& inner) : outer_(current) { current = &inner; }
 

@@ -49,7 +49,10 @@ class SingleProcess : public Communicator {
   void broadcast(const at::Tensor& /*x*/) override {}
 };
 
-/// The communicator of this thread: that of the innermost `CommunicatorScope`, else a process on its own.
+/// For what several processes do each on its own.
+Communicator& single_process();
+
+/// The communicator of this thread: that of the innermost `CommunicatorScope`, else `single_process()`.
 Communicator& communicator();
 
 /// While it lives, `communicator()` of this thread is the given one.

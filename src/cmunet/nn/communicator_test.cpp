@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <functional>
 #include <thread>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "cmunet/base/error.h"
 #include "cmunet/nn/batch_norm.h"
 #include "cmunet/nn/losses.h"
+#include "cmunet/nn/native_blocks.h"
 #include "cmunet/nn/thread_group.h"
 #include "cmunet/nn/unet.h"
 
@@ -134,6 +136,33 @@ TEST_F(Together, BatchNormSeesTheWholeBatch) {
   });
   expect_same_as_whole({images, weights}, [&](const auto& in) {
     return sum_over_processes((batch_norm(*make(), in[0]) * in[1]).square().sum());
+  });
+}
+
+TEST_F(Together, NativeBlocksSeeTheWholeBatch) {
+  if (!native_pays(1, 16)) GTEST_SKIP() << "no native kernels in this build";
+  const at::Tensor images = normal({kImages, 1, 32, 32}), weights = normal({kImages, 2, 32, 32});
+  UNet whole(UNetOptions{.base_width = 16, .kernels = Kernels::kTorch});
+  whole->to(torch::kDouble);
+  (whole->forward(images) * weights).sum().backward();
+  const auto distance = [](const at::Tensor& value, const at::Tensor& expected) {
+    return (value - expected).norm().item<double>() / std::max(1e-3, expected.norm().item<double>());
+  };
+  in_group(kProcesses, [&] {
+    UNet own(UNetOptions{.base_width = 16, .kernels = Kernels::kNative});
+    {
+      const torch::NoGradGuard no_grad;
+      for (const auto& item : own->named_parameters()) item.value().copy_(whole->named_parameters()[item.key()]);
+    }
+    (own->forward(my_rows(images).to(torch::kFloat)) * my_rows(weights)).sum().backward();
+    for (const auto& item : own->named_parameters()) {
+      const at::Tensor total = item.value().grad().to(torch::kDouble);
+      communicator().sum(total);
+      EXPECT_LT(distance(total, whole->named_parameters()[item.key()].grad()), 1e-3) << item.key();
+    }
+    for (const auto& item : own->named_buffers()) {
+      EXPECT_LT(distance(item.value(), whole->named_buffers()[item.key()]), 1e-4) << item.key();
+    }
   });
 }
 

@@ -61,10 +61,9 @@ ConvNormWeights weights_of(const ConvNorm& layer, const Parts& parts, bool grey)
 }
 
 void update_running(torch::nn::BatchNorm2dImpl& norm, const at::Tensor& bias, const at::Tensor& mean,
-                    const at::Tensor& variance, std::int64_t pixels) {
+                    const at::Tensor& variance, double n) {
   const torch::NoGradGuard no_grad;
   const double momentum = norm.options.momentum().value();
-  const auto n = static_cast<double>(pixels);
   const std::int64_t channels = norm.running_mean.size(0);
   norm.running_mean.lerp_(mean.narrow(0, 0, channels) + bias, momentum);  // the kernels leave the bias out
   norm.running_var.lerp_(variance.narrow(0, 0, channels) * (n / (n - 1)), momentum);
@@ -173,7 +172,8 @@ bool native_pays(std::int64_t in, std::int64_t out) {
   return (in == 1 || whole(in)) && whole(out);
 }
 
-BlockOutput native_double_conv(const std::vector<at::Tensor>& inputs, ConvNorm first, ConvNorm second, bool pool) {
+BlockOutput native_double_conv(const std::vector<at::Tensor>& inputs, ConvNorm first, ConvNorm second, bool pool,
+                               Communicator& peers) {
   const std::int64_t middle = first.conv.weight.size(0), out = second.conv.weight.size(0);
   const Parts parts = parts_of(inputs);
   const bool grey = is_grey(inputs);
@@ -185,7 +185,7 @@ BlockOutput native_double_conv(const std::vector<at::Tensor>& inputs, ConvNorm f
   std::vector<at::Tensor> maps;
   for (const at::Tensor& x : inputs) maps.push_back(grey ? x : pad(x, 1));
   const TrainedBlock block =
-      train_double_conv(maps, weights_of(first, parts, grey), weights_of(second, {middle}, false), pool);
+      train_double_conv(maps, weights_of(first, parts, grey), weights_of(second, {middle}, false), pool, peers);
   update_running(first.norm, first.conv.bias, block.mean[0], block.variance[0], block.pixels);
   update_running(second.norm, second.conv.bias, block.mean[1], block.variance[1], block.pixels);
   return {without_padding(block.features, out), without_padding(block.pooled, out)};

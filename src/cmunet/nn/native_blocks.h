@@ -11,6 +11,8 @@
 
 #include <vector>
 
+#include "cmunet/nn/communicator.h"
+
 namespace cmunet::nn {
 
 /// A 3×3 convolution (padding 1) and the batch norm after it.
@@ -36,7 +38,9 @@ bool native_pays(std::int64_t in, std::int64_t out);
 /// gradient of a convolution's bias is then exactly zero, because batch norm takes any constant away.
 /// @param inputs  one map, or two that are read as if concatenated along channels
 /// @param pool    also max-pool 2×2; H and W even
-BlockOutput native_double_conv(const std::vector<at::Tensor>& inputs, ConvNorm first, ConvNorm second, bool pool);
+/// @param peers   who have the other parts of the batch, in training mode
+BlockOutput native_double_conv(const std::vector<at::Tensor>& inputs, ConvNorm first, ConvNorm second, bool pool,
+                               Communicator& peers);
 
 /// Transposed 2×2 convolution, stride 2. [N, in, H, W] -> [N, out, 2H, 2W].
 at::Tensor native_up_conv(const at::Tensor& x, const torch::nn::ConvTranspose2dImpl& conv);

@@ -65,7 +65,8 @@ TEST_P(NativeDoubleConv, OutputAndEveryGradientEqualLibTorchsInDouble) {
   slow.to_double();
   std::vector<at::Tensor> inputs{torch::randn({n, in1, height, width}).requires_grad_()};
   if (in2 > 0) inputs.push_back(torch::randn({n, in2, height, width}).requires_grad_());
-  const BlockOutput result = native_double_conv(inputs, {*fast.conv1, *fast.norm1}, {*fast.conv2, *fast.norm2}, pool);
+  const BlockOutput result =
+      native_double_conv(inputs, {*fast.conv1, *fast.norm1}, {*fast.conv2, *fast.norm2}, pool, single_process());
 
   std::vector<at::Tensor> exact_inputs;
   for (const at::Tensor& x : inputs) exact_inputs.push_back(x.detach().to(at::kDouble).requires_grad_());
@@ -107,7 +108,7 @@ TEST_P(NativeDoubleConv, EvaluationModeEqualsLibTorch) {
   std::vector<at::Tensor> inputs{torch::randn({n, in1, height, width})};
   if (in2 > 0) inputs.push_back(torch::randn({n, in2, height, width}));
   const BlockOutput result =
-      native_double_conv(inputs, {*block.conv1, *block.norm1}, {*block.conv2, *block.norm2}, pool);
+      native_double_conv(inputs, {*block.conv1, *block.norm1}, {*block.conv2, *block.norm2}, pool, single_process());
   const at::Tensor expected = block.forward(torch::cat(inputs, 1));
   EXPECT_LT(relative_error(result.features, expected), 1e-5);
   if (pool) {

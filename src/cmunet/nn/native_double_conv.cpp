@@ -10,6 +10,7 @@
 #include "cmunet/kernels/layers.h"
 #include "cmunet/kernels/weight_gradient.h"
 #include "cmunet/kernels/winograd_convolution.h"
+#include "cmunet/nn/batch_norm.h"
 #include "cmunet/nn/native_memory.h"
 
 namespace cmunet::nn {
@@ -31,24 +32,22 @@ const float* row(const at::Tensor& norm, NormRow index) {
 
 kernels::Rectifier rectifier_of(const at::Tensor& norm) { return {row(norm, kScale), row(norm, kShift)}; }
 
-at::Tensor vector_of(const std::vector<double>& values) { return torch::tensor(values, at::kDouble).to(at::kFloat); }
+// Of the whole batch, in double precision.
+BatchStatistics statistics_of(const MomentBlocks& moments, Communicator& peers) {
+  const MomentBlocks::Statistics own = moments.statistics();
+  const at::Tensor count = torch::full({1}, static_cast<double>(own.pixels), at::kDouble);
+  return over_processes({torch::tensor(own.mean, at::kDouble), torch::tensor(own.variance, at::kDouble), count}, peers);
+}
 
 // mean, √(variance + ε), γ / deviation, β − mean · scale.
-at::Tensor make_norm(const MomentBlocks::Statistics& statistics, const at::Tensor& gamma, const at::Tensor& beta,
+at::Tensor make_norm(const BatchStatistics& statistics, const at::Tensor& gamma, const at::Tensor& beta,
                      double epsilon) {
-  const auto channels = static_cast<std::int64_t>(statistics.mean.size());
-  at::Tensor norm = at::empty({kNormRows, channels}, at::kFloat);
-  auto values = norm.accessor<float, 2>();
-  const at::Tensor g = gamma.contiguous(), b = beta.contiguous();
-  for (std::int64_t c = 0; c < channels; ++c) {
-    const auto i = static_cast<std::size_t>(c);
-    const double deviation = std::sqrt(statistics.variance[i] + epsilon);
-    const double scale = double{g.data_ptr<float>()[c]} / deviation;
-    values[kMean][c] = static_cast<float>(statistics.mean[i]);
-    values[kDeviation][c] = static_cast<float>(deviation);
-    values[kScale][c] = static_cast<float>(scale);
-    values[kShift][c] = static_cast<float>(double{b.data_ptr<float>()[c]} - statistics.mean[i] * scale);
-  }
+  const at::Tensor deviation = (statistics.variance + epsilon).sqrt(), scale = gamma.to(at::kDouble) / deviation;
+  at::Tensor norm = at::empty({kNormRows, gamma.size(0)}, at::kFloat);
+  norm[kMean] = statistics.mean;
+  norm[kDeviation] = deviation;
+  norm[kScale] = scale;
+  norm[kShift] = beta.to(at::kDouble) - statistics.mean * scale;
   return norm;
 }
 
@@ -123,16 +122,21 @@ at::Tensor grey_weight_gradient(const at::Tensor& grey, const at::Tensor& gradie
 // ∇γ, ∇β, and per channel what the input's gradient is made of.
 struct NormBackward {
   at::Tensor gamma, beta, offset, slope;
-  NormBackward(const MomentBlocks::Totals& totals, const at::Tensor& norm, std::size_t pixels) {
+  // The statistics hang on every process's pixels, and every process's pixels on the statistics.
+  NormBackward(const MomentBlocks::Totals& totals, const at::Tensor& norm, double pixels, Communicator& peers) {
     const at::Tensor deviation = norm[kDeviation].to(at::kDouble), scale = norm[kScale].to(at::kDouble);
-    const at::Tensor sum = torch::tensor(totals.sum, at::kDouble), product = torch::tensor(totals.product, at::kDouble);
-    const auto n = static_cast<double>(pixels);
-    gamma = (product / deviation).to(at::kFloat);
-    beta = sum.to(at::kFloat);
-    offset = (scale * sum / n).to(at::kFloat);
-    slope = (scale * product / (deviation * deviation * n)).to(at::kFloat);
+    const at::Tensor sums =
+        torch::stack({torch::tensor(totals.sum, at::kDouble), torch::tensor(totals.product, at::kDouble)});
+    beta = sums[0].to(at::kFloat);
+    gamma = (sums[1] / deviation).to(at::kFloat);
+    peers.sum(sums);
+    offset = (scale * sums[0] / pixels).to(at::kFloat);
+    slope = (scale * sums[1] / (deviation * deviation * pixels)).to(at::kFloat);
   }
 };
+
+// What `forward` returns, by place.
+enum Output : std::size_t { kFeatures, kMean1, kVariance1, kMean2, kVariance2, kPixels, kPooled };
 
 // The gradient of a batch norm's input.
 void norm_backward(const at::Tensor& y, const at::Tensor& norm, const kernels::RectifiedGradient& gradient,
@@ -147,11 +151,11 @@ void norm_backward(const at::Tensor& y, const at::Tensor& norm, const kernels::R
 }
 
 struct DoubleConvFunction : torch::autograd::Function<DoubleConvFunction> {
-  // Returns features, norm of both layers, and the pooled features when wanted.
+  // The last output only when it is wanted.
   static tensor_list forward(torch::autograd::AutogradContext* ctx, at::TensorList x, const at::Tensor& w1,
                              [[maybe_unused]] const at::Tensor& b1, const at::Tensor& g1, const at::Tensor& be1,
                              const at::Tensor& w2, [[maybe_unused]] const at::Tensor& b2, const at::Tensor& g2,
-                             const at::Tensor& be2, double epsilon1, double epsilon2, bool pool) {
+                             const at::Tensor& be2, double epsilon1, double epsilon2, bool pool, Communicator* peers) {
     ctx->set_materialize_grads(false);
     const Workers workers = torch_workers();
     const at::Tensor weight1 = w1.contiguous(), weight2 = w2.contiguous();
@@ -165,24 +169,30 @@ struct DoubleConvFunction : torch::autograd::Function<DoubleConvFunction> {
     } else {
       convolve(inputs_of(inputs), weight1, write_map(y1), moments, workers);
     }
-    const auto statistics1 = moments->statistics();
+    const BatchStatistics statistics1 = statistics_of(*moments, *peers);
     const at::Tensor norm1 = make_norm(statistics1, g1, be1, epsilon1);
     convolve({{read_map(y1), rectifier_of(norm1)}}, weight2, write_map(y2), moments, workers);
-    const auto statistics2 = moments->statistics();
+    const BatchStatistics statistics2 = statistics_of(*moments, *peers);
     const at::Tensor norm2 = make_norm(statistics2, g2, be2, epsilon2);
 
-    tensor_list outputs{empty_map(y2.size(0), y2.size(1), y2.size(2), y2.size(3)), vector_of(statistics1.mean),
-                        vector_of(statistics1.variance), vector_of(statistics2.mean), vector_of(statistics2.variance)};
+    tensor_list outputs{empty_map(y2.size(0), y2.size(1), y2.size(2), y2.size(3))};
+    for (const BatchStatistics& s : {statistics1, statistics2}) {
+      outputs.push_back(s.mean.to(at::kFloat));
+      outputs.push_back(s.variance.to(at::kFloat));
+    }
+    outputs.push_back(statistics2.count);
     if (pool) outputs.push_back(empty_map(y2.size(0), y2.size(1), y2.size(2) / 2, y2.size(3) / 2));
     const RowParts parts(read_map(y2));
     workers.run(parts.count(), [&](std::size_t index, std::size_t) {
-      kernels::rectify(read_map(y2), rectifier_of(norm2), parts.part(index), write_map(outputs[0]),
-                       pool ? write_map(outputs[5]) : Map<float>{});
+      kernels::rectify(read_map(y2), rectifier_of(norm2), parts.part(index), write_map(outputs[kFeatures]),
+                       pool ? write_map(outputs[kPooled]) : Map<float>{});
     });
     tensor_list saved{weight1, weight2, y1, y2, norm1, norm2};
     saved.insert(saved.end(), inputs.begin(), inputs.end());
     ctx->save_for_backward(saved);
-    ctx->mark_non_differentiable({outputs[1], outputs[2], outputs[3], outputs[4]});
+    ctx->saved_data["pixels"] = statistics2.count.item<double>();
+    ctx->saved_data["peers"] = reinterpret_cast<std::int64_t>(peers);
+    ctx->mark_non_differentiable(tensor_list(outputs.begin() + kMean1, outputs.begin() + kPixels + 1));
     return outputs;
   }
 
@@ -192,11 +202,12 @@ struct DoubleConvFunction : torch::autograd::Function<DoubleConvFunction> {
     const at::Tensor &w1 = saved[0], &w2 = saved[1], &y1 = saved[2], &y2 = saved[3];
     const at::Tensor &norm1 = saved[4], &norm2 = saved[5];
     const tensor_list inputs(saved.begin() + 6, saved.end());
-    const bool pool = gradients.size() > 5 && gradients[5].defined();
-    const at::Tensor whole = gradients[0].defined() ? channels_last(gradients[0]) : at::Tensor();
-    const at::Tensor pooled = pool ? channels_last(gradients[5]) : at::Tensor();
+    const bool pool = gradients.size() > kPooled && gradients[kPooled].defined();
+    const at::Tensor whole = gradients[kFeatures].defined() ? channels_last(gradients[kFeatures]) : at::Tensor();
+    const at::Tensor pooled = pool ? channels_last(gradients[kPooled]) : at::Tensor();
     const kernels::RectifiedGradient outer{read_map_or_none(whole), read_map_or_none(pooled)};
-    const std::size_t pixels = read_map(y2).pixels();
+    const double pixels = ctx->saved_data["pixels"].toDouble();
+    auto& peers = *reinterpret_cast<Communicator*>(ctx->saved_data["peers"].toInt());
 
     // Second batch norm, then second convolution, whose epilogue sums up what the first batch norm needs.
     const RowParts parts(read_map(y2));
@@ -207,7 +218,7 @@ struct DoubleConvFunction : torch::autograd::Function<DoubleConvFunction> {
       sums.centre = centre.data_ptr<float>();
       kernels::gradient_moments(read_map(y2), rectifier_of(norm2), outer, parts.part(index), sums);
     });
-    const NormBackward backward2(blocks.totals(), norm2, pixels);
+    const NormBackward backward2(blocks.totals(), norm2, pixels, peers);
     const at::Tensor dy2 = empty_map(y2.size(0), y2.size(1), y2.size(2), y2.size(3));
     norm_backward(y2, norm2, outer, backward2, dy2, workers);
     const at::Tensor dw2 = weight_gradient({{read_map(y1), rectifier_of(norm1)}}, dy2, w2, workers);
@@ -220,7 +231,7 @@ struct DoubleConvFunction : torch::autograd::Function<DoubleConvFunction> {
     std::optional<MomentBlocks> moments;
     const Map<float> inner = write_map(dy1);
     input_gradients(dy2, w2, {&inner, 1}, epilogue, &moments, workers);
-    const NormBackward backward1(moments->totals(), norm1, pixels);
+    const NormBackward backward1(moments->totals(), norm1, pixels, peers);
     norm_backward(y1, norm1, {readable(inner), {}}, backward1, dy1, workers);
 
     const at::Tensor dw1 = is_grey(w1) ? grey_weight_gradient(inputs[0], dy1, workers)
@@ -239,7 +250,7 @@ struct DoubleConvFunction : torch::autograd::Function<DoubleConvFunction> {
     }
     const auto zero = [](const at::Tensor& like) { return at::zeros({like.size(0)}, at::kFloat); };
     for (const at::Tensor& gradient : {dw1, zero(w1), backward1.gamma, backward1.beta, dw2, zero(w2), backward2.gamma,
-                                       backward2.beta, at::Tensor(), at::Tensor(), at::Tensor()}) {
+                                       backward2.beta, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()}) {
       result.push_back(gradient);
     }
     return result;
@@ -249,18 +260,18 @@ struct DoubleConvFunction : torch::autograd::Function<DoubleConvFunction> {
 }  // namespace
 
 TrainedBlock train_double_conv(const std::vector<at::Tensor>& inputs, const ConvNormWeights& first,
-                               const ConvNormWeights& second, bool pool) {
+                               const ConvNormWeights& second, bool pool, Communicator& peers) {
   const tensor_list outputs = DoubleConvFunction::apply(at::TensorList(inputs), first.weight, first.bias, first.gamma,
                                                         first.beta, second.weight, second.bias, second.gamma,
-                                                        second.beta, first.epsilon, second.epsilon, pool);
+                                                        second.beta, first.epsilon, second.epsilon, pool, &peers);
   TrainedBlock block;
-  block.features = outputs[0];
-  if (pool) block.pooled = outputs[5];
+  block.features = outputs[kFeatures];
+  if (pool) block.pooled = outputs[kPooled];
   for (std::size_t i = 0; i < 2; ++i) {
-    block.mean[i] = outputs[1 + 2 * i];
-    block.variance[i] = outputs[2 + 2 * i];
+    block.mean[i] = outputs[kMean1 + 2 * i];
+    block.variance[i] = outputs[kVariance1 + 2 * i];
   }
-  block.pixels = outputs[0].size(0) * outputs[0].size(2) * outputs[0].size(3);
+  block.pixels = outputs[kPixels].item<double>();
   return block;
 }
 

@@ -9,7 +9,7 @@ bool native_applies(const at::Tensor&, bool) { return false; }
 
 bool native_pays(std::int64_t, std::int64_t) { return false; }
 
-BlockOutput native_double_conv(const std::vector<at::Tensor>&, ConvNorm, ConvNorm, bool) {
+BlockOutput native_double_conv(const std::vector<at::Tensor>&, ConvNorm, ConvNorm, bool, Communicator&) {
   throw Error(ErrorCode::kInternal, "[native_double_conv] this build has no native kernels");
 }
 

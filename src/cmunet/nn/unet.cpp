@@ -43,12 +43,12 @@ ConvNorm DoubleConvImpl::layer(std::size_t index) {
 }
 
 BlockOutput DoubleConvImpl::forward_parts(const std::vector<torch::Tensor>& parts, bool pool) {
-  const bool alone = communicator().size() == 1 || !is_synchronised || !is_training();
-  if (alone && native_ && native_applies(parts[0], is_training())) {
-    return native_double_conv(parts, layer(0), layer(1), pool);
+  Communicator& peers = is_synchronised ? communicator() : single_process();
+  if (native_ && native_applies(parts[0], is_training())) {
+    return native_double_conv(parts, layer(0), layer(1), pool, peers);
   }
   torch::Tensor h = parts.size() == 1 ? parts[0] : torch::cat(parts, 1);
-  if (alone) {
+  if (peers.size() == 1 || !is_training()) {
     h = double_conv_->forward(h);
   } else {
     for (const std::size_t index : {0, 1}) {
