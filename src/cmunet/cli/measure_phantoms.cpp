@@ -92,6 +92,13 @@ double projected_width_px(const Course& course) {
   return sides[0] + sides[1];
 }
 
+// Whether a vessel lies over or right beside one that is `width_px` wide at a point of its line.
+bool touches(const Branch& branch, const CentrelinePoint& at, double width_px) {
+  return std::ranges::any_of(branch.points, [&](const CentrelinePoint& q) {
+    return distance(at, q) - q.diameter_px / 2 - width_px / 2 < kNeighbouring_px;
+  });
+}
+
 Hidden what_hides(const Phantom& p, const Stenosis& s, const Course& course) {
   const double reference_px = s.reference_diameter_mm / p.spacing_mm.col_mm;
   if (100 * (1 - projected_width_px(course) / reference_px) < s.percent - kLost_points) {
@@ -102,10 +109,7 @@ Hidden what_hides(const Phantom& p, const Stenosis& s, const Course& course) {
   Hidden hidden = Hidden::kNot;
   for (std::size_t b = 0; b < p.branches.size(); ++b) {
     if (course.has_branch[b]) continue;
-    const auto touches = [&](const CentrelinePoint& q) {
-      return distance(at, q) - q.diameter_px / 2 - reference_px / 2 < kNeighbouring_px;
-    };
-    if (!std::ranges::any_of(p.branches[b].points, touches)) continue;
+    if (!touches(p.branches[b], at, reference_px)) continue;
     const bool is_kin = p.branches[b].parent == s.branch || (parent >= 0 && p.branches[b].parent == parent);
     if (!is_kin) return Hidden::kOverlap;
     hidden = Hidden::kBifurcation;
@@ -143,7 +147,7 @@ struct StenosisTally {
 struct TreeErrors {
   static constexpr std::array kBins_mm{0.5, 1.0, 1.5, 2.0, 3.0, 5.0};
   std::array<MeasurementErrors, kBins_mm.size() - 1> diameters;  // mm, by true diameter
-  MeasurementErrors all;                                         // mm
+  MeasurementErrors all, alone;                                  // mm; alone: no other vessel over or beside it
   std::array<StenosisTally, kHidden.size()> stenoses;
   double cross_sections = 0, matched = 0, from_image = 0;
   int false_lesions = 0, excluded = 0;
@@ -151,7 +155,14 @@ struct TreeErrors {
 
 void add_diameters(const Phantom& p, const Measurement& m, TreeErrors& errors) {
   std::vector<CentrelinePoint> truth;
-  for (const Branch& b : p.branches) truth.insert(truth.end(), b.points.begin(), b.points.end());
+  std::vector<bool> is_alone;
+  for (const Branch& of : p.branches) {
+    for (const CentrelinePoint& t : of.points) {
+      truth.push_back(t);
+      is_alone.push_back(
+          std::ranges::none_of(p.branches, [&](const Branch& b) { return &b != &of && touches(b, t, t.diameter_px); }));
+    }
+  }
   for (const vessel::MeasuredSegment& segment : m.segments) {
     for (const vessel::Sample& s : segment.samples) {
       const CentrelinePoint& t = nearest_point(truth, s.centre, 1);
@@ -159,6 +170,7 @@ void add_diameters(const Phantom& p, const Measurement& m, TreeErrors& errors) {
       if (std::hypot(t.y - s.centre.y, t.x - s.centre.x) > kMatch_px) continue;
       ++errors.matched;
       errors.all.add(s, t.diameter_mm, m.calibration);
+      if (is_alone[static_cast<std::size_t>(&t - truth.data())]) errors.alone.add(s, t.diameter_mm, m.calibration);
       for (std::size_t b = 0; b < errors.diameters.size(); ++b) {
         const bool is_in_bin = t.diameter_mm >= TreeErrors::kBins_mm[b] && t.diameter_mm < TreeErrors::kBins_mm[b + 1];
         if (is_in_bin) errors.diameters[b].add(s, t.diameter_mm, m.calibration);
@@ -222,6 +234,7 @@ void measure_phantom(const Phantom& p, const Vessels& vessels, const image::Imag
 
 Json json_of(const TreeErrors& e) {
   Json json{{"all", e.all.json()},
+            {"alone", e.alone.json()},
             {"matched_percent", 100 * e.matched / e.cross_sections},
             {"walls_from_image_percent", 100 * e.from_image / e.cross_sections},
             {"false_lesions", e.false_lesions},
@@ -260,11 +273,20 @@ Table diameter_table(const AllErrors& errors) {
         [b](const TreeErrors& e) { return e.diameters[b].n(); });
   }
   const auto all = [](const TreeErrors& e) { return e.all.n(); };
+  const auto alone = [](const TreeErrors& e) { return e.alone.n(); };
   add_row(
       "all", [](const TreeErrors& e) { return e.all.text(2); }, all);
   add_row(
+      "no other vessel over or beside it", [](const TreeErrors& e) { return e.alone.text(2); }, alone);
+  add_row(
       "95 % interval holds the truth (%)",
       [](const TreeErrors& e) { return report::format_fixed(e.all.covered_percent(), 0); }, all);
+  add_row(
+      "the same, no other vessel over or beside it (%)",
+      [](const TreeErrors& e) { return report::format_fixed(e.alone.covered_percent(), 0); }, alone);
+  add_row(
+      "interval, median half width (mm)",
+      [](const TreeErrors& e) { return report::format_fixed(e.all.median_half_width(), 2); }, all);
   add_row(
       "cross-sections on a true vessel (%)",
       [](const TreeErrors& e) { return report::format_fixed(100 * e.matched / e.cross_sections, 0); }, all);

@@ -10,26 +10,20 @@
 #include "cmunet/base/json.h"
 #include "cmunet/phantom/phantom.h"
 #include "cmunet/report/text.h"
+#include "cmunet/stats/summary.h"
 #include "cmunet/vessel/measure.h"
 
 namespace cmunet::cli {
 
 class MeasurementErrors {
  public:
-  void add(double error, bool is_covered) {
-    values_.push_back(error);
-    covered_ += is_covered ? 1 : 0;
-  }
   /// Of a diameter in millimetres; the measurement is calibrated.
   void add(const vessel::Sample& s, double truth_mm, const vessel::Calibration& calibration) {
     const vessel::Interval mm = *vessel::in_mm({s.diameter_px, s.sd_px}, calibration);
-    add(mm.value - truth_mm, mm.low <= truth_mm && truth_mm <= mm.high);
+    add(mm, truth_mm);
   }
   /// Of a diameter stenosis, in points.
-  void add(const vessel::Estimate& percent, double truth) {
-    const vessel::Interval interval = vessel::in_percent(percent);
-    add(percent.value - truth, interval.low <= truth && truth <= interval.high);
-  }
+  void add(const vessel::Estimate& percent, double truth) { add(vessel::in_percent(percent), truth); }
   double n() const { return static_cast<double>(values_.size()); }
   double bias() const {
     double sum = 0;
@@ -48,6 +42,8 @@ class MeasurementErrors {
     return largest;
   }
   double covered_percent() const { return 100 * covered_ / n(); }
+  /// Of half the intervals: NaN where there are none.
+  double median_half_width() const { return half_widths_.empty() ? std::nan("") : stats::quantile(half_widths_, 0.5); }
   std::string text(int digits) const {
     return values_.empty() ? "–"
                            : concat(report::format_fixed(bias(), digits), " ± ", report::format_fixed(sd(), digits));
@@ -61,7 +57,13 @@ class MeasurementErrors {
   }
 
  private:
-  std::vector<double> values_;
+  void add(const vessel::Interval& interval, double truth) {
+    values_.push_back(interval.value - truth);
+    half_widths_.push_back((interval.high - interval.low) / 2);
+    covered_ += interval.low <= truth && truth <= interval.high ? 1 : 0;
+  }
+
+  std::vector<double> values_, half_widths_;
   double covered_ = 0;
 };
 
