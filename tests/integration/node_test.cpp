@@ -142,7 +142,7 @@ TEST_F(NodeCommand, TakesFromDcmtkToolsWhoMayAndSendsBack) {
   const std::string port = std::to_string(free_port());
   Process receiver({"/usr/bin/storescp", "-aet", "PACS", "-od", folder / "received", "--accept-all", port},
                    folder / "storescp.log");
-  const auto node = start_node("CATHLAB@127.0.0.1", "PACS@127.0.0.1:" + port, {"--max-object-mb", "1"});
+  const auto node = start_node("CATHLAB@127.0.0.1", "PACS@127.0.0.1:" + port, {"--max-object-mb", "1", "--dicom-sc"});
   const std::string to = concat("-aet CATHLAB -aec CMUNET 127.0.0.1 ", node_port);
   ASSERT_TRUE(wait_until([&] { return tool("/usr/bin/echoscu", to).status == 0; })) << node_log();
   EXPECT_NE(tool("/usr/bin/echoscu", concat("-aet SOMEBODY -aec CMUNET 127.0.0.1 ", node_port)).status, 0);
@@ -154,8 +154,12 @@ TEST_F(NodeCommand, TakesFromDcmtkToolsWhoMayAndSendsBack) {
   EXPECT_EQ(lossless.status, 0) << lossless.err;
   ASSERT_TRUE(wait_until([&] { return count("done") == 2; })) << node_log();
   EXPECT_EQ(count("failed"), 0);
-  int segmentations = 0;
+  int segmentations = 0, captures = 0;
   for (const auto& entry : fs::directory_iterator(folder / "received")) {
+    if (entry.path().filename().string().starts_with("SC")) {
+      ++captures;
+      EXPECT_NE(tool("/usr/bin/storescu", concat(to, " ", entry.path())).status, 0) << "a circle";
+    }
     if (!entry.path().filename().string().starts_with("SG")) continue;
     ++segmentations;
     const dicom::SegmentationContent content = dicom::read_segmentation(entry.path());
@@ -164,6 +168,8 @@ TEST_F(NodeCommand, TakesFromDcmtkToolsWhoMayAndSendsBack) {
     EXPECT_GT(std::count(content.masks[0].begin(), content.masks[0].end(), 1), 200);
   }
   EXPECT_EQ(segmentations, 2);
+  EXPECT_EQ(captures, 2);
+  EXPECT_EQ(count("done"), 2);
   EXPECT_EQ(node->end(SIGTERM), 0);
   EXPECT_THAT(node_log(), HasSubstr("not for clinical use"));
   for (const char* planted : {"PLANTED", "1.2.826"}) EXPECT_THAT(node_log(), Not(HasSubstr(planted)));

@@ -28,7 +28,7 @@ struct Flags {
   int port = 11112, max_associations = 8, max_queue = 1000;
   double max_object_mb = 2048, retry_seconds = 30;
   PostprocessFlags postprocess;
-  bool keep_files = false;
+  bool dicom_sc = false, keep_files = false;
 };
 
 pacs::NodeOptions node_options(const Flags& flags) {
@@ -39,6 +39,7 @@ pacs::NodeOptions node_options(const Flags& flags) {
   for (const std::string& peer : flags.allow) options.scp.allowed.push_back(pacs::parse_allowed_peer(peer));
   CMUNET_CHECK(flags.max_object_mb > 0 && flags.max_object_mb <= 1e6, ErrorCode::kInvalidArgument,
                "[node] --max-object-mb ", flags.max_object_mb, "; expected above 0, at most 1000000");
+  options.scp.takes_captures = !flags.dicom_sc;  // a PACS that passes on everything would send ours back for ever
   options.scp.max_object_bytes = static_cast<std::uint64_t>(flags.max_object_mb * (1 << 20));
   options.scp.max_associations = flags.max_associations;
   options.spool.max_jobs = flags.max_queue;
@@ -62,7 +63,7 @@ pacs::Process make_process(const Model& model, const std::string& model_path, co
   const RunJob base{.frames = parse_frame_choice(flags.frames),
                     .pictures = std::nullopt,
                     .segmentation = true,
-                    .secondary_captures = false,
+                    .secondary_captures = flags.dicom_sc,
                     .report = true,
                     .model = fs::path(model_path).stem().string(),
                     .name_result = {}};
@@ -147,6 +148,9 @@ void add_node(CLI::App& app, const CommonOptions& common) {
   add_postprocess_flags(app, flags->postprocess);
   app.add_option("--frames", flags->frames, "best (where the arteries are filled), all, or a number from 1")
       ->capture_default_str();
+  app.add_flag(
+      "--dicom-sc", flags->dicom_sc,
+      "also send the overlays as secondary captures, for viewers that show no segmentations; none are taken then");
   app.add_option("--max-object-mb", flags->max_object_mb, "larger objects are refused")->capture_default_str();
   app.add_option("--max-associations", flags->max_associations, "more at the same time are refused")
       ->capture_default_str();

@@ -17,6 +17,7 @@
 #include <chrono>
 #include <mutex>
 #include <optional>
+#include <span>
 
 #include "cmunet/base/error.h"
 #include "cmunet/base/log.h"
@@ -108,12 +109,15 @@ class FileStream : public DcmOutputStream {
   FileConsumer consumer_;
 };
 
-const char* const kSopClasses[] = {
+const char* const kRuns[] = {
     UID_XRayAngiographicImageStorage,
     UID_EnhancedXAImageStorage,
     UID_XRayRadiofluoroscopicImageStorage,
     UID_EnhancedXRFImageStorage,
     UID_RETIRED_XRayAngiographicBiPlaneImageStorage,
+};
+
+const char* const kCaptures[] = {
     UID_SecondaryCaptureImageStorage,
     UID_MultiframeGrayscaleByteSecondaryCaptureImageStorage,
     UID_MultiframeGrayscaleWordSecondaryCaptureImageStorage,
@@ -139,8 +143,6 @@ const char* const kTransferSyntaxes[] = {
 };
 
 }  // namespace
-
-std::vector<std::string> accepted_sop_classes() { return {std::begin(kSopClasses), std::end(kSopClasses)}; }
 
 bool await_association_request(int socket, int seconds) {
   const auto deadline = Clock::now() + std::chrono::seconds(seconds);
@@ -263,11 +265,15 @@ void AssociationServer::serve(Session& session) {
   if (const auto refusal = data_->reason_to_refuse(association, session, now_active)) {
     ASC_rejectAssociation(association, &*refusal);
   } else {
-    const char* verification[] = {UID_VerificationSOPClass};
-    const char** syntaxes = const_cast<const char**>(kTransferSyntaxes);
-    ASC_acceptContextsWithPreferredTransferSyntaxes(association->params, verification, 1, syntaxes, 2);
-    ASC_acceptContextsWithPreferredTransferSyntaxes(association->params, const_cast<const char**>(kSopClasses),
-                                                    std::size(kSopClasses), syntaxes, std::size(kTransferSyntaxes));
+    const char* const verification[] = {UID_VerificationSOPClass};
+    const auto accept = [&](std::span<const char* const> classes, std::size_t syntaxes) {
+      ASC_acceptContextsWithPreferredTransferSyntaxes(
+          association->params, const_cast<const char**>(classes.data()), static_cast<int>(classes.size()),
+          const_cast<const char**>(kTransferSyntaxes), static_cast<int>(syntaxes));
+    };
+    accept(verification, 2);
+    accept(kRuns, std::size(kTransferSyntaxes));
+    if (data_->options.takes_captures) accept(kCaptures, std::size(kTransferSyntaxes));
     if (ASC_acknowledgeAssociation(association).good()) data_->converse(association, session, meter);
   }
   meter.allow(kMaxCommandBytes, kHangUpSeconds, kHangUpSeconds);

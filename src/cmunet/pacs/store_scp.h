@@ -20,6 +20,8 @@ struct StoreScpOptions {
   std::string bind_address = "127.0.0.1";  ///< IPv4; "0.0.0.0" listens on every interface
   int port = 11112;                        ///< 0: any free one, see StoreScp::port()
   std::vector<AllowedPeer> allowed;        ///< nobody else is answered
+  /// Beside XA, XRF and their enhanced forms, also secondary captures, single- and multi-frame, are accepted.
+  bool takes_captures = true;
   std::uint64_t max_object_bytes = std::uint64_t{2} << 30;
   int max_associations = 8;     ///< at the same time; more are refused with "local limit exceeded"
   int handshake_seconds = 10;   ///< from connection to the whole association request
@@ -39,9 +41,6 @@ enum class StoreStatus : std::uint16_t {
 /// Called on the thread of the association, for several associations at once, with a file that is flushed to the disk
 /// and now belongs to the callee. The sender gets what it returns; kOutOfResources when it throws.
 using OnObject = std::function<StoreStatus(const std::filesystem::path& file, const ObjectIdentity& identity)>;
-
-/// SOP classes that are accepted: XA, XRF, their enhanced forms and secondary capture, single- and multi-frame.
-std::vector<std::string> accepted_sop_classes();
 
 /// Listens from construction to destruction.
 class StoreScp {
