@@ -181,9 +181,8 @@ TEST(WallsFromPictures, AroundTwoVesselsInOneMaskAreTheMasks) {
   const ImageF more = chords_mm(make_tube(shape));
   for (std::size_t i = 0; i < chords.size(); ++i) chords.data()[i] += more.data()[i];
   for (const TubeExposure& exposure : {kNoiseless, TubeExposure{}}) {
-    for (const Sample& s : measured(mask, picture_of(chords, exposure), {0.2, 0.2}).segments.at(0).samples) {
-      EXPECT_GE(s.diameter_px, 17) << s.centre.x;
-    }
+    const Measurement m = measured(mask, picture_of(chords, exposure), {0.2, 0.2});
+    for (const Sample& s : m.segments.at(0).samples) EXPECT_GE(s.diameter_px, 17) << s.centre.x;
   }
 }
 
