@@ -2,11 +2,11 @@
 // What is no run, what is damaged, how folders are searched, and how much memory a long run takes.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 
 #include <fstream>
 
 #include "cmunet/base/file.h"
+#include "cmunet/base/peak_memory.h"
 #include "cmunet/base/random.h"
 #include "cmunet/base/scratch_folder.h"
 #include "cmunet/dicom/made_bytes.h"
@@ -174,17 +174,7 @@ TEST_F(Refused, ADicomdirNamesItsRunsAndNothingOutside) {
   EXPECT_EQ(find_runs(folder / "disc").size(), 1U);
 }
 
-#ifdef __SANITIZE_ADDRESS__
-constexpr std::int64_t kMostKib = (40 + 256) * 1024;  // AddressSanitizer keeps freed memory for a while
-#else
-constexpr std::int64_t kMostKib = 40 * 1024;
-#endif
-
-std::int64_t peak_kib() {
-  rusage usage = {};
-  getrusage(RUSAGE_SELF, &usage);
-  return usage.ru_maxrss;
-}
+constexpr std::int64_t kMost_kib = 40 * 1024 + kSanitizer_kib;
 
 TEST_F(Refused, FiveHundredFramesTakeTheMemoryOfAFew) {
   MadeRun made;
@@ -203,7 +193,7 @@ TEST_F(Refused, FiveHundredFramesTakeTheMemoryOfAFew) {
   const XaRun run(folder / "long.dcm");
   ASSERT_EQ(run.header().frames, 500);
   for (int f = 499; f >= 0; f -= 7) EXPECT_EQ(run.frame(f).at(512, 512), 0.0F);
-  EXPECT_LT(peak_kib() - before, kMostKib);
+  EXPECT_LT(peak_kib() - before, kMost_kib);
 }
 
 TEST_F(Refused, CompressedFramesAreNotKeptEither) {
@@ -224,7 +214,7 @@ TEST_F(Refused, CompressedFramesAreNotKeptEither) {
   const XaRun run(folder / "noise.dcm");
   ASSERT_EQ(run.header().frames, 50);
   for (int f = 0; f < 50; ++f) ASSERT_EQ(run.stored_frame(f).at(9, 77), static_cast<float>(made.cell(f, 9, 77, 0)));
-  EXPECT_LT(peak_kib() - before, kMostKib);  // the file has 50 MiB
+  EXPECT_LT(peak_kib() - before, kMost_kib);  // the file has 50 MiB
 }
 
 }  // namespace
