@@ -65,7 +65,7 @@ ModelInfo read_model_info(const SafetensorsFile& file) {
 fs::path find_model_file(const fs::path& path) {
   if (fs::is_directory(path)) {
     for (const char* name : {"best.safetensors", "last.safetensors"}) {
-      const fs::path candidate = path / "checkpoints" / name;
+      fs::path candidate = path / "checkpoints" / name;
       if (fs::exists(candidate)) return candidate;
     }
     throw Error(ErrorCode::kNotFound, concat("[model] folder ", path.string(), " holds no model"),

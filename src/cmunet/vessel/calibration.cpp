@@ -77,10 +77,11 @@ std::string_view to_string(CalibrationSource source) {
   return "";
 }
 
-Calibration calibrate_manually(const Spacing& s, double relative_sd) {
+Calibration calibrate_manually(const Spacing& mm_per_px, double relative_sd) {
   CMUNET_CHECK(relative_sd >= 0 && relative_sd <= 0.5, ErrorCode::kInvalidArgument, "[calibration] an uncertainty of ",
                100 * relative_sd, " %; expected 0…50 %");
-  return calibrated(CalibrationSource::kManual, s, relative_sd, concat("spacing given by the user: ", text(s)));
+  return calibrated(CalibrationSource::kManual, mm_per_px, relative_sd,
+                    concat("spacing given by the user: ", text(mm_per_px)));
 }
 
 Calibration calibrate_by_geometry(const AcquisitionGeometry& g) {
@@ -115,8 +116,8 @@ Calibration calibrate_by_geometry(const AcquisitionGeometry& g) {
       concat("Imager Pixel Spacing at the isocentre, magnification ", *factor, " by ", how, ": ", text(s)));
 }
 
-CatheterWidth catheter_width_between(const image::PointF& a, const image::PointF& b, double aspect) {
-  return {std::hypot((b.y - a.y) * aspect, b.x - a.x), std::numbers::sqrt2 * kClickSd_px};
+CatheterWidth catheter_width_between(const image::PointF& wall, const image::PointF& other_wall, double aspect) {
+  return {std::hypot((other_wall.y - wall.y) * aspect, other_wall.x - wall.x), std::numbers::sqrt2 * kClickSd_px};
 }
 
 Calibration calibrate_by_catheter(double french, CatheterPart part, const CatheterWidth& width, double aspect) {

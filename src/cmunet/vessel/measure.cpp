@@ -65,7 +65,7 @@ struct Course {
   std::vector<Exclusion> excluded;
 };
 
-MeasuredSegment cut(const Lumen& lumen, Course course, double aspect) {
+MeasuredSegment cut(const Lumen& lumen, const Course& course, double aspect) {
   const auto& [line, start, end, at_nodes] = course;
   std::vector<Exclusion> excluded = at_nodes;
   if (start.is_free) excluded.push_back(exclusion_at_end(lumen, line, line.front()));
@@ -112,7 +112,7 @@ std::vector<Course> courses(const Lumen& lumen, const Tree& tree, const std::opt
 void look_for_narrowings(MeasuredSegment& segment, const std::vector<double>& markers) {
   segment.mean_diameter_px = mean_diameter(segment.samples);
   Narrowings found = find_narrowings(segment.samples, {.start = segment.start, .end = segment.end, .markers = markers});
-  segment.narrowing = std::move(found.narrowest);
+  segment.narrowing = found.narrowest;
   segment.excluded = std::move(found.at_ends);
 }
 
@@ -140,9 +140,7 @@ Measurement measure(Lumen lumen, const MeasureOptions& options) {
   result.mean_diameter_px = mean_diameter_px(lumen.mask);
   const Tree tree = trace_centrelines(lumen);
   result.nodes = tree.nodes;
-  for (Course& course : courses(lumen, tree, options.path)) {
-    result.segments.push_back(cut(lumen, std::move(course), aspect));
-  }
+  for (const Course& course : courses(lumen, tree, options.path)) result.segments.push_back(cut(lumen, course, aspect));
   if (!options.angiogram.grey.empty()) result.walls = refine(result.segments, lumen, options);
   for (MeasuredSegment& segment : result.segments) look_for_narrowings(segment, options.markers);
   if (!options.path) std::ranges::stable_sort(result.segments, std::greater<>(), &MeasuredSegment::length_px);
