@@ -102,7 +102,7 @@ struct Store::Contents {
 namespace {
 
 // A shard's single tensor, checked against what the manifest promises.
-void check_shard(const SafetensorsFile& file, const char* name, DType dtype, std::vector<std::int64_t> shape) {
+void check_shard(const SafetensorsFile& file, const char* name, DType dtype, const std::vector<std::int64_t>& shape) {
   const TensorRef& tensor = file.at(name);
   CMUNET_CHECK(tensor.dtype == dtype && tensor.shape == shape, ErrorCode::kCorrupt, "[store] ", file.path().string(),
                ": tensor '", name, "' does not have the size that the manifest says");

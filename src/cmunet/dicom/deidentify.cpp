@@ -90,7 +90,7 @@ Action action_for_vr(DcmEVR vr, DcmItem& owner, const DcmTagKey& tag) {
 }
 
 Action action_for(DcmElement& element, DcmItem& owner, bool is_top) {
-  const DcmTagKey tag = element.getTag();
+  const DcmTagKey& tag = element.getTag();
   if (std::ranges::find(kKeptGroups, tag.getGroup()) == kKeptGroups.end()) return Action::kRemove;
   if (tag.getGroup() == 0x7fe0) return is_top && tag == DCM_PixelData ? Action::kKeep : Action::kRemove;
   if (!element.isLeaf()) return is_kept_sequence(tag) ? Action::kKeep : Action::kRemove;

@@ -104,7 +104,7 @@ class Walk {
 
   std::optional<Head> read_head(E_TransferSyntax syntax);
   bool begins_with_item(E_TransferSyntax syntax);
-  bool skip(std::int64_t count);
+  bool skip(std::int64_t size);
   void skip_value(const Head& head);
   void count(const Head& head);
   bool read(void* bytes, std::int64_t size);

@@ -201,7 +201,7 @@ std::size_t item_count(const Json& answer, const char* sequence) {
 
 Json search(const WebServer& server, const WebQuery& query) {
   Connection connection(server);
-  const char* const kNames[] = {"/studies", "/series", "/instances"};
+  constexpr const char* kNames[] = {"/studies", "/series", "/instances"};
   std::string path = selection_path(query.within) + kNames[static_cast<int>(query.level)];
   path += concat("?limit=", query.limit);
   for (const auto& [key, value] : query.match) path += "&" + percent_encoded(key) + "=" + percent_encoded(value);

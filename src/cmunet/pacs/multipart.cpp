@@ -132,7 +132,7 @@ void MultipartReader::finish() const {
   CMUNET_CHECK(state_ == State::kDone, ErrorCode::kCorrupt, "[multipart] ends before its closing delimiter");
 }
 
-MultipartBody::MultipartBody(std::string boundary, std::span<const std::filesystem::path> files) {
+MultipartBody::MultipartBody(const std::string& boundary, std::span<const std::filesystem::path> files) {
   for (const std::filesystem::path& file : files) {
     std::error_code ec;
     const std::uint64_t size = std::filesystem::file_size(file, ec);

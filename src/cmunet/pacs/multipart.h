@@ -52,7 +52,7 @@ class MultipartReader {
 class MultipartBody {
  public:
   /// @throws Error kNotFound, kIo.
-  MultipartBody(std::string boundary, std::span<const std::filesystem::path> files);
+  MultipartBody(const std::string& boundary, std::span<const std::filesystem::path> files);
   std::uint64_t size() const { return size_; }
   /// Up to `length` bytes from `offset`; empty at the end. @throws Error kIo when a file changed meanwhile.
   std::string read(std::uint64_t offset, std::size_t length) const;

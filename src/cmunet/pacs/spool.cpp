@@ -66,7 +66,7 @@ void remove_files(const fs::path& job) {
 
 }  // namespace
 
-Spool::Spool(fs::path root, const SpoolOptions& options)
+Spool::Spool(const fs::path& root, const SpoolOptions& options)
     : options_(options),
       receiving_(root / "receiving"),
       incoming_(root / "incoming"),
@@ -150,7 +150,7 @@ bool Spool::begin_attempt(const std::string& key) {
 fs::path Spool::source(const std::string& key) const { return working_ / key / "source.dcm"; }
 
 fs::path Spool::fresh_results_folder(const std::string& key) {
-  const fs::path folder = working_ / key / "results.tmp";
+  fs::path folder = working_ / key / "results.tmp";
   fs::remove_all(folder);
   fs::create_directory(folder);
   return folder;

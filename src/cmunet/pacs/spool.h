@@ -32,7 +32,7 @@ class Spool {
  public:
   /// Makes the folders, or finds what an earlier process left. @throws Error kIo; kInvalidArgument when another
   /// process uses the folder.
-  Spool(std::filesystem::path root, const SpoolOptions& options);
+  Spool(const std::filesystem::path& root, const SpoolOptions& options);
   ~Spool();
   Spool(const Spool&) = delete;
   Spool& operator=(const Spool&) = delete;

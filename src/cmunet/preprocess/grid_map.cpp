@@ -122,9 +122,10 @@ Json to_json(const GridMap& map) {
 GridMap grid_map_from_json(const Json& json, const std::string& origin) {
   GridMap map;
   for (const auto& [name, member] : kMembers) map.*member = json_get<int>(json, name, origin);
-  for (const auto& [key, value] : json.items()) {
-    const bool known = std::any_of(kMembers.begin(), kMembers.end(), [&](const Member& m) { return key == m.first; });
-    CMUNET_CHECK(known, ErrorCode::kCorrupt, "[", origin, "] a grid map has the unknown key '", key, "'");
+  for (const auto& item : json.items()) {
+    const bool known =
+        std::any_of(kMembers.begin(), kMembers.end(), [&](const Member& m) { return item.key() == m.first; });
+    CMUNET_CHECK(known, ErrorCode::kCorrupt, "[", origin, "] a grid map has the unknown key '", item.key(), "'");
   }
   CMUNET_CHECK(is_usable(map), ErrorCode::kCorrupt, "[", origin, "] a grid map has sizes out of range: ", json.dump());
   return map;

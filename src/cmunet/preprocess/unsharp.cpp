@@ -28,7 +28,7 @@ void extend(const double* source, int count, int half, std::vector<double>& line
 }  // namespace
 
 image::ImageF unsharp_mask(const image::ImageF& grey, double radius_px, double amount) {
-  const int half = static_cast<int>(4 * radius_px + 0.5);
+  const int half = static_cast<int>(std::lround(4 * radius_px));
   const std::vector<double> weights = gaussian(radius_px, half);
   const int height = grey.height();
   const int width = grey.width();
