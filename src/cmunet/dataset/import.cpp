@@ -63,14 +63,12 @@ std::vector<std::vector<std::string>> parse_csv(const std::string& text, const s
       ++i;
     } else if (c == '"') {
       quoted = !quoted;
-    } else if (quoted) {
+    } else if (quoted || (c != ',' && c != '\n' && c != '\r')) {
       rows.back().back() += c;
     } else if (c == ',') {
       rows.back().emplace_back();
     } else if (c == '\n') {
       rows.emplace_back(1);
-    } else if (c != '\r') {
-      rows.back().back() += c;
     }
   }
   CMUNET_CHECK(!quoted, ErrorCode::kCorrupt, "[import] ", origin, ": a quote is never closed");

@@ -37,7 +37,7 @@ image::Mask binarise(const image::Image<std::uint16_t>& labels, std::int64_t& an
 image::Mask mask_of(const Item& item, int height, int width, std::int64_t& antialiased) {
   if (const auto* polygons = std::get_if<Polygons>(&item.mask)) return rasterise(*polygons, height, width);
   const auto& path = std::get<std::filesystem::path>(item.mask);
-  const image::Mask mask = binarise(codec::read_labels(path), antialiased);
+  image::Mask mask = binarise(codec::read_labels(path), antialiased);
   if (mask.height() != height || mask.width() != width) {
     throw Error(ErrorCode::kCorrupt,
                 concat("[prepare] mask ", path.string(), " is ", mask.height(), "x", mask.width(), " but image ",

@@ -48,7 +48,8 @@ class Territories {
       }
     }
     while (!queue.empty()) {
-      const auto [cost, at] = queue.top();
+      const double cost = queue.top().first;
+      const Index at = queue.top().second;
       queue.pop();
       if (cost > reached_[at].cost || reached_[at].length == max_length) continue;
       for_each_neighbour(at, [&](Index next, double step) {
