@@ -51,10 +51,12 @@ class NativeEngine : public Engine {
     unet_.forward(whole ? picture.data() : padded.data(), static_cast<std::size_t>(height),
                   static_cast<std::size_t>(width), probability.data());
     kernels::logistic(probability.data(), probability.size());
-    image::ImageF result = whole ? std::move(probability) : image::ImageF(picture.height(), picture.width());
-    if (!whole) {
-      for (int y = 0; y < result.height(); ++y) std::copy_n(probability.row(y), result.width(), result.row(y));
+    if (whole) {
+      probability.spacing_mm = picture.spacing_mm;
+      return probability;
     }
+    image::ImageF result(picture.height(), picture.width());
+    for (int y = 0; y < result.height(); ++y) std::copy_n(probability.row(y), result.width(), result.row(y));
     result.spacing_mm = picture.spacing_mm;
     return result;
   }
