@@ -4,11 +4,12 @@
 #   make lint          floor plan, file heads, links, formatting
 #   make check         make test, then sanitizers and clang-tidy
 #   make format        write the sources as clang-format 14 does
+#   make package       Debian packages of both programs, into build/release/packages
 #   make bench         compare the speed with ONNX Runtime (needs node and npm, fetches it) and with Python's PyTorch
 #   make install-deps  install what building needs (apt; asks for sudo when you are not root)
 #   make clean         remove what was built; runs/ stays
 SHELL := /bin/bash
-.PHONY: demo build test check lint format docs bench install-deps clean
+.PHONY: demo build test check lint format docs package bench install-deps clean
 
 demo: build
 	build/release/bin/cmunet demo --out runs/demo --force
@@ -34,6 +35,9 @@ docs: build
 
 install-deps:
 	tools/install-deps.sh
+
+package: build
+	cd build/release && cpack -G DEB
 
 bench: build
 	cd bench && npm install --ignore-scripts

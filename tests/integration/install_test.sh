@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# What `cmake --install` copies works away from the source and the build: the programs find each other and the model.
+# Usage: install_test.sh PATH/TO/BUILD PATH/TO/cmake
+build=$1 cmake=$2
+source "$(dirname "${BASH_SOURCE[0]}")/expect.sh"
+
+expect 0 "install" "$cmake" --install "$build" --prefix "$dir/usr"
+cmunet=$dir/usr/bin/cmunet
+expect 0 "phantom" "$cmunet" phantom --out ph --count 1 --size 128 --seed 3
+expect 0 "predict with the model that comes along" "$cmunet" predict --out result ph/images --json
+holds "the installed one" grep -q "$dir/usr/share/cmunet/coronary-small.safetensors" out.txt
+holds "a mask" test -s result/0000.png
+if [ -x usr/bin/cmunet-train ]; then
+  expect 0 "the training program, found by cmunet" "$cmunet" pretrain --help
+  holds "its help" grep -q -- --resume out.txt
+fi
+doc=usr/share/doc/cmunet
+for link in $(grep -oP '\]\(\K[^)#:]+(?=[)#])' $doc/README.md); do
+  holds "README's link to $link" test -e "$doc/$link"
+done
+finish
