@@ -22,16 +22,17 @@ DeviceStore to_device(const dataset::Store& store, std::span<const std::size_t> 
   const std::int64_t height = store.height(), width = store.width(), pixels = height * width;
   const bool all_labelled =
       std::all_of(indices.begin(), indices.end(), [&](std::size_t i) { return records[i].has_mask; });
-  at::Tensor images = torch::empty({count, 1, height, width}), masks;
-  if (all_labelled) masks = torch::empty({count, height, width}, torch::kUInt8);
   DeviceStore result;
+  result.images = torch::empty({count, 1, height, width}, at::device(device).dtype(dtype));
+  at::Tensor image = torch::empty({1, height, width}), masks;
+  if (all_labelled) masks = torch::empty({count, height, width}, torch::kUInt8);
   for (std::int64_t n = 0; n < count; ++n) {
     const std::size_t index = indices[static_cast<std::size_t>(n)];
-    std::ranges::copy(store.image(index), images.data_ptr<float>() + n * pixels);
+    std::ranges::copy(store.image(index), image.data_ptr<float>());
+    result.images[n].copy_(image);  // one by one, so that there is no second copy of them all
     if (all_labelled) std::ranges::copy(store.mask(index), masks.data_ptr<std::uint8_t>() + n * pixels);
     result.ids.push_back(records[index].id);
   }
-  result.images = images.to(device, dtype);
   if (all_labelled) result.masks = masks.to(device);
   return result;
 }

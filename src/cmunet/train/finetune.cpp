@@ -65,7 +65,12 @@ Json options_json(FinetuneOptions options) {
 at::Tensor single_or_double(const at::Tensor& x) { return x.scalar_type() == at::kDouble ? x : x.to(at::kFloat); }
 
 LabelledDataOptions data_options(const FinetuneOptions& o, const FinetuneRequest& request) {
-  return {.validation = o.validation, .folds = o.folds, .fold = o.fold, .labels = request.labels, .seed = o.seed};
+  return {.validation = o.validation,
+          .folds = o.folds,
+          .fold = o.fold,
+          .labels = request.labels,
+          .seed = o.seed,
+          .image_type = o.image_type};
 }
 
 class Run {
@@ -436,6 +441,7 @@ void describe(FinetuneOptions& o, Fields& f) {
   f.add("finetune.lambda_skeleton_recall", o.lambda_skeleton_recall, "weight of skeleton recall; 0 leaves it out");
   f.add("finetune.skeleton_iterations", o.skeleton_iterations, "of soft clDice: the largest radius of a vessel in px");
   f.add("finetune.precision", o.precision, precision_names(), "arithmetic of the forward pass");
+  f.add("finetune.image_type", o.image_type, image_type_names(), "in which images wait in memory");
   f.add("finetune.synchronised_norms", o.synchronised_norms, "several processes: batch norms see the whole batch");
   f.add("finetune.validation", o.validation, validation_names(), "what the model is measured on meanwhile");
   f.add("finetune.folds", o.folds, "of the fine-tuning set, with validation = fold");

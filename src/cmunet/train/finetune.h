@@ -2,6 +2,8 @@
 // The fine-tuning loop: a UNet learns to segment from labelled images, from scratch or from a pre-trained run.
 #pragma once
 
+#include <c10/core/ScalarType.h>
+
 #include <filesystem>
 #include <string>
 
@@ -31,6 +33,7 @@ struct FinetuneOptions {
   double lambda_skeleton_recall = 0;  ///< weight of skeleton recall; not the paper's
   int skeleton_iterations = 10;       ///< of soft clDice: at least the largest radius of a vessel, px
   Precision precision = Precision::kFp32;
+  at::ScalarType image_type = at::kFloat;  ///< of the images in memory: float, or half
   bool synchronised_norms = true;  ///< several processes: batch norms see the whole batch, not their share of it
   Validation validation = Validation::kSplit;
   int folds = 3;                          ///< of the fine-tuning set, with Validation::kFold

@@ -67,8 +67,8 @@ LabelledData load_labelled_data(const std::filesystem::path& store_path, const L
   const dataset::Store store = dataset::Store::open(store_path);
   const std::vector<std::size_t> images = fine_tuning_set(store, options, store_path.string());
   const Parts parts = divide(store, images, options);
-  return {augment::to_device(store, parts.train, device),
-          augment::to_device(store, parts.val, device),
+  return {augment::to_device(store, parts.train, device, options.image_type),
+          augment::to_device(store, parts.val, device, options.image_type),
           static_cast<std::int64_t>(images.size()),
           store.manifest().value("preprocessing", Json()),
           store.height(),

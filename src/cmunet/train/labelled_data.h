@@ -27,6 +27,7 @@ struct LabelledDataOptions {
   int fold = 0;             ///< 0 … folds − 1
   int labels = 0;           ///< how many images of the train split are the fine-tuning set, seeded and nested; 0: all
   std::uint64_t seed = 42;  ///< of that subset, and of the folds
+  at::ScalarType image_type = at::kFloat;  ///< of the images in memory: float, or half
 };
 
 struct LabelledData {

@@ -33,7 +33,12 @@ void set_autocast(bool cuda, bool enabled, at::ScalarType type) {
 constexpr std::array<std::pair<std::string_view, Precision>, 4> kPrecisionNames{
     {{"fp32", Precision::kFp32}, {"bf16", Precision::kBf16}, {"fp16", Precision::kFp16}, {"fp64", Precision::kFp64}}};
 
+constexpr std::array<std::pair<std::string_view, at::ScalarType>, 2> kImageTypeNames{
+    {{"fp32", at::kFloat}, {"fp16", at::kHalf}}};
+
 }  // namespace
+
+std::span<const std::pair<std::string_view, at::ScalarType>> image_type_names() { return kImageTypeNames; }
 
 std::span<const std::pair<std::string_view, Precision>> precision_names() { return kPrecisionNames; }
 

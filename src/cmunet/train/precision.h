@@ -4,13 +4,20 @@
 
 #include <ATen/core/Tensor.h>
 #include <c10/core/Device.h>
+#include <c10/core/ScalarType.h>
 #include <torch/nn/module.h>
 
+#include <span>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cmunet/train/pretrain.h"
 
 namespace cmunet::train {
+
+/// Names of the types in which a store's images wait in memory: fp32, or fp16 for half of it.
+std::span<const std::pair<std::string_view, at::ScalarType>> image_type_names();
 
 /// Brings the weights and buffers of `module` to 64 bits for kFp64.
 void set_precision(torch::nn::Module& module, Precision precision);

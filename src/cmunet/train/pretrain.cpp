@@ -84,7 +84,7 @@ class Run {
         request_(request),
         observer_(observer),
         device_(parse_device(request.device)),
-        data_(load_training_data(request.stores, options.splits, device_)),
+        data_(load_training_data(request.stores, options.splits, device_, options.image_type)),
         plan_(make_plan(options, data_.data.images.size(0))),
         method_(ssl::make_method(options.method, options.seed)),
         optimizer_(prepare_optimizer()),
@@ -256,7 +256,9 @@ class Run {
 
   // The same images and the same masks every time, so that pictures of different epochs compare.
   void show_pictures(std::int64_t epoch) {
-    const at::Tensor images = data_.data.images.narrow(0, 0, std::min(kPictureCount, plan_.images));
+    std::vector<std::int64_t> rows(static_cast<std::size_t>(std::min(kPictureCount, plan_.images)));
+    std::iota(rows.begin(), rows.end(), std::int64_t{0});
+    const at::Tensor images = augment::gather(data_.data.images, rows);
     std::vector<Rng> rngs = augment::image_rngs(Rng(options_.seed).fork(2), 0, images.size(0));
     std::vector<at::Tensor> inputs = method_->make_inputs(images, rngs);
     for (at::Tensor& input : inputs) input = with_precision(input, options_.precision);
@@ -392,6 +394,7 @@ void describe(PretrainOptions& o, Fields& f) {
   f.add("pretrain.max_gradient_norm", o.max_gradient_norm, "longer gradients are shortened; 0: never");
   f.add("pretrain.decay_norms", o.decay_norms, "decay batch-norm weights too");
   f.add("pretrain.precision", o.precision, precision_names(), "arithmetic of the forward pass");
+  f.add("pretrain.image_type", o.image_type, image_type_names(), "in which images wait in memory");
   f.add("pretrain.synchronised_norms", o.synchronised_norms,
         "several processes: batch norms see the whole batch everywhere, not in the heads alone");
   f.add("pretrain.splits", o.splits, "splits that are learnt from, comma-separated");

@@ -2,6 +2,8 @@
 // The pre-training loop: one method, one or more stores, one run folder.
 #pragma once
 
+#include <c10/core/ScalarType.h>
+
 #include <filesystem>
 #include <span>
 #include <string>
@@ -45,6 +47,7 @@ struct PretrainOptions {
   double max_gradient_norm = 0;  ///< longer gradients are shortened to this; 0: never
   bool decay_norms = false;      ///< decay batch-norm weights as the reference code does
   Precision precision = Precision::kFp32;
+  at::ScalarType image_type = at::kFloat;  ///< of the images in memory: float, or half
   /// With several processes: batch norms take the whole batch's statistics everywhere, so that the number of processes
   /// does not change the result; off, in the heads alone, as the reference code does.
   bool synchronised_norms = true;

@@ -160,6 +160,28 @@ TEST_F(Loops, SameSeedSameWeightsAndAnotherSeedOthers) {
   EXPECT_FALSE(weight("a").equal(weight("c")));
 }
 
+TEST_F(Loops, ImagesMayWaitInHalfPrecision) {
+  const auto first_loss = [&](const char* run) {  // later ones magnify the difference
+    const std::string text = read_file(dir / run / "metrics.jsonl");
+    return Json::parse(text.substr(0, text.find('\n')))["loss"].get<double>();
+  };
+  PretrainOptions pre = pretrain_options();
+  const auto needed = [&] { return plan_pretrain(pre, pretrain_request("dry"))["memory_estimate_gib"].get<double>(); };
+  const double in_singles = needed();
+  pretrain(pre, pretrain_request("pre"), {});
+  pre.image_type = at::kHalf;
+  EXPECT_NEAR(in_singles - needed(), 12.0 * 64 * 64 * 2 / (1 << 30), 1e-9);
+  pretrain(pre, pretrain_request("pre-half"), {});
+  FinetuneOptions fine = finetune_options();
+  finetune(fine, finetune_request("fine"), {});
+  fine.image_type = at::kHalf;
+  finetune(fine, finetune_request("fine-half"), {});
+  EXPECT_NEAR(first_loss("pre"), first_loss("pre-half"), 0.01);  // rounding at the eleventh bit
+  EXPECT_NE(first_loss("pre"), first_loss("pre-half"));
+  EXPECT_NEAR(first_loss("fine"), first_loss("fine-half"), 0.01);
+  EXPECT_NE(first_loss("fine"), first_loss("fine-half"));
+}
+
 TEST_F(Loops, FineTuningTakesThePretrainedWeightsButNotTheLastLayer) {
   pretrain(pretrain_options(), pretrain_request("pre"), {});
   FinetuneOptions options = finetune_options();

@@ -26,7 +26,7 @@ std::vector<std::size_t> indices_of(const dataset::Store& store, const std::stri
 }
 
 TrainingData load_training_data(const std::vector<std::filesystem::path>& stores, const std::string& splits,
-                                at::Device device) {
+                                at::Device device, at::ScalarType image_type) {
   CMUNET_CHECK(!stores.empty(), ErrorCode::kInvalidArgument, "[data] no store was given; expected --store DIR");
   TrainingData result;
   std::vector<at::Tensor> images;
@@ -44,7 +44,7 @@ TrainingData load_training_data(const std::vector<std::filesystem::path>& stores
     CMUNET_CHECK(preprocessing == result.preprocessing, ErrorCode::kInvalidArgument, "[data] store ", path.string(),
                  " was prepared with other options than the first; prepare both with one --config");
     result.content_hashes.push_back(store.content_hash());
-    const augment::DeviceStore part = augment::to_device(store, indices_of(store, splits), device);
+    const augment::DeviceStore part = augment::to_device(store, indices_of(store, splits), device, image_type);
     if (part.ids.empty()) continue;
     images.push_back(part.images);
     result.data.ids.insert(result.data.ids.end(), part.ids.begin(), part.ids.end());

@@ -27,10 +27,10 @@ struct TrainingData {
 /// The indices of a store's records in the given splits ("pretrain,train"). @throws Error kInvalidArgument.
 std::vector<std::size_t> indices_of(const dataset::Store& store, const std::string& splits);
 
-/// Loads the given splits of all stores.
+/// Loads the given splits of all stores, images as float or half.
 /// @throws Error kInvalidArgument when the stores differ in size or preprocessing, or nothing is left.
 TrainingData load_training_data(const std::vector<std::filesystem::path>& stores, const std::string& splits,
-                                at::Device device);
+                                at::Device device, at::ScalarType image_type = at::kFloat);
 
 /// Where a run stands. `epoch` counts from 0 while running.
 struct Position {
