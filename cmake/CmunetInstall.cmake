@@ -5,6 +5,7 @@ include(GNUInstallDirs)
 if(TARGET cmunet)
   install(TARGETS cmunet RUNTIME COMPONENT cmunet)
   install(FILES models/coronary-small.safetensors DESTINATION ${CMAKE_INSTALL_DATADIR}/cmunet COMPONENT cmunet)
+  install(FILES packaging/cmunet-node.service DESTINATION lib/systemd/system COMPONENT cmunet)
   # Laid out as in the source, so that links between the pages hold.
   install(FILES README.md CHANGELOG.md HACKING.md SECURITY.md THIRD_PARTY.md LICENSE
     DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT cmunet)
