@@ -47,7 +47,7 @@ class Benchmark {
     adopt_config();
     while (do_next_job()) {
     }
-    const Json document = report();
+    Json document = report();
     CMUNET_CHECK(failed_.empty(), ErrorCode::kIo, "[benchmark] ", failed_.size(), " of ", jobs_.size(),
                  " jobs failed, the first of them ", *failed_.begin(), "; the others are done");
     return document;

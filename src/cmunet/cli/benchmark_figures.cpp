@@ -22,8 +22,7 @@ report::LineChart labels_axes(const std::string& title, const std::string& measu
   chart.x.label = "labelled images";
   chart.x.log = true;
   std::ranges::sort(labels);
-  const auto repeated = std::ranges::unique(labels);
-  labels.erase(repeated.begin(), repeated.end());
+  labels.erase(std::unique(labels.begin(), labels.end()), labels.end());
   if (!labels.empty()) chart.x.min = labels.front() / 1.3, chart.x.max = labels.back() * 1.3;
   chart.x.ticks = std::move(labels);
   chart.intervals = report::IntervalStyle::kWhisker;

@@ -30,7 +30,7 @@ std::vector<std::string> assignments_of(const Json& list, const std::string& key
 
 // The tables [benchmark.variants] and [benchmark.regimes]; empty when there is none.
 Json named_tables(const Json& section, const char* key, const std::string& origin) {
-  const Json tables = section.value(key, Json::object());
+  Json tables = section.value(key, Json::object());
   CMUNET_CHECK(tables.is_object(), ErrorCode::kInvalidArgument, "[", origin, "] benchmark.", key,
                " must be a table of lists of \"key=value\"");
   for (const auto& [name, value] : tables.items()) {

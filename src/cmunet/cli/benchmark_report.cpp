@@ -120,7 +120,7 @@ Json write_benchmark_report(const BenchmarkOptions& options, const fs::path& out
   page.table(cell_table(cells), {.caption = "Folders below this page's", .sortable = true});
   write_file_atomic(out / "report.html", page.str());
   write_file_atomic(out / "cells.csv", report::to_csv(cell_table(cells)));
-  const Json document = benchmark_json(cells, comparisons_of(options, cells, Shown::kTest));
+  Json document = benchmark_json(cells, comparisons_of(options, cells, Shown::kTest));
   save_json(out / "benchmark.json", document);
   return document;
 }

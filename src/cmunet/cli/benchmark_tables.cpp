@@ -36,7 +36,7 @@ std::string mean_over_seeds(const CellPointers& cells, Shown shown, const Metric
   for (const BenchmarkCell* cell : cells) {
     if (const double v = cell->metric(shown, metric.key); !std::isnan(v)) values.push_back(v);
   }
-  const std::string text = format_fixed(stats::mean(values), metric.digits);
+  std::string text = format_fixed(stats::mean(values), metric.digits);
   if (values.size() < 2) return text;
   const auto [low, high] = stats::student_mean_interval(values);
   return concat(text, " [", format_fixed(low, metric.digits), ", ", format_fixed(high, metric.digits), "]");

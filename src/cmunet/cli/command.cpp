@@ -67,7 +67,10 @@ bool has_flag(int argc, char** argv, std::string_view flag) {
 std::string program_folder() {
   std::error_code ec;
   const auto self = std::filesystem::read_symlink("/proc/self/exe", ec);
-  CMUNET_CHECK(!ec, ErrorCode::kInternal, "[cmunet] cannot find the program's own path: ", ec.message());
+  if (ec) {
+    throw Error(ErrorCode::kInternal, concat("[cmunet] cannot find the program's own path: ", ec.message()),
+                "is /proc mounted?");
+  }
   return self.parent_path().string();
 }
 

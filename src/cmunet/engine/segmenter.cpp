@@ -7,7 +7,7 @@ namespace cmunet::engine {
 
 Segmenter::Segmenter(std::shared_ptr<Engine> engine, preprocess::Options preprocessing,
                      PostprocessOptions postprocessing)
-    : engine_(std::move(engine)), preprocessing_(std::move(preprocessing)), postprocessing_(std::move(postprocessing)) {
+    : engine_(std::move(engine)), preprocessing_(preprocessing), postprocessing_(postprocessing) {
   postprocessing_.check();
 }
 

@@ -130,7 +130,7 @@ class PictureDrawing {
     const double per_px = unit_of(m_).per_px;
     const auto band_of = [&](const Sample& s) {
       const double share = (s.diameter_px * per_px - range.low) / (range.high - range.low);
-      return static_cast<int>(std::clamp(share, 0.0, 1.0) * (kColourBands - 1) + 0.5);
+      return static_cast<int>(std::lround(std::clamp(share, 0.0, 1.0) * (kColourBands - 1)));
     };
     const std::vector<Sample>& samples = segment.samples;
     for (std::size_t first = 0; first < samples.size();) {
