@@ -187,7 +187,7 @@ vessel::Calibration calibrate(const CalibrationFlags& flags, const Picture& pict
       geometry.source_detector_mm = flags.sid_mm, geometry.source_patient_mm = flags.sod_mm;
     }
     if (flags.magnification) geometry.magnification = flags.magnification;
-    const vessel::Calibration calibration = vessel::calibrate_by_geometry(geometry);
+    vessel::Calibration calibration = vessel::calibrate_by_geometry(geometry);
     CMUNET_CHECK(calibration.mm_per_px, ErrorCode::kInvalidArgument, "[measure] ", calibration.note,
                  "; expected --imager-spacing-mm (or a DICOM header that has it) and --magnification of 1…5, or "
                  "--sid-mm and --sod-mm");

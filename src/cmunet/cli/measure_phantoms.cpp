@@ -153,24 +153,33 @@ struct TreeErrors {
   int false_lesions = 0, excluded = 0;
 };
 
-void add_diameters(const Phantom& p, const Measurement& m, TreeErrors& errors) {
-  std::vector<CentrelinePoint> truth;
-  std::vector<bool> is_alone;
+struct TrueVessels {
+  std::vector<CentrelinePoint> points;
+  std::vector<bool> is_alone;  // by point: no other branch over or beside it
+};
+
+TrueVessels true_vessels(const Phantom& p) {
+  TrueVessels truth;
   for (const Branch& of : p.branches) {
     for (const CentrelinePoint& t : of.points) {
-      truth.push_back(t);
-      is_alone.push_back(
+      truth.points.push_back(t);
+      truth.is_alone.push_back(
           std::ranges::none_of(p.branches, [&](const Branch& b) { return &b != &of && touches(b, t, t.diameter_px); }));
     }
   }
+  return truth;
+}
+
+void add_diameters(const TrueVessels& truth, const Measurement& m, TreeErrors& errors) {
   for (const vessel::MeasuredSegment& segment : m.segments) {
     for (const vessel::Sample& s : segment.samples) {
-      const CentrelinePoint& t = nearest_point(truth, s.centre, 1);
+      const CentrelinePoint& t = nearest_point(truth.points, s.centre, 1);
       ++errors.cross_sections;
       if (std::hypot(t.y - s.centre.y, t.x - s.centre.x) > kMatch_px) continue;
       ++errors.matched;
       errors.all.add(s, t.diameter_mm, m.calibration);
-      if (is_alone[static_cast<std::size_t>(&t - truth.data())]) errors.alone.add(s, t.diameter_mm, m.calibration);
+      const auto index = static_cast<std::size_t>(&t - truth.points.data());
+      if (truth.is_alone[index]) errors.alone.add(s, t.diameter_mm, m.calibration);
       for (std::size_t b = 0; b < errors.diameters.size(); ++b) {
         const bool is_in_bin = t.diameter_mm >= TreeErrors::kBins_mm[b] && t.diameter_mm < TreeErrors::kBins_mm[b + 1];
         if (is_in_bin) errors.diameters[b].add(s, t.diameter_mm, m.calibration);
@@ -207,13 +216,14 @@ void add_lesions(const Phantom& p, const Measurement& m, const std::vector<Hidde
 
 // @param grey  the picture, in which walls are found; empty: they are those of the vessels given
 template <typename Vessels>
-void measure_phantom(const Phantom& p, const Vessels& vessels, const image::ImageF& grey, TreeErrors& errors) {
+void measure_phantom(const Phantom& p, const TrueVessels& truth, const Vessels& vessels, const image::ImageF& grey,
+                     TreeErrors& errors) {
   vessel::MeasureOptions options;
   options.calibration = vessel::calibrate_manually(p.spacing_mm);
   options.field = p.opening;
   options.angiogram.grey = grey;
   const Measurement m = measure_vessels(vessels, options);
-  add_diameters(p, m, errors);
+  add_diameters(truth, m, errors);
   if (m.walls) errors.from_image += m.walls->from_image;
   std::vector<Hidden> hidden;
   for (const Stenosis& s : p.stenoses) {
@@ -337,10 +347,11 @@ PhantomAccuracy measure_phantoms(const std::string& model_path, const CommonOpti
     image::ImageF grey(p.image.height(), p.image.width());
     std::copy(p.image.begin(), p.image.end(), grey.begin());
     const image::ImageF probability = segmenter.segment(grey).probability;
-    measure_phantom(p, p.mask, {}, errors[0]);
-    measure_phantom(p, p.mask, grey, errors[1]);
-    measure_phantom(p, probability, {}, errors[2]);
-    measure_phantom(p, probability, grey, errors[3]);
+    const TrueVessels truth = true_vessels(p);
+    measure_phantom(p, truth, p.mask, {}, errors[0]);
+    measure_phantom(p, truth, p.mask, grey, errors[1]);
+    measure_phantom(p, truth, probability, {}, errors[2]);
+    measure_phantom(p, truth, probability, grey, errors[3]);
     log_info("phantom ", i + 1, " of ", kPhantoms);
   }
   Json json{{"phantoms", kPhantoms}, {"size", options.size}, {"spacing_mm", options.field_mm / options.size}};
