@@ -54,7 +54,8 @@ std::vector<std::pair<std::string, ModuleRow>> module_rows(const SafetensorsFile
     row->second.parameters += tensor.element_count();
     if (tensor.shape.size() != 4) continue;
     const std::int64_t scale = scale_of(module);
-    const auto pixels = static_cast<double>((height / scale) * (width / scale));
+    const std::int64_t rows_at_scale = height / scale, cols_at_scale = width / scale;
+    const auto pixels = static_cast<double>(rows_at_scale * cols_at_scale);
     // A transposed 2×2 convolution with stride 2 applies one tap per output pixel; its weight is [in, out, 2, 2].
     const bool transposed = tensor.name.find("up_sample") != std::string::npos;
     row->second.macs += static_cast<double>(tensor.element_count()) * pixels / (transposed ? 4 : 1);
