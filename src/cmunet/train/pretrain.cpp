@@ -256,9 +256,7 @@ class Run {
 
   // The same images and the same masks every time, so that pictures of different epochs compare.
   void show_pictures(std::int64_t epoch) {
-    std::vector<std::int64_t> rows(static_cast<std::size_t>(std::min(kPictureCount, plan_.images)));
-    std::iota(rows.begin(), rows.end(), std::int64_t{0});
-    const at::Tensor images = augment::gather(data_.data.images, rows);
+    const at::Tensor images = data_.data.images.narrow(0, 0, std::min(kPictureCount, plan_.images)).to(at::kFloat);
     std::vector<Rng> rngs = augment::image_rngs(Rng(options_.seed).fork(2), 0, images.size(0));
     std::vector<at::Tensor> inputs = method_->make_inputs(images, rngs);
     for (at::Tensor& input : inputs) input = with_precision(input, options_.precision);

@@ -100,6 +100,14 @@ class Loops : public ::testing::Test {
     }
   }
 
+  // Of each line of metrics.jsonl.
+  static std::vector<double> losses(const fs::path& file) {
+    std::vector<double> values;
+    std::ifstream in(file);
+    for (std::string line; std::getline(in, line);) values.push_back(Json::parse(line)["loss"].get<double>());
+    return values;
+  }
+
   fs::path dir;
 };
 
@@ -119,12 +127,6 @@ TEST_F(Loops, PretrainingResumesBitForBitInTheMiddleOfAnEpoch) {
   expect_same_tensors(dir / "whole/checkpoints/last.state.safetensors",
                       dir / "parts/checkpoints/last.state.safetensors");
   expect_same_tensors(dir / "whole/checkpoints/last.safetensors", dir / "parts/checkpoints/last.safetensors");
-  const auto losses = [](const fs::path& file) {
-    std::vector<double> values;
-    std::ifstream in(file);
-    for (std::string line; std::getline(in, line);) values.push_back(Json::parse(line)["loss"].get<double>());
-    return values;
-  };
   EXPECT_EQ(losses(dir / "whole/metrics.jsonl"), losses(dir / "parts/metrics.jsonl"));
   EXPECT_EQ(losses(dir / "whole/metrics.jsonl").size(), 3U);
 }
@@ -162,8 +164,7 @@ TEST_F(Loops, SameSeedSameWeightsAndAnotherSeedOthers) {
 
 TEST_F(Loops, ImagesMayWaitInHalfPrecision) {
   const auto first_loss = [&](const char* run) {  // later ones magnify the difference
-    const std::string text = read_file(dir / run / "metrics.jsonl");
-    return Json::parse(text.substr(0, text.find('\n')))["loss"].get<double>();
+    return losses(dir / run / "metrics.jsonl").at(0);
   };
   PretrainOptions pre = pretrain_options();
   const auto needed = [&] { return plan_pretrain(pre, pretrain_request("dry"))["memory_estimate_gib"].get<double>(); };
