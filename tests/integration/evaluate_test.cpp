@@ -141,5 +141,19 @@ TEST_F(Evaluate, ADeviceIsHandedOverUnchanged) {
             "evaluate|--store|s t|--device=cpu|--model=m|--json|");
 }
 
+TEST_F(Evaluate, TrainingThreadsWaitBusilyForAShortWhileOnly) {
+  const fs::path copy = root / "cmunet";
+  fs::copy_file(CMUNET_PROGRAM, copy);
+  write_file_atomic(root / "cmunet-train", "#!/bin/sh\nprintf '%s' \"${GOMP_SPINCOUNT-unset}\"\n");
+  fs::permissions(root / "cmunet-train", fs::perms::owner_all);
+  EXPECT_EQ(run("pretrain", copy).out, "10000");
+  ::setenv("GOMP_SPINCOUNT", "7", 1);
+  EXPECT_EQ(run("pretrain", copy).out, "7") << "what the user sets wins";
+  ::unsetenv("GOMP_SPINCOUNT");
+  ::setenv("OMP_WAIT_POLICY", "ACTIVE", 1);
+  EXPECT_EQ(run("pretrain", copy).out, "unset") << "what the user sets wins";
+  ::unsetenv("OMP_WAIT_POLICY");
+}
+
 }  // namespace
 }  // namespace cmunet

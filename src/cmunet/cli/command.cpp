@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <iostream>
@@ -45,8 +46,17 @@ int report_error(const CommonOptions& common, ErrorCode code, const std::string&
   return exit_status(code);
 }
 
+// Without a limit libgomp's threads wait for each other busily for milliseconds, so that beside other programs they
+// burn the time of those they wait for. The library reads its settings when it is loaded: in time for the next program
+// only.
+void limit_busy_waiting() {
+  constexpr const char* kSpins = "10000";  // docs/performance.md
+  if (std::getenv("OMP_WAIT_POLICY") == nullptr) ::setenv("GOMP_SPINCOUNT", kSpins, /*overwrite=*/0);
+}
+
 // Replaces this process by `program` with the same arguments; returns only when that fails.
 int hand_over(const std::string& program, char** argv) {
+  limit_busy_waiting();
   const std::string path = program_folder() + "/" + program;
   argv[0] = const_cast<char*>(path.c_str());
   ::execv(path.c_str(), argv);
