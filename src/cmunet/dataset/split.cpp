@@ -34,8 +34,9 @@ void parse_ratio(const std::string& ratio, const std::string& text, SplitRule& r
   if (colon == std::string::npos) bad_rule(text);
   rule.pretrain_part = parse_number(ratio.substr(0, colon), text);
   rule.train_part = parse_number(ratio.substr(colon + 1), text);
-  CMUNET_CHECK(rule.train_part > 0 && rule.pretrain_part + rule.train_part <= 100, ErrorCode::kInvalidArgument,
-               "[split] '", text, "': the parts are percent of all images and add up to at most 100");
+  const double sum = rule.pretrain_part + rule.train_part;
+  CMUNET_CHECK(rule.train_part > 0 && sum >= 50 && sum <= 100, ErrorCode::kInvalidArgument, "[split] '", text,
+               "': the parts are percent of all images, 50 to 100 together, and the rest is test; seen ", sum);
 }
 
 void parse_sizes(const std::string& text, SplitRule& rule) {
@@ -169,8 +170,12 @@ std::vector<Split> assign_splits(const std::vector<std::string>& groups, const S
 
 std::vector<int> assign_folds(const std::vector<std::string>& groups, int folds, std::uint64_t seed) {
   const auto shuffled = shuffled_groups(groups, seed);
-  CMUNET_CHECK(folds >= 2 && static_cast<std::size_t>(folds) <= shuffled.size(), ErrorCode::kInvalidArgument,
-               "[folds] ", folds, " folds of ", shuffled.size(), " groups; expected 2 to that many");
+  if (folds < 2 || static_cast<std::size_t>(folds) > shuffled.size()) {
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        concat("[folds] ", folds, " folds of a train split of ", shuffled.size(), " groups; expected 2 to that many"),
+        "a group is a patient where --group-regex or a CSV names one, otherwise an image");
+  }
   std::vector<std::size_t> sizes(static_cast<std::size_t>(folds));
   std::vector<int> result(groups.size());
   for (const auto& members : shuffled) {

@@ -17,7 +17,7 @@ struct SplitRule {
   enum class Kind {
     kOne,      ///< all into one split: "train"
     kSizes,    ///< "train=0.7,val=0.1,test=0.2" (shares of the images) or "train=18,test=50" (counts; rest: pretrain)
-    kRatio,    ///< the paper's "79:1": test 20 %, then pretrain : train as given, of 100 with the test's 20
+    kRatio,    ///< the paper's "79:1": test 20 %, then pretrain and train in percent of all images
     kSklearn,  ///< "sklearn:79:1": the reference code's image-level split with seed 42, for comparison with it
   };
   Kind kind = Kind::kOne;

@@ -81,7 +81,7 @@ TEST(AssignFolds, AreEvenAndKeepGroups) {
 
 TEST(ParseSplitRule, RefusesNonsense) {
   for (const char* text : {"", "training", "train=", "train=x", "train=0.7,test=0.7", "79:", "a:b", "79:30", "79:0",
-                           "train=0.5,train=0.2", "train=-1"}) {
+                           "7:1", "train=0.5,train=0.2", "train=-1"}) {
     EXPECT_THROW(parse_split_rule(text), Error) << text;
   }
   EXPECT_THROW(assign_splits(own_groups(10), parse_split_rule("train=18"), 1), Error);
