@@ -146,6 +146,8 @@ TEST_F(Evaluate, TrainingThreadsWaitBusilyForAShortWhileOnly) {
   fs::copy_file(CMUNET_PROGRAM, copy);
   write_file_atomic(root / "cmunet-train", "#!/bin/sh\nprintf '%s' \"${GOMP_SPINCOUNT-unset}\"\n");
   fs::permissions(root / "cmunet-train", fs::perms::owner_all);
+  ::unsetenv("OMP_WAIT_POLICY");
+  ::unsetenv("GOMP_SPINCOUNT");
   EXPECT_EQ(run("pretrain", copy).out, "10000");
   ::setenv("GOMP_SPINCOUNT", "7", 1);
   EXPECT_EQ(run("pretrain", copy).out, "7") << "what the user sets wins";

@@ -17,7 +17,7 @@ struct SplitRule {
   enum class Kind {
     kOne,      ///< all into one split: "train"
     kSizes,    ///< "train=0.7,val=0.1,test=0.2" (shares of the images) or "train=18,test=50" (counts; rest: pretrain)
-    kRatio,    ///< the paper's "79:1": test 20 %, then pretrain and train in percent of all images
+    kRatio,    ///< the paper's "79:1": pretrain and train in percent of all images, the rest is test
     kSklearn,  ///< "sklearn:79:1": the reference code's image-level split with seed 42, for comparison with it
   };
   Kind kind = Kind::kOne;
