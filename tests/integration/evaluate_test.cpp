@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <string>
 
@@ -130,22 +131,32 @@ TEST_F(Evaluate, DryRunWritesNothing) {
   EXPECT_FALSE(fs::exists(root / "out"));
 }
 
-// A copy of the program beside a stand-in for cmunet-train that prints its arguments.
-TEST_F(Evaluate, ADeviceIsHandedOverUnchanged) {
-  const fs::path copy = root / "cmunet";
-  fs::copy_file(CMUNET_PROGRAM, copy);
+// A copy of the program beside a stand-in for cmunet-train, a shell script.
+class HandOver : public Evaluate {
+ protected:
+  void SetUp() override {
+    Evaluate::SetUp();
+    copy = root / "cmunet";
+    fs::copy_file(CMUNET_PROGRAM, copy);
+  }
+
+  void stand_in(const std::string& script) const {
+    write_file_atomic(root / "cmunet-train", concat("#!/bin/sh\n", script, "\n"));
+    fs::permissions(root / "cmunet-train", fs::perms::owner_all);
+  }
+
+  fs::path copy;
+};
+
+TEST_F(HandOver, ADeviceIsHandedOverUnchanged) {
   EXPECT_EQ(run("evaluate --model m --store s --device cpu", copy).status, 3);
-  write_file_atomic(root / "cmunet-train", "#!/bin/sh\nprintf '%s|' \"$@\"\n");
-  fs::permissions(root / "cmunet-train", fs::perms::owner_all);
+  stand_in("printf '%s|' \"$@\"");
   EXPECT_EQ(run("evaluate --store 's t' --device=cpu --model=m --json", copy).out,
             "evaluate|--store|s t|--device=cpu|--model=m|--json|");
 }
 
-TEST_F(Evaluate, TrainingThreadsWaitBusilyForAShortWhileOnly) {
-  const fs::path copy = root / "cmunet";
-  fs::copy_file(CMUNET_PROGRAM, copy);
-  write_file_atomic(root / "cmunet-train", "#!/bin/sh\nprintf '%s' \"${GOMP_SPINCOUNT-unset}\"\n");
-  fs::permissions(root / "cmunet-train", fs::perms::owner_all);
+TEST_F(HandOver, TrainingThreadsWaitBusilyForAShortWhileOnly) {
+  stand_in("printf '%s' \"${GOMP_SPINCOUNT-unset}\"");
   ::unsetenv("OMP_WAIT_POLICY");
   ::unsetenv("GOMP_SPINCOUNT");
   EXPECT_EQ(run("pretrain", copy).out, "10000");
