@@ -33,8 +33,9 @@ constexpr std::array kPercents{20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0};
 enum class Source {
   kMask,
   kSoftEdge,
-  kPicture,       // X-rayed with noise, around the exact mask
-  kPictureRough,  // the same around the mask of a tube half a millimetre wider with half the stenosis
+  kPicture,           // X-rayed with noise, around the exact mask
+  kNoiselessPicture,  // the same with as many quanta as it takes
+  kPictureRough,      // with noise, around the mask of a tube half a millimetre wider with half the stenosis
 };
 
 // How a tube comes to be measured: from which grid, which input, with how much noise.
@@ -45,7 +46,7 @@ struct Input {
   bool is_noisy = false;
 
   // Pictures take longest; fewer of them tell enough.
-  bool has_picture() const { return source == Source::kPicture || source == Source::kPictureRough; }
+  bool has_picture() const { return source != Source::kMask && source != Source::kSoftEdge; }
   double angle_step() const { return has_picture() ? 30 : 15; }
   int phases() const { return has_picture() ? 1 : 3; }
 };
@@ -90,7 +91,9 @@ Measurement measure_tube(const phantom::TubeOptions& shape, const phantom::Tube&
     return measure_vessels(input.is_noisy ? with_noise(tube.soft, chance.masks) : tube.soft, options);
   }
   if (input.has_picture()) {
-    const image::Image<std::uint8_t> picture = phantom::expose_tubes(chords_mm(tube), {}, chance.pictures);
+    phantom::TubeExposure exposure;
+    if (input.source == Source::kNoiselessPicture) exposure.photons = 0;
+    const image::Image<std::uint8_t> picture = phantom::expose_tubes(chords_mm(tube), exposure, chance.pictures);
     options.angiogram.grey = image::ImageF(picture.height(), picture.width());
     std::copy(picture.begin(), picture.end(), options.angiogram.grey.begin());
   }
@@ -201,12 +204,22 @@ Part stenosis_part(Chance& chance) {
 }
 
 Part rotation_part(Chance& chance) {
-  Part part{Table({{"diameter (mm)", 1}, {kInputs[0].name, 3}, {kInputs[3].name, 3}}), Json::array()};
+  constexpr std::array<Input, 3> kRotationInputs{{{"mask, 0.2 mm", {0.2, 0.2}},
+                                                  {"soft edge, 0.2 mm", {0.2, 0.2}, Source::kSoftEdge},
+                                                  {"picture without noise", {0.2, 0.2}, Source::kNoiselessPicture}}};
+  std::vector<Table::Column> columns{{"diameter (mm)", 1}};
+  for (const Input& input : kRotationInputs) columns.push_back({input.name, 3});
+  Part part{Table(std::move(columns)), Json::array()};
   for (const double diameter : {1.0, 2.0, 4.0}) {
-    const double mask = rotation_spread_px(kInputs[0], diameter, chance),
-                 soft = rotation_spread_px(kInputs[3], diameter, chance);
-    part.table.add_row({diameter, mask, soft});
-    part.json.push_back({{"diameter_mm", diameter}, {"mask_px", mask}, {"soft_px", soft}});
+    std::vector<report::Cell> row{diameter};
+    Json json{{"diameter_mm", diameter}};
+    for (const Input& input : kRotationInputs) {
+      const double spread_px = rotation_spread_px(input, diameter, chance);
+      row.emplace_back(spread_px);
+      json[input.name] = spread_px;
+    }
+    part.table.add_row(std::move(row));
+    part.json.push_back(std::move(json));
   }
   return part;
 }

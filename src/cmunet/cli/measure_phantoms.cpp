@@ -170,19 +170,31 @@ TrueVessels true_vessels(const Phantom& p) {
   return truth;
 }
 
+// What is seen at a place: where centre lines of several vessels come this near, the narrower ones lie within the
+// widest. Null where none does.
+const CentrelinePoint* widest_at(const TrueVessels& truth, const image::PointF& place) {
+  const CentrelinePoint* widest = nullptr;
+  for (const CentrelinePoint& t : truth.points) {
+    if (std::hypot(t.y - place.y, t.x - place.x) > kMatch_px) continue;
+    if (widest == nullptr || t.diameter_px > widest->diameter_px) widest = &t;
+  }
+  return widest;
+}
+
 void add_diameters(const TrueVessels& truth, const Measurement& m, TreeErrors& errors) {
   for (const vessel::MeasuredSegment& segment : m.segments) {
     for (const vessel::Sample& s : segment.samples) {
-      const CentrelinePoint& t = nearest_point(truth.points, s.centre, 1);
       ++errors.cross_sections;
-      if (std::hypot(t.y - s.centre.y, t.x - s.centre.x) > kMatch_px) continue;
+      const CentrelinePoint* t = widest_at(truth, s.centre);
+      if (t == nullptr) continue;
       ++errors.matched;
-      errors.all.add(s, t.diameter_mm, m.calibration);
-      const auto index = static_cast<std::size_t>(&t - truth.points.data());
-      if (truth.is_alone[index]) errors.alone.add(s, t.diameter_mm, m.calibration);
+      errors.all.add(s, t->diameter_mm, m.calibration);
+      const auto index = static_cast<std::size_t>(t - truth.points.data());
+      if (truth.is_alone[index]) errors.alone.add(s, t->diameter_mm, m.calibration);
       for (std::size_t b = 0; b < errors.diameters.size(); ++b) {
-        const bool is_in_bin = t.diameter_mm >= TreeErrors::kBins_mm[b] && t.diameter_mm < TreeErrors::kBins_mm[b + 1];
-        if (is_in_bin) errors.diameters[b].add(s, t.diameter_mm, m.calibration);
+        const bool is_in_bin =
+            t->diameter_mm >= TreeErrors::kBins_mm[b] && t->diameter_mm < TreeErrors::kBins_mm[b + 1];
+        if (is_in_bin) errors.diameters[b].add(s, t->diameter_mm, m.calibration);
       }
     }
   }

@@ -22,7 +22,8 @@ struct Sample {
   double arc_px = 0;                  ///< along the centre line from its beginning
   double diameter_px = 0;             ///< distance of the walls
   double sd_px = 0;            ///< of the diameter. Mask: 1/√12 px for each wall. Probability: for each wall the
-                               ///< way from 0.75 to 0.25 over 1.35, as if it were the wall's distribution
+                               ///< way from 0.75 to 0.25 over 1.35, as if it were the wall's distribution. Picture:
+                               ///< the fit's, and what contradicts its assumptions
   bool is_from_image = false;  ///< walls found in the grey values (wall.h), not in the mask
 };
 

@@ -107,8 +107,9 @@ class VesselFit {
   int move_walls() {
     int moved_cuts = 0;
     const std::vector<Estimate> course = course_px();
+    const std::vector<double> densities = densities_around();
     for (std::size_t i = 0; i < cuts_.size(); ++i) {
-      if (cuts_[i].is_believed) moved_cuts += move(cuts_[i], course[i]) ? 1 : 0;
+      if (cuts_[i].is_believed) moved_cuts += move(cuts_[i], course[i], densities[i]) ? 1 : 0;
     }
     return moved_cuts;
   }
@@ -189,7 +190,7 @@ class VesselFit {
   }
 
   // False, and nothing happens, where the course is less sure than the mask, which is as wrong as it is too wide.
-  bool move(Cut& cut, const Estimate& radius) const {
+  bool move(Cut& cut, const Estimate& radius, double density) const {
     Sample& s = *cut.sample;
     const double mask_sd_px = std::hypot(s.sd_px, 2 * wider_px_);
     if (2 * radius.sd >= std::max(mask_sd_px, kSureShare * s.diameter_px)) return false;
@@ -198,9 +199,19 @@ class VesselFit {
     s.right = moved(s.centre, cut.across, offset_px + radius_px);
     s.centre = moved(s.centre, cut.across, offset_px);
     s.diameter_px = 2 * radius_px;
-    s.sd_px = 2 * radius.sd;
+    s.sd_px = std::hypot(2 * radius.sd, model_sd_px(*cut.fit, s.diameter_px, density));
     s.is_from_image = true;
     return true;
+  }
+
+  // Of the diameter: where the picture contradicts that a single, evenly filled vessel lies there, as it does where
+  // another one lies over it. As much contrast medium fills a vessel that is wider by half of what its density is less
+  // by; and what the residuals have above the picture's noise is the same in neighbouring cuts.
+  double model_sd_px(const WallFit& fit, double diameter_px, double density) const {
+    const double by_density_px = density > 0 ? diameter_px / 2 * (fit.density / density - 1) : 0;
+    const double beyond_noise =
+        std::max(0.0, fit.residual_variance - noise_variance_) / ((fit.residual_variance + noise_variance_) / 2);
+    return std::hypot(by_density_px, 2 * fit.radius_sd_px * std::sqrt(beyond_noise));
   }
 
   std::vector<Cut>& cuts_;
