@@ -12,23 +12,22 @@
 namespace cmunet::augment {
 
 void CropOptions::check(const std::string& section, int multiple) const {
-  const auto require = [&](bool ok, const char* key, const auto& value, const auto&... expected) {
-    CMUNET_CHECK(ok, ErrorCode::kInvalidArgument, "[config] ", section, ".", key, " is ", value, "; must be ",
-                 expected...);
-  };
-  require(size > 0 && size % multiple == 0, "size", size, "a positive multiple of ", multiple);
-  require(area_min > 0 && area_min <= area_max, "area_min", area_min, "in (0, area_max]");
-  require(area_max <= 1, "area_max", area_max, "at most 1");
-  require(aspect_max >= 1, "aspect_max", aspect_max, "at least 1");
-  require(flip_probability >= 0 && flip_probability <= 1, "flip_probability", flip_probability, "in [0, 1]");
+  CropOptions described = *this;
+  Fields fields;
+  describe(described, section, fields);
+  fields.check();
+  CMUNET_CHECK(size % multiple == 0, ErrorCode::kInvalidArgument, "[config] ", section, ".size is ", size,
+               "; must be a multiple of ", multiple);
+  CMUNET_CHECK(area_min <= area_max, ErrorCode::kInvalidArgument, "[config] ", section, ".area_min is ", area_min,
+               "; must be at most area_max");
 }
 
 void describe(CropOptions& o, const std::string& section, Fields& f) {
-  f.add(section + ".size", o.size, "side of what the network sees, px");
-  f.add(section + ".area_min", o.area_min, "smallest crop as a share of the image");
-  f.add(section + ".area_max", o.area_max, "largest crop as a share of the image");
-  f.add(section + ".aspect_max", o.aspect_max, "largest aspect ratio of a crop");
-  f.add(section + ".flip_probability", o.flip_probability, "of a horizontal flip");
+  f.add(section + ".size", o.size, "side of what the network sees, px", kPositive);
+  f.add(section + ".area_min", o.area_min, "smallest crop as a share of the image", kShareAboveZero);
+  f.add(section + ".area_max", o.area_max, "largest crop as a share of the image", kShareAboveZero);
+  f.add(section + ".aspect_max", o.aspect_max, "largest aspect ratio of a crop", at_least(1));
+  f.add(section + ".flip_probability", o.flip_probability, "of a horizontal flip", kShare);
 }
 
 at::Tensor random_resized_crops(const at::Tensor& images, const CropOptions& options, std::span<Rng> rngs) {

@@ -41,21 +41,18 @@ std::span<float> values_of(const Picture& picture) {
 
 }  // namespace
 
-void DistortionOptions::check() const {
-  const auto require = [](bool ok, const char* key, double value, const char* expected) {
-    CMUNET_CHECK(ok, ErrorCode::kInvalidArgument, "[config] pretrain.models_genesis.", key, " is ", value, "; must be ",
-                 expected);
-  };
-  const auto probability = [&](const char* key, double value) {
-    require(value >= 0 && value <= 1, key, value, "in [0, 1]");
-  };
-  probability("shuffle_probability", shuffle_probability);
-  require(shuffle_density >= 0 && shuffle_density <= 10, "shuffle_density", shuffle_density, "in [0, 10]");
-  require(shuffle_window_max > 0 && shuffle_window_max <= 0.5, "shuffle_window_max", shuffle_window_max, "in (0, 0.5]");
-  probability("intensity_probability", intensity_probability);
-  probability("painting_probability", painting_probability);
-  probability("inpainting_share", inpainting_share);
-  probability("repeat_probability", repeat_probability);
+void DistortionOptions::check() const { check_ranges(*this); }
+
+void describe(DistortionOptions& o, Fields& f) {
+  const std::string section = "pretrain.models_genesis.";
+  f.add(section + "shuffle_probability", o.shuffle_probability, "of local pixel shuffling", kShare);
+  f.add(section + "shuffle_density", o.shuffle_density, "shuffled windows per pixel", within(0, 10));
+  f.add(section + "shuffle_window_max", o.shuffle_window_max, "largest window as a share of the side",
+        Range{.low = 0, .high = 0.5, .excludes_low = true});
+  f.add(section + "intensity_probability", o.intensity_probability, "of a random curve of grey values", kShare);
+  f.add(section + "painting_probability", o.painting_probability, "of painting over", kShare);
+  f.add(section + "inpainting_share", o.inpainting_share, "of boxes painted inside; else around", kShare);
+  f.add(section + "repeat_probability", o.repeat_probability, "that another box follows, up to five", kShare);
 }
 
 Curve random_curve(double low, double high, bool falling, Rng& rng) {

@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "cmunet/base/config.h"
 #include "cmunet/base/random.h"
 
 namespace cmunet::augment {
@@ -30,6 +31,8 @@ struct DistortionOptions {
   /// @throws Error kInvalidArgument naming the key.
   void check() const;
 };
+/// Binds the keys of [pretrain.models_genesis].
+void describe(DistortionOptions& options, Fields& fields);
 
 /// A grey-value curve as points with ascending x: what `through_curve` interpolates between.
 struct Curve {

@@ -154,59 +154,46 @@ at::Tensor change_greys(at::Tensor images, const AugmentOptions& o, std::span<Rn
 }  // namespace
 
 void AugmentOptions::check() const {
+  check_ranges(*this);
   const auto require = [](bool ok, const char* key, const auto& value, const char* expected) {
     CMUNET_CHECK(ok, ErrorCode::kInvalidArgument, "[config] finetune.augment.", key, " is ", value, "; must be ",
                  expected);
   };
-  const auto probability = [&](const char* key, double value) {
-    require(value >= 0 && value <= 1, key, value, "in [0, 1]");
-  };
-  probability("crop_probability", crop_probability);
-  require(crop_scale_min > 0 && crop_scale_min <= 1, "crop_scale_min", crop_scale_min, "in (0, 1]");
-  probability("affine_probability", affine_probability);
-  require(rotation_max_deg >= 0 && rotation_max_deg <= 180, "rotation_max_deg", rotation_max_deg, "in [0, 180]");
-  require(scale_change_max >= 0 && scale_change_max < 1, "scale_change_max", scale_change_max, "in [0, 1)");
-  probability("noise_probability", noise_probability);
-  require(noise_sigma_min >= 0 && noise_sigma_min <= noise_sigma_max, "noise_sigma_min", noise_sigma_min,
-          "between 0 and noise_sigma_max");
-  probability("blur_probability", blur_probability);
-  require(blur_sigma_min_px > 0 && blur_sigma_min_px <= blur_sigma_max_px && blur_sigma_max_px <= 16,
-          "blur_sigma_min_px", blur_sigma_min_px, "positive and at most blur_sigma_max_px, which is at most 16");
-  const auto odd = [&](const char* key, int value) {
-    require(value >= 1 && value <= 127 && value % 2 == 1, key, value, "odd, 1 to 127");
-  };
-  odd("blur_kernel_min_px", blur_kernel_min_px);
-  odd("blur_kernel_max_px", blur_kernel_max_px);
+  require(noise_sigma_min <= noise_sigma_max, "noise_sigma_min", noise_sigma_min, "at most noise_sigma_max");
+  require(blur_sigma_min_px <= blur_sigma_max_px, "blur_sigma_min_px", blur_sigma_min_px, "at most blur_sigma_max_px");
+  require(blur_kernel_min_px % 2 == 1, "blur_kernel_min_px", blur_kernel_min_px, "odd");
+  require(blur_kernel_max_px % 2 == 1, "blur_kernel_max_px", blur_kernel_max_px, "odd");
   require(blur_kernel_min_px <= blur_kernel_max_px, "blur_kernel_min_px", blur_kernel_min_px,
           "at most blur_kernel_max_px");
-  probability("contrast_probability", contrast_probability);
-  require(brightness >= 0, "brightness", brightness, "at least 0");
-  require(contrast >= 0 && contrast < 1, "contrast", contrast, "in [0, 1)");
-  probability("downscale_probability", downscale_probability);
-  require(downscale_min > 0 && downscale_min <= 1, "downscale_min", downscale_min, "in (0, 1]");
-  probability("one_of_probability", one_of_probability);
 }
 
 void describe(AugmentOptions& o, Fields& f) {
-  f.add("finetune.augment.crop_probability", o.crop_probability, "of a random crop, resized back");
-  f.add("finetune.augment.crop_scale_min", o.crop_scale_min, "smallest side of that crop");
-  f.add("finetune.augment.affine_probability", o.affine_probability, "of a rotation and change of scale");
-  f.add("finetune.augment.rotation_max_deg", o.rotation_max_deg, "largest such rotation either way");
-  f.add("finetune.augment.scale_change_max", o.scale_change_max, "largest change of the scale 1 either way");
-  f.add("finetune.augment.noise_probability", o.noise_probability, "of Gaussian noise");
-  f.add("finetune.augment.noise_sigma_min", o.noise_sigma_min, "in z-units");
-  f.add("finetune.augment.noise_sigma_max", o.noise_sigma_max, "in z-units");
-  f.add("finetune.augment.blur_probability", o.blur_probability, "of Gaussian blur");
-  f.add("finetune.augment.blur_sigma_min_px", o.blur_sigma_min_px, "smallest blur");
-  f.add("finetune.augment.blur_sigma_max_px", o.blur_sigma_max_px, "largest blur");
-  f.add("finetune.augment.blur_kernel_min_px", o.blur_kernel_min_px, "smallest side at which it is cut off, odd");
-  f.add("finetune.augment.blur_kernel_max_px", o.blur_kernel_max_px, "largest side at which it is cut off, odd");
-  f.add("finetune.augment.contrast_probability", o.contrast_probability, "of a change of brightness and contrast");
-  f.add("finetune.augment.brightness", o.brightness, "largest shift, z-units");
-  f.add("finetune.augment.contrast", o.contrast, "largest change of the factor");
-  f.add("finetune.augment.downscale_probability", o.downscale_probability, "of a coarser image, nearest both ways");
-  f.add("finetune.augment.downscale_min", o.downscale_min, "smallest scale of that");
-  f.add("finetune.augment.one_of_probability", o.one_of_probability, "of a flip, quarter turns or noise");
+  constexpr Range kSigma_px{.low = 0, .high = 16, .excludes_low = true};
+  constexpr Range kKernel_px = within(1, 127);
+  f.add("finetune.augment.crop_probability", o.crop_probability, "of a random crop, resized back", kShare);
+  f.add("finetune.augment.crop_scale_min", o.crop_scale_min, "smallest side of that crop", kShareAboveZero);
+  f.add("finetune.augment.affine_probability", o.affine_probability, "of a rotation and change of scale", kShare);
+  f.add("finetune.augment.rotation_max_deg", o.rotation_max_deg, "largest such rotation either way", within(0, 180));
+  f.add("finetune.augment.scale_change_max", o.scale_change_max, "largest change of the scale 1 either way",
+        kShareBelowOne);
+  f.add("finetune.augment.noise_probability", o.noise_probability, "of Gaussian noise", kShare);
+  f.add("finetune.augment.noise_sigma_min", o.noise_sigma_min, "in z-units", kNotNegative);
+  f.add("finetune.augment.noise_sigma_max", o.noise_sigma_max, "in z-units", kNotNegative);
+  f.add("finetune.augment.blur_probability", o.blur_probability, "of Gaussian blur", kShare);
+  f.add("finetune.augment.blur_sigma_min_px", o.blur_sigma_min_px, "smallest blur", kSigma_px);
+  f.add("finetune.augment.blur_sigma_max_px", o.blur_sigma_max_px, "largest blur", kSigma_px);
+  f.add("finetune.augment.blur_kernel_min_px", o.blur_kernel_min_px, "smallest side at which it is cut off, odd",
+        kKernel_px);
+  f.add("finetune.augment.blur_kernel_max_px", o.blur_kernel_max_px, "largest side at which it is cut off, odd",
+        kKernel_px);
+  f.add("finetune.augment.contrast_probability", o.contrast_probability, "of a change of brightness and contrast",
+        kShare);
+  f.add("finetune.augment.brightness", o.brightness, "largest shift, z-units", kNotNegative);
+  f.add("finetune.augment.contrast", o.contrast, "largest change of the factor", kShareBelowOne);
+  f.add("finetune.augment.downscale_probability", o.downscale_probability, "of a coarser image, nearest both ways",
+        kShare);
+  f.add("finetune.augment.downscale_min", o.downscale_min, "smallest scale of that", kShareAboveZero);
+  f.add("finetune.augment.one_of_probability", o.one_of_probability, "of a flip, quarter turns or noise", kShare);
 }
 
 Augmented augment(const at::Tensor& images, const at::Tensor& masks, const AugmentOptions& options,

@@ -292,8 +292,8 @@ TEST(AugmentOptions, AreCheckedAndSetByName) {
     Fields fields;
     describe(options, fields);
     EXPECT_EQ(fields.all().size(), 19U);
-    fields.apply_set("finetune.augment." + assignment);
-    EXPECT_THROW(options.check(), Error) << assignment;
+    const auto set_and_check = [&] { fields.apply_set("finetune.augment." + assignment), options.check(); };
+    EXPECT_THROW(set_and_check(), Error) << assignment;
   }
 }
 

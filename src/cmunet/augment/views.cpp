@@ -36,33 +36,29 @@ at::Tensor add_noise(const at::Tensor& views, const ViewOptions& options, std::s
 }  // namespace
 
 void ViewOptions::check() const {
+  check_ranges(*this);
   const auto require = [](bool ok, const char* key, const auto& value, const char* expected) {
     CMUNET_CHECK(ok, ErrorCode::kInvalidArgument, "[config] pretrain.views.", key, " is ", value, "; must be ",
                  expected);
   };
-  require(view_size > 0, "view_size", view_size, "positive");
   require(crop_size >= view_size, "crop_size", crop_size, "at least view_size");
-  require(max_shift >= 0 && max_shift <= crop_size - view_size, "max_shift", max_shift,
-          "between 0 and crop_size - view_size");
-  require(area_min > 0 && area_min <= area_max, "area_min", area_min, "in (0, area_max]");
-  require(area_max <= 1, "area_max", area_max, "at most 1");
-  require(aspect_max >= 1, "aspect_max", aspect_max, "at least 1");
-  require(flip_probability >= 0 && flip_probability <= 1, "flip_probability", flip_probability, "in [0, 1]");
-  require(noise_probability >= 0 && noise_probability <= 1, "noise_probability", noise_probability, "in [0, 1]");
-  require(noise_fraction >= 0, "noise_fraction", noise_fraction, "at least 0");
+  require(max_shift <= crop_size - view_size, "max_shift", max_shift, "at most crop_size - view_size");
+  require(area_min <= area_max, "area_min", area_min, "at most area_max");
 }
 
 void describe(ViewOptions& o, Fields& f) {
-  f.add("pretrain.views.crop_size", o.crop_size, "side of the random resized crop that both views share, px");
-  f.add("pretrain.views.view_size", o.view_size, "side of a view, px; a multiple of 16");
-  f.add("pretrain.views.area_min", o.area_min, "smallest crop as a share of the image");
-  f.add("pretrain.views.area_max", o.area_max, "largest crop as a share of the image");
-  f.add("pretrain.views.aspect_max", o.aspect_max, "largest aspect ratio of a crop");
-  f.add("pretrain.views.flip_probability", o.flip_probability, "of a horizontal flip, shared by both views");
-  f.add("pretrain.views.max_shift", o.max_shift, "largest shift of the momentum view, px");
+  f.add("pretrain.views.crop_size", o.crop_size, "side of the random resized crop that both views share, px",
+        kPositive);
+  f.add("pretrain.views.view_size", o.view_size, "side of a view, px; a multiple of 16", kPositive);
+  f.add("pretrain.views.area_min", o.area_min, "smallest crop as a share of the image", kShareAboveZero);
+  f.add("pretrain.views.area_max", o.area_max, "largest crop as a share of the image", kShareAboveZero);
+  f.add("pretrain.views.aspect_max", o.aspect_max, "largest aspect ratio of a crop", at_least(1));
+  f.add("pretrain.views.flip_probability", o.flip_probability, "of a horizontal flip, shared by both views", kShare);
+  f.add("pretrain.views.max_shift", o.max_shift, "largest shift of the momentum view, px", kNotNegative);
   f.add("pretrain.views.shift_both", o.shift_both, "shift the online view too");
-  f.add("pretrain.views.noise_probability", o.noise_probability, "of noise on the momentum view");
-  f.add("pretrain.views.noise_fraction", o.noise_fraction, "its standard deviation over the view's maximum");
+  f.add("pretrain.views.noise_probability", o.noise_probability, "of noise on the momentum view", kShare);
+  f.add("pretrain.views.noise_fraction", o.noise_fraction, "its standard deviation over the view's maximum",
+        kNotNegative);
 }
 
 at::Tensor normal_noise(at::IntArrayRef shape, std::span<Rng> rngs, const at::Device& device) {

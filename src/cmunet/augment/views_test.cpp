@@ -221,8 +221,8 @@ TEST(ViewOptions, AreCheckedAndSetByName) {
     wrong.area_max = 0.5;
     Fields named;
     describe(wrong, named);
-    named.apply_set("pretrain.views." + assignment);
-    EXPECT_THROW(wrong.check(), Error) << assignment;
+    const auto set_and_check = [&] { named.apply_set("pretrain.views." + assignment), wrong.check(); };
+    EXPECT_THROW(set_and_check(), Error) << assignment;
   }
 }
 

@@ -40,6 +40,14 @@ Json parse_toml(std::string_view text, const std::string& origin) {
   }
 }
 
+// As people write it: 1048576, 0.5, 1e-09.
+std::string shown(double value) {
+  std::ostringstream text;
+  text.precision(15);
+  text << value;
+  return text.str();
+}
+
 // JSON text that can be printed even when a command line held bytes that are not UTF-8.
 std::string shown(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
@@ -78,12 +86,40 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
+void require_in_range(const Fields::Field& field, const std::string& origin) {
+  const Json value = field.get();
+  if (!value.is_number() || field.range.contains(value.get<double>())) return;
+  const std::string range = field.range.text();
+  throw Error(ErrorCode::kInvalidArgument,
+              concat("[config] ", origin, origin.empty() ? "" : ": ", field.name, " is ", value.get<double>(),
+                     "; must be ", range.empty() ? "a number" : range));
+}
+
+// The help of a number says what it may be.
+std::string with_range(const std::string& help, const Range& range) {
+  const std::string text = range.text();
+  return text.empty() ? help : concat(help, " (", text, ")");
+}
+
 std::string section_of(const std::string& name) { return name.substr(0, name.rfind('.')); }
 
 }  // namespace
 
+bool Range::contains(double value) const {
+  return (excludes_low ? value > low : value >= low) && (excludes_high ? value < high : value <= high);
+}
+
+std::string Range::text() const {
+  const bool has_low = std::isfinite(low), has_high = std::isfinite(high);
+  const std::string from = shown(low), to = shown(high);
+  if (has_low && has_high) return concat(excludes_low ? "in (" : "in [", from, ", ", to, excludes_high ? ")" : "]");
+  if (has_low && excludes_low) return low == 0 ? "positive" : "above " + from;
+  if (has_low) return "at least " + from;
+  return has_high ? (excludes_high ? "below " : "at most ") + to : "";
+}
+
 void Fields::add(const std::string& name, bool& value, std::string help) {
-  fields_.push_back({name, std::move(help),
+  fields_.push_back({name, std::move(help), Range{},
                      [name, &value](const Json& json, const std::string& origin) {
                        if (!json.is_boolean()) wrong_type(name, json, "true or false", origin);
                        value = json.get<bool>();
@@ -91,16 +127,16 @@ void Fields::add(const std::string& name, bool& value, std::string help) {
                      [&value]() -> Json { return value; }});
 }
 
-void Fields::add(const std::string& name, int& value, std::string help) {
-  fields_.push_back({name, std::move(help),
+void Fields::add(const std::string& name, int& value, std::string help, const Range& range) {
+  fields_.push_back({name, with_range(help, range), range,
                      [name, &value](const Json& json, const std::string& origin) {
                        value = checked_integer<int>(name, json, origin);
                      },
                      [&value]() -> Json { return value; }});
 }
 
-void Fields::add(const std::string& name, std::int64_t& value, std::string help) {
-  fields_.push_back({name, std::move(help),
+void Fields::add(const std::string& name, std::int64_t& value, std::string help, const Range& range) {
+  fields_.push_back({name, with_range(help, range), range,
                      [name, &value](const Json& json, const std::string& origin) {
                        value = checked_integer<std::int64_t>(name, json, origin);
                      },
@@ -108,15 +144,15 @@ void Fields::add(const std::string& name, std::int64_t& value, std::string help)
 }
 
 void Fields::add(const std::string& name, std::uint64_t& value, std::string help) {
-  fields_.push_back({name, std::move(help),
+  fields_.push_back({name, std::move(help), Range{},
                      [name, &value](const Json& json, const std::string& origin) {
                        value = checked_integer<std::uint64_t>(name, json, origin);
                      },
                      [&value]() -> Json { return value; }});
 }
 
-void Fields::add(const std::string& name, double& value, std::string help) {
-  fields_.push_back({name, std::move(help),
+void Fields::add(const std::string& name, double& value, std::string help, const Range& range) {
+  fields_.push_back({name, with_range(help, range), range,
                      [name, &value](const Json& json, const std::string& origin) {
                        if (!json.is_number()) wrong_type(name, json, "a number", origin);
                        const double number = json.get<double>();
@@ -127,7 +163,7 @@ void Fields::add(const std::string& name, double& value, std::string help) {
 }
 
 void Fields::add(const std::string& name, std::string& value, std::string help) {
-  fields_.push_back({name, std::move(help),
+  fields_.push_back({name, std::move(help), Range{},
                      [name, &value](const Json& json, const std::string& origin) {
                        if (!json.is_string()) wrong_type(name, json, "a text in quotes", origin);
                        value = json.get<std::string>();
@@ -163,7 +199,7 @@ void Fields::apply(const Json& tree, const std::string& origin, std::span<const 
       if (value.is_object()) {
         visit(value, name);
       } else {
-        find(name, origin).set(value, origin);
+        set(name, value, origin);
       }
     }
   };
@@ -189,14 +225,23 @@ void Fields::apply_set(const std::string& assignment) {
     }
     if (matches.size() == 1) key = matches[0];
   }
-  Field& field = find(key, origin);
   Json value;
   try {
     value = parse_toml("v = " + text, origin)["v"];
   } catch (const Error&) {
     value = text;  // an unquoted word, as in --set method=mae
   }
+  set(key, value, origin);
+}
+
+void Fields::set(const std::string& name, const Json& value, const std::string& origin) {
+  const Field& field = find(name, origin);
   field.set(value, origin);
+  require_in_range(field, origin);
+}
+
+void Fields::check() const {
+  for (const Field& field : fields_) require_in_range(field, "");
 }
 
 Json Fields::to_json() const {

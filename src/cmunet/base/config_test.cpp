@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cmath>
 #include <fstream>
 #include <limits>
 
@@ -156,6 +157,63 @@ INSTANTIATE_TEST_SUITE_P(
                     WrongType{"name = 3", "pretrain.name is 3; expected a text in quotes"},
                     WrongType{"schedule = \"linear\"", "expected one of constant, cosine"},
                     WrongType{"schedule = 1", "pretrain.schedule is 1; expected one of constant, cosine"}));
+
+TEST(Range, HoldsItsEndsUnlessTheyAreExcluded) {
+  EXPECT_TRUE(kShare.contains(0) && kShare.contains(1));
+  EXPECT_FALSE(kShare.contains(-1e-12) || kShare.contains(1 + 1e-12));
+  EXPECT_FALSE(kShareAboveZero.contains(0) || kShareBelowOne.contains(1) || kPositive.contains(0));
+  EXPECT_TRUE(kShareAboveZero.contains(1) && kShareBelowOne.contains(0) && kPositive.contains(5e-324));
+  EXPECT_TRUE(Range{}.contains(-std::numeric_limits<double>::infinity()));
+  for (const Range& range : {Range{}, kShare, kPositive}) EXPECT_FALSE(range.contains(std::nan("")));
+}
+
+TEST(Range, IsSaidInWords) {
+  EXPECT_EQ(Range{}.text(), "");
+  EXPECT_EQ(kPositive.text(), "positive");
+  EXPECT_EQ(at_least(2).text(), "at least 2");
+  EXPECT_EQ(at_least(1e-9).text(), "at least 1e-09");
+  EXPECT_EQ((Range{.low = 3, .excludes_low = true}).text(), "above 3");
+  EXPECT_EQ((Range{.high = 7}).text(), "at most 7");
+  EXPECT_EQ((Range{.high = 7, .excludes_high = true}).text(), "below 7");
+  EXPECT_EQ(within(1, 1 << 20).text(), "in [1, 1048576]");
+  EXPECT_EQ((Range{.low = 0, .high = 0.5, .excludes_low = true}).text(), "in (0, 0.5]");
+}
+
+struct Bounded {
+  int folds = 3;
+  std::int64_t steps = 5;
+  double lr = 0.5;
+};
+
+void describe(Bounded& o, Fields& f) {
+  f.add("run.folds", o.folds, "of the set", at_least(2));
+  f.add("run.steps", o.steps, "in all", kNotNegative);
+  f.add("run.lr", o.lr, "of Adam", kShareAboveZero);
+}
+
+TEST(ConfigRange, IsCheckedWhenANumberIsSet) {
+  Bounded options;
+  Fields fields;
+  describe(options, fields);
+  EXPECT_EQ(refusal_of([&] { fields.apply(toml("[run]\nfolds = 1"), "a.toml"); }),
+            "[config] a.toml: run.folds is 1; must be at least 2");
+  EXPECT_EQ(refusal_of([&] { fields.apply_set("steps=-1"); }),
+            "[config] --set steps=-1: run.steps is -1; must be at least 0");
+  EXPECT_EQ(refusal_of([&] { fields.apply_set("lr=0"); }), "[config] --set lr=0: run.lr is 0; must be in (0, 1]");
+}
+
+TEST(ConfigRange, IsCheckedOfValuesThatCodeHasSet) {
+  check_ranges(Bounded{});
+  EXPECT_EQ(refusal_of([] { check_ranges(Bounded{.folds = 0}); }), "[config] run.folds is 0; must be at least 2");
+  EXPECT_EQ(refusal_of([] { check_ranges(Bounded{.lr = std::nan("")}); }), "[config] run.lr is nan; must be in (0, 1]");
+}
+
+TEST(ConfigRange, IsPartOfTheHelp) {
+  Bounded options;
+  Fields fields;
+  describe(options, fields);
+  EXPECT_THAT(fields.to_toml(), HasSubstr("# of the set (at least 2)\nfolds = 3\n"));
+}
 
 TEST(Config, AFailedFileNamesLineAndColumn) {
   EXPECT_THAT(refusal_of([] { toml("[pretrain]\nlr = = 3"); }), HasSubstr("line 2 column"));

@@ -14,45 +14,32 @@ constexpr std::array<std::pair<std::string_view, Normalise>, 3> kNormaliseNames{
     {{"per_image", Normalise::kPerImage}, {"dataset", Normalise::kDataset}, {"none", Normalise::kNone}}};
 constexpr const char* kSection = "prepare";
 
-template <typename T>
-void check_range(const char* key, T value, T low, T high) {
-  // Written so that NaN fails.
-  CMUNET_CHECK(value >= low && value <= high, ErrorCode::kInvalidArgument, "[prepare] prepare.", key, " is ", value,
-               "; must be ", low, " to ", high);
-}
-
 }  // namespace
 
-void Options::check() const {
-  constexpr double kAny = 1e9;
-  check_range("crop", crop, 0, 32768);
-  check_range("inpaint_threshold", inpaint_threshold, 0, 255);
-  check_range("inpaint_corner_frac", inpaint_corner_frac, 1e-3, 0.5);
-  check_range("inpaint_min_pixels", inpaint_min_pixels, 0, 1 << 30);
-  check_range("inpaint_radius_px", inpaint_radius_px, 1, 100);
-  check_range("unsharp_radius", unsharp_radius, 0.1, 1000.0);
-  check_range("unsharp_amount", unsharp_amount, 0.0, 100.0);
-  check_range("size", size, 8, 8192);
-  check_range("dataset_mean", dataset_mean, -kAny, kAny);
-  check_range("dataset_sd", dataset_sd, 1e-9, kAny);
-}
+void Options::check() const { check_ranges(*this); }
 
 void describe(Options& options, Fields& fields) {
   fields.add("prepare.mask_smoothing", options.mask_smoothing, kSmoothingNames, "what is done to masks first");
-  fields.add("prepare.crop", options.crop, "side of the centred square window, px of the source; 0 keeps everything");
+  fields.add("prepare.crop", options.crop, "side of the centred square window, px of the source; 0 keeps everything",
+             within(0, 32768));
   fields.add("prepare.inpaint_corners", options.inpaint_corners, "fill dark corners of the image field");
-  fields.add("prepare.inpaint_threshold", options.inpaint_threshold, "grey (0 to 255) up to which a corner is dark");
+  fields.add("prepare.inpaint_threshold", options.inpaint_threshold, "grey (0 to 255) up to which a corner is dark",
+             within(0, 255));
   fields.add("prepare.inpaint_corner_frac", options.inpaint_corner_frac,
-             "side of the corner squares as a share of the shorter side");
-  fields.add("prepare.inpaint_min_pixels", options.inpaint_min_pixels, "fewer dark corner pixels are left alone");
-  fields.add("prepare.inpaint_radius_px", options.inpaint_radius_px, "neighbourhood of the filling method, px");
+             "side of the corner squares as a share of the shorter side", within(1e-3, 0.5));
+  fields.add("prepare.inpaint_min_pixels", options.inpaint_min_pixels, "fewer dark corner pixels are left alone",
+             kNotNegative);
+  fields.add("prepare.inpaint_radius_px", options.inpaint_radius_px, "neighbourhood of the filling method, px",
+             within(1, 100));
   fields.add("prepare.unsharp", options.unsharp, "raise local contrast by an unsharp mask");
-  fields.add("prepare.unsharp_radius", options.unsharp_radius, "standard deviation of its Gaussian, px");
-  fields.add("prepare.unsharp_amount", options.unsharp_amount, "its strength; 0 changes nothing");
-  fields.add("prepare.size", options.size, "side of the grid that the network sees, px");
+  fields.add("prepare.unsharp_radius", options.unsharp_radius, "standard deviation of its Gaussian, px",
+             within(0.1, 1000));
+  fields.add("prepare.unsharp_amount", options.unsharp_amount, "its strength; 0 changes nothing", within(0, 100));
+  fields.add("prepare.size", options.size, "side of the grid that the network sees, px", within(8, 8192));
   fields.add("prepare.normalise", options.normalise, kNormaliseNames, "how grey values become the network's input");
   fields.add("prepare.dataset_mean", options.dataset_mean, "grey mean for normalise = dataset");
-  fields.add("prepare.dataset_sd", options.dataset_sd, "grey standard deviation for normalise = dataset");
+  fields.add("prepare.dataset_sd", options.dataset_sd, "grey standard deviation for normalise = dataset",
+             at_least(1e-9));
 }
 
 Json to_json(const Options& options) {

@@ -41,36 +41,31 @@ std::int64_t key_length(const CmUnetOptions& options) {
 }  // namespace
 
 void CmUnetOptions::check() const {
+  check_ranges(*this);
   views.check();
   const auto require = [](bool ok, const char* key, const auto& value, const char* expected) {
     CMUNET_CHECK(ok, ErrorCode::kInvalidArgument, "[config] pretrain.cm_unet.", key, " is ", value, "; must be ",
                  expected);
   };
   require(views.view_size % nn::kTotalStride == 0, "views.view_size", views.view_size, "a multiple of 16");
-  require(patch_size > 0 && views.view_size % patch_size == 0, "patch_size", patch_size, "a divisor of the view");
-  require(mask_ratio >= 0 && mask_ratio < 1, "mask_ratio", mask_ratio, "in [0, 1)");
-  require(vessel_guidance >= 0 && vessel_guidance <= 1, "vessel_guidance", vessel_guidance, "in [0, 1]");
-  require(lambda_r >= 0, "lambda_r", lambda_r, "at least 0");
-  require(lambda_c >= 0 && lambda_r + lambda_c > 0, "lambda_c", lambda_c, "at least 0, and not 0 with lambda_r 0");
-  require(temperature > 0, "temperature", temperature, "positive");
-  require(momentum >= 0 && momentum <= 1, "momentum", momentum, "in [0, 1]");
-  require(projector_hidden > 0, "projector_hidden", projector_hidden, "positive");
-  require(embedding > 0, "embedding", embedding, "positive");
+  require(views.view_size % patch_size == 0, "patch_size", patch_size, "a divisor of the view");
+  require(lambda_r + lambda_c > 0, "lambda_c", lambda_c, "above 0 with lambda_r 0");
   require(adapter_channels == nn::kTotalStride * nn::kTotalStride, "adapter_channels", adapter_channels,
           "256, so that the key is as long as the view has pixels");
 }
 
 void describe(CmUnetOptions& o, Fields& f) {
   augment::describe(o.views, f);
-  f.add("pretrain.cm_unet.mask_ratio", o.mask_ratio, "share of patches hidden from the online branch");
-  f.add("pretrain.cm_unet.patch_size", o.patch_size, "side of a masked patch in pixels");
-  f.add("pretrain.cm_unet.vessel_guidance", o.vessel_guidance, "0 hides patches evenly, 1 where arteries seem to be");
-  f.add("pretrain.cm_unet.lambda_r", o.lambda_r, "weight of the reconstruction loss");
-  f.add("pretrain.cm_unet.lambda_c", o.lambda_c, "weight of the contrastive loss; 0 skips that branch");
-  f.add("pretrain.cm_unet.temperature", o.temperature, "of InfoNCE");
-  f.add("pretrain.cm_unet.momentum", o.momentum, "of the target encoder and projector");
-  f.add("pretrain.cm_unet.projector_hidden", o.projector_hidden, "width of the heads' hidden layer");
-  f.add("pretrain.cm_unet.embedding", o.embedding, "dimension in which images are compared");
+  f.add("pretrain.cm_unet.mask_ratio", o.mask_ratio, "share of patches hidden from the online branch", kShareBelowOne);
+  f.add("pretrain.cm_unet.patch_size", o.patch_size, "side of a masked patch in pixels", kPositive);
+  f.add("pretrain.cm_unet.vessel_guidance", o.vessel_guidance, "0 hides patches evenly, 1 where arteries seem to be",
+        kShare);
+  f.add("pretrain.cm_unet.lambda_r", o.lambda_r, "weight of the reconstruction loss", kNotNegative);
+  f.add("pretrain.cm_unet.lambda_c", o.lambda_c, "weight of the contrastive loss; 0 skips that branch", kNotNegative);
+  f.add("pretrain.cm_unet.temperature", o.temperature, "of InfoNCE", kPositive);
+  f.add("pretrain.cm_unet.momentum", o.momentum, "of the target encoder and projector", kShare);
+  f.add("pretrain.cm_unet.projector_hidden", o.projector_hidden, "width of the heads' hidden layer", kPositive);
+  f.add("pretrain.cm_unet.embedding", o.embedding, "dimension in which images are compared", kPositive);
   f.add("pretrain.cm_unet.train_adapter", o.train_adapter, "learn the 1x1 adapter instead of keeping it random");
   f.add("pretrain.cm_unet.target_norm", o.target_norm, nn::target_norm_names(), "what is reconstructed");
   f.add("pretrain.cm_unet.kaiming_encoder", o.kaiming_encoder,

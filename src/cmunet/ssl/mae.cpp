@@ -9,9 +9,10 @@
 namespace cmunet::ssl {
 
 void MaeOptions::check() const {
+  check_ranges(*this);
   crop.check("pretrain.mae.crop", nn::kTotalStride);
-  CMUNET_CHECK(patch_size > 0 && crop.size % patch_size == 0, ErrorCode::kInvalidArgument,
-               "[config] pretrain.mae.patch_size is ", patch_size, "; must be a divisor of crop.size ", crop.size);
+  CMUNET_CHECK(crop.size % patch_size == 0, ErrorCode::kInvalidArgument, "[config] pretrain.mae.patch_size is ",
+               patch_size, "; must be a divisor of crop.size ", crop.size);
   CMUNET_CHECK(augment::masked_patch_count(crop.size, crop.size, patch_size, mask_ratio) > 0,
                ErrorCode::kInvalidArgument, "[config] pretrain.mae.mask_ratio is ", mask_ratio,
                "; must hide at least one patch");
@@ -19,8 +20,8 @@ void MaeOptions::check() const {
 
 void describe(MaeOptions& o, Fields& f) {
   augment::describe(o.crop, "pretrain.mae.crop", f);
-  f.add("pretrain.mae.mask_ratio", o.mask_ratio, "share of hidden patches");
-  f.add("pretrain.mae.patch_size", o.patch_size, "side of a hidden patch in pixels");
+  f.add("pretrain.mae.mask_ratio", o.mask_ratio, "share of hidden patches", kShareBelowOne);
+  f.add("pretrain.mae.patch_size", o.patch_size, "side of a hidden patch in pixels", kPositive);
   f.add("pretrain.mae.masked_only", o.masked_only, "loss over hidden pixels instead of all");
   f.add("pretrain.mae.target_norm", o.target_norm, nn::target_norm_names(), "what is rebuilt");
 }

@@ -38,35 +38,21 @@ at::Tensor embed(nn::UNetEncoder& encoder, torch::nn::Sequential& head, const at
 }  // namespace
 
 void MocoV2Options::check() const {
+  check_ranges(*this);
   crop.check("pretrain.moco_v2.crop", nn::kTotalStride);
-  const auto require = [](bool ok, const char* key, const auto& value, const char* expected) {
-    CMUNET_CHECK(ok, ErrorCode::kInvalidArgument, "[config] pretrain.moco_v2.", key, " is ", value, "; must be ",
-                 expected);
-  };
-  const auto probability = [&](const char* key, double value) {
-    require(value >= 0 && value <= 1, key, value, "in [0, 1]");
-  };
-  probability("rotation_probability", rotation_probability);
-  probability("blur_probability", blur_probability);
-  probability("flip_vertical_probability", flip_vertical_probability);
-  probability("noise_probability", noise_probability);
-  require(noise_fraction >= 0, "noise_fraction", noise_fraction, "at least 0");
-  require(queue_size > 0 && queue_size <= 1 << 20, "queue_size", queue_size, "in 1…1048576");
-  require(temperature > 0, "temperature", temperature, "positive");
-  probability("momentum", momentum);
 }
 
 void describe(MocoV2Options& o, Fields& f) {
   const std::string section = "pretrain.moco_v2.";
   augment::describe(o.crop, section + "crop", f);
-  f.add(section + "rotation_probability", o.rotation_probability, "of a turn by any angle");
-  f.add(section + "blur_probability", o.blur_probability, "of Gaussian blur");
-  f.add(section + "flip_vertical_probability", o.flip_vertical_probability, "of a vertical flip");
-  f.add(section + "noise_probability", o.noise_probability, "of Gaussian noise");
-  f.add(section + "noise_fraction", o.noise_fraction, "its standard deviation over the view's maximum");
-  f.add(section + "queue_size", o.queue_size, "earlier keys kept as negatives");
-  f.add(section + "temperature", o.temperature, "of the contrast; 0.2 in the published method");
-  f.add(section + "momentum", o.momentum, "of the key encoder");
+  f.add(section + "rotation_probability", o.rotation_probability, "of a turn by any angle", kShare);
+  f.add(section + "blur_probability", o.blur_probability, "of Gaussian blur", kShare);
+  f.add(section + "flip_vertical_probability", o.flip_vertical_probability, "of a vertical flip", kShare);
+  f.add(section + "noise_probability", o.noise_probability, "of Gaussian noise", kShare);
+  f.add(section + "noise_fraction", o.noise_fraction, "its standard deviation over the view's maximum", kNotNegative);
+  f.add(section + "queue_size", o.queue_size, "earlier keys kept as negatives", within(1, 1 << 20));
+  f.add(section + "temperature", o.temperature, "of the contrast; 0.2 in the published method", kPositive);
+  f.add(section + "momentum", o.momentum, "of the key encoder", kShare);
   f.add(section + "mlp_head", o.mlp_head, "two layers and 128 outputs, as in the published method");
 }
 

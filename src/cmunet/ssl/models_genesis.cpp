@@ -13,16 +13,8 @@ void ModelsGenesisOptions::check() const {
 }
 
 void describe(ModelsGenesisOptions& o, Fields& f) {
-  const std::string section = "pretrain.models_genesis.";
-  augment::describe(o.crop, section + "crop", f);
-  augment::DistortionOptions& d = o.distortions;
-  f.add(section + "shuffle_probability", d.shuffle_probability, "of local pixel shuffling");
-  f.add(section + "shuffle_density", d.shuffle_density, "shuffled windows per pixel");
-  f.add(section + "shuffle_window_max", d.shuffle_window_max, "largest window as a share of the side");
-  f.add(section + "intensity_probability", d.intensity_probability, "of a random curve of grey values");
-  f.add(section + "painting_probability", d.painting_probability, "of painting over");
-  f.add(section + "inpainting_share", d.inpainting_share, "of boxes painted inside; else around");
-  f.add(section + "repeat_probability", d.repeat_probability, "that another box follows, up to five");
+  augment::describe(o.crop, "pretrain.models_genesis.crop", f);
+  augment::describe(o.distortions, f);
 }
 
 ModelsGenesis::ModelsGenesis(nn::UNetOptions unet_options, const ModelsGenesisOptions& options)

@@ -64,9 +64,8 @@ at::Tensor filled(const at::Tensor& features, const at::Tensor& token, const at:
 }  // namespace
 
 void SparkOptions::check() const {
+  check_ranges(*this);
   crop.check("pretrain.spark.crop", kCell);
-  CMUNET_CHECK(mask_ratio > 0 && mask_ratio < 1, ErrorCode::kInvalidArgument, "[config] pretrain.spark.mask_ratio is ",
-               mask_ratio, "; must be in (0, 1)");
   const double ratio = whole_cell_ratio(crop.size, mask_ratio);
   CMUNET_CHECK(ratio > 1e-3 && ratio < 1, ErrorCode::kInvalidArgument, "[config] pretrain.spark.mask_ratio is ",
                mask_ratio, "; must hide and leave at least one cell of 16 px of a crop of ", crop.size);
@@ -74,7 +73,8 @@ void SparkOptions::check() const {
 
 void describe(SparkOptions& o, Fields& f) {
   augment::describe(o.crop, "pretrain.spark.crop", f);
-  f.add("pretrain.spark.mask_ratio", o.mask_ratio, "share of hidden cells of 16 px");
+  f.add("pretrain.spark.mask_ratio", o.mask_ratio, "share of hidden cells of 16 px",
+        Range{.low = 0, .high = 1, .excludes_low = true, .excludes_high = true});
 }
 
 SparkModuleImpl::SparkModuleImpl(const nn::UNetOptions& unet_options)

@@ -402,53 +402,39 @@ class Run {
 }  // namespace
 
 void FinetuneOptions::check() const {
+  check_ranges(*this);
   unet.check();
   augment.check();
-  const auto require = [](bool ok, const char* key, const auto& value, const char* expected) {
-    CMUNET_CHECK(ok, ErrorCode::kInvalidArgument, "[config] finetune.", key, " is ", value, "; must be ", expected);
-  };
-  require(epochs > 0, "epochs", epochs, "positive");
-  require(steps >= 0, "steps", steps, "at least 0");
-  require(batch_size > 0, "batch_size", batch_size, "positive");
-  require(lr > 0, "lr", lr, "positive");
-  require(warmup_steps >= 0, "warmup_steps", warmup_steps, "at least 0");
-  require(weight_decay >= 0, "weight_decay", weight_decay, "at least 0");
-  require(schedule_steps >= 0, "schedule_steps", schedule_steps, "at least 0");
-  require(lambda_ce >= 0, "lambda_ce", lambda_ce, "at least 0");
-  require(lambda_cl_dice >= 0, "lambda_cl_dice", lambda_cl_dice, "at least 0");
-  require(lambda_skeleton_recall >= 0, "lambda_skeleton_recall", lambda_skeleton_recall, "at least 0");
-  require(skeleton_iterations > 0 && skeleton_iterations <= 100, "skeleton_iterations", skeleton_iterations,
-          "in 1…100");
-  require(folds >= 2, "folds", folds, "at least 2");
-  require(fold >= 0 && fold < folds, "fold", fold, "below folds, from 0");
-  require(validate_every_steps >= 0, "validate_every_steps", validate_every_steps, "at least 0");
-  require(max_minutes >= 0, "max_minutes", max_minutes, "at least 0");
+  CMUNET_CHECK(fold < folds, ErrorCode::kInvalidArgument, "[config] finetune.fold is ", fold,
+               "; must be below folds, from 0");
 }
 
 void describe(FinetuneOptions& o, Fields& f) {
   f.add("model.base_width", o.unet.base_width, "channels of the first level; 64 in the paper");
   f.add("model.kernels", o.unet.kernels, nn::kernels_names(), "native where it is faster, on a CPU in fp32; or torch");
-  f.add("finetune.epochs", o.epochs, "passes over the labelled images");
-  f.add("finetune.steps", o.steps, "optimiser steps; replaces epochs when positive");
-  f.add("finetune.batch_size", o.batch_size, "images per step");
-  f.add("finetune.lr", o.lr, "learning rate of Adam");
+  f.add("finetune.epochs", o.epochs, "passes over the labelled images", kPositive);
+  f.add("finetune.steps", o.steps, "optimiser steps; replaces epochs when positive", kNotNegative);
+  f.add("finetune.batch_size", o.batch_size, "images per step", kPositive);
+  f.add("finetune.lr", o.lr, "learning rate of Adam", kPositive);
   f.add("finetune.schedule", o.schedule, std::span(kScheduleNames), "of the learning rate");
-  f.add("finetune.warmup_steps", o.warmup_steps, "linear warm-up");
-  f.add("finetune.schedule_steps", o.schedule_steps, "length of the schedule; 0: as long as the run");
-  f.add("finetune.weight_decay", o.weight_decay, "decoupled; 0 is plain Adam");
-  f.add("finetune.lambda_ce", o.lambda_ce, "weight of cross-entropy beside soft Dice");
-  f.add("finetune.lambda_cl_dice", o.lambda_cl_dice, "weight of soft clDice; 0 leaves it out");
-  f.add("finetune.lambda_skeleton_recall", o.lambda_skeleton_recall, "weight of skeleton recall; 0 leaves it out");
-  f.add("finetune.skeleton_iterations", o.skeleton_iterations, "of soft clDice: the largest radius of a vessel in px");
+  f.add("finetune.warmup_steps", o.warmup_steps, "linear warm-up", kNotNegative);
+  f.add("finetune.schedule_steps", o.schedule_steps, "length of the schedule; 0: as long as the run", kNotNegative);
+  f.add("finetune.weight_decay", o.weight_decay, "decoupled; 0 is plain Adam", kNotNegative);
+  f.add("finetune.lambda_ce", o.lambda_ce, "weight of cross-entropy beside soft Dice", kNotNegative);
+  f.add("finetune.lambda_cl_dice", o.lambda_cl_dice, "weight of soft clDice; 0 leaves it out", kNotNegative);
+  f.add("finetune.lambda_skeleton_recall", o.lambda_skeleton_recall, "weight of skeleton recall; 0 leaves it out",
+        kNotNegative);
+  f.add("finetune.skeleton_iterations", o.skeleton_iterations, "of soft clDice: the largest radius of a vessel in px",
+        within(1, 100));
   f.add("finetune.precision", o.precision, precision_names(), "arithmetic of the forward pass");
   f.add("finetune.image_type", o.image_type, image_type_names(), "in which images wait in memory");
   f.add("finetune.synchronised_norms", o.synchronised_norms, "several processes: batch norms see the whole batch");
   f.add("finetune.validation", o.validation, validation_names(), "what the model is measured on meanwhile");
-  f.add("finetune.folds", o.folds, "of the fine-tuning set, with validation = fold");
-  f.add("finetune.fold", o.fold, "the one that is measured on, from 0");
-  f.add("finetune.validate_every_steps", o.validate_every_steps, "0: after every epoch");
+  f.add("finetune.folds", o.folds, "of the fine-tuning set, with validation = fold", at_least(2));
+  f.add("finetune.fold", o.fold, "the one that is measured on, from 0", kNotNegative);
+  f.add("finetune.validate_every_steps", o.validate_every_steps, "0: after every epoch", kNotNegative);
   f.add("finetune.seed", o.seed, "seed of weights, label subset, order and augmentation");
-  f.add("finetune.max_minutes", o.max_minutes, "save and stop after this long, 0 for no limit");
+  f.add("finetune.max_minutes", o.max_minutes, "save and stop after this long, 0 for no limit", kNotNegative);
   augment::describe(o.augment, f);
 }
 

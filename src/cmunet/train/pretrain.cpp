@@ -344,52 +344,32 @@ class Run {
 }  // namespace
 
 void PretrainOptions::check() const {
-  const auto require = [](bool ok, const char* key, const auto& value, const char* expected) {
-    CMUNET_CHECK(ok, ErrorCode::kInvalidArgument, "[config] pretrain.", key, " is ", value, "; must be ", expected);
-  };
-  require(epochs > 0, "epochs", epochs, "positive");
-  require(steps >= 0, "steps", steps, "at least 0");
-  require(batch_size >= 2, "batch_size", batch_size, "at least 2");
-  require(accumulate >= 1, "accumulate", accumulate, "at least 1");
-  require(base_lr > 0, "base_lr", base_lr, "positive");
-  require(lr >= 0, "lr", lr, "at least 0");
-  require(warmup_epochs >= 0, "warmup_epochs", warmup_epochs, "at least 0");
-  require(halve_every_epochs > 0, "halve_every_epochs", halve_every_epochs, "positive");
-  require(warmup_start_factor >= 0 && warmup_start_factor <= 1, "warmup_start_factor", warmup_start_factor,
-          "in [0, 1]");
-  require(end_factor >= 0 && end_factor <= 1, "end_factor", end_factor, "in [0, 1]");
-  require(weight_decay >= 0, "weight_decay", weight_decay, "at least 0");
-  require(max_gradient_norm >= 0, "max_gradient_norm", max_gradient_norm, "at least 0");
-  require(sgd_momentum >= 0 && sgd_momentum < 1, "sgd_momentum", sgd_momentum, "in [0, 1)");
-  require(beta1 >= 0 && beta1 < 1, "beta1", beta1, "in [0, 1)");
-  require(beta2 >= 0 && beta2 < 1, "beta2", beta2, "in [0, 1)");
-  require(save_every_epochs > 0, "save_every_epochs", save_every_epochs, "positive");
-  require(picture_every_epochs > 0, "picture_every_epochs", picture_every_epochs, "positive");
-  require(max_minutes >= 0, "max_minutes", max_minutes, "at least 0");
+  check_ranges(*this);
   const bool touches_held_out = splits.find("val") != std::string::npos || splits.find("test") != std::string::npos;
-  require(!touches_held_out, "splits", splits, "of pretrain and train: val and test stay unseen");
+  CMUNET_CHECK(!touches_held_out, ErrorCode::kInvalidArgument, "[config] pretrain.splits is ", splits,
+               "; must be of pretrain and train: val and test stay unseen");
 }
 
 void describe(PretrainOptions& o, Fields& f) {
   ssl::describe(o.method, f);
-  f.add("pretrain.epochs", o.epochs, "passes over the images");
-  f.add("pretrain.steps", o.steps, "optimiser steps; replaces epochs when positive");
-  f.add("pretrain.batch_size", o.batch_size, "images per forward pass, and keys of InfoNCE");
-  f.add("pretrain.accumulate", o.accumulate, "forward passes per optimiser step");
-  f.add("pretrain.base_lr", o.base_lr, "peak learning rate per 256 images");
-  f.add("pretrain.lr", o.lr, "peak learning rate itself when positive");
+  f.add("pretrain.epochs", o.epochs, "passes over the images", kPositive);
+  f.add("pretrain.steps", o.steps, "optimiser steps; replaces epochs when positive", kNotNegative);
+  f.add("pretrain.batch_size", o.batch_size, "images per forward pass, and keys of InfoNCE", at_least(2));
+  f.add("pretrain.accumulate", o.accumulate, "forward passes per optimiser step", kPositive);
+  f.add("pretrain.base_lr", o.base_lr, "peak learning rate per 256 images", kPositive);
+  f.add("pretrain.lr", o.lr, "peak learning rate itself when positive", kNotNegative);
   f.add("pretrain.schedule", o.schedule, std::span(kScheduleNames), "of the learning rate after the warm-up");
-  f.add("pretrain.halve_every_epochs", o.halve_every_epochs, "with schedule = halve");
-  f.add("pretrain.warmup_epochs", o.warmup_epochs, "linear warm-up");
-  f.add("pretrain.warmup_start_factor", o.warmup_start_factor, "of the peak, where the warm-up starts");
-  f.add("pretrain.end_factor", o.end_factor, "of the peak, where the cosine ends");
+  f.add("pretrain.halve_every_epochs", o.halve_every_epochs, "with schedule = halve", kPositive);
+  f.add("pretrain.warmup_epochs", o.warmup_epochs, "linear warm-up", kNotNegative);
+  f.add("pretrain.warmup_start_factor", o.warmup_start_factor, "of the peak, where the warm-up starts", kShare);
+  f.add("pretrain.end_factor", o.end_factor, "of the peak, where the cosine ends", kShare);
   f.add("pretrain.optimizer", o.optimizer, optimizer_names(), "how gradients become steps");
-  f.add("pretrain.weight_decay", o.weight_decay, "not on biases and norms");
+  f.add("pretrain.weight_decay", o.weight_decay, "not on biases and norms", kNotNegative);
   f.add("pretrain.weight_decay_end", o.weight_decay_end, "where a cosine takes the decay; negative: it stays");
-  f.add("pretrain.beta1", o.beta1, "of AdamW and LAMB");
-  f.add("pretrain.beta2", o.beta2, "of AdamW and LAMB");
-  f.add("pretrain.sgd_momentum", o.sgd_momentum, "of SGD");
-  f.add("pretrain.max_gradient_norm", o.max_gradient_norm, "longer gradients are shortened; 0: never");
+  f.add("pretrain.beta1", o.beta1, "of AdamW and LAMB", kShareBelowOne);
+  f.add("pretrain.beta2", o.beta2, "of AdamW and LAMB", kShareBelowOne);
+  f.add("pretrain.sgd_momentum", o.sgd_momentum, "of SGD", kShareBelowOne);
+  f.add("pretrain.max_gradient_norm", o.max_gradient_norm, "longer gradients are shortened; 0: never", kNotNegative);
   f.add("pretrain.decay_norms", o.decay_norms, "decay batch-norm weights too");
   f.add("pretrain.precision", o.precision, precision_names(), "arithmetic of the forward pass");
   f.add("pretrain.image_type", o.image_type, image_type_names(), "in which images wait in memory");
@@ -397,9 +377,9 @@ void describe(PretrainOptions& o, Fields& f) {
         "several processes: batch norms see the whole batch everywhere, not in the heads alone");
   f.add("pretrain.splits", o.splits, "splits that are learnt from, comma-separated");
   f.add("pretrain.seed", o.seed, "seed of weights, order, views and masks");
-  f.add("pretrain.max_minutes", o.max_minutes, "save and stop after this long, 0 for no limit");
-  f.add("pretrain.save_every_epochs", o.save_every_epochs, "how often the state is saved");
-  f.add("pretrain.picture_every_epochs", o.picture_every_epochs, "how often reconstructions are drawn");
+  f.add("pretrain.max_minutes", o.max_minutes, "save and stop after this long, 0 for no limit", kNotNegative);
+  f.add("pretrain.save_every_epochs", o.save_every_epochs, "how often the state is saved", kPositive);
+  f.add("pretrain.picture_every_epochs", o.picture_every_epochs, "how often reconstructions are drawn", kPositive);
 }
 
 Json plan_pretrain(const PretrainOptions& options, const PretrainRequest& request) {

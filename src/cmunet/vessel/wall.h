@@ -27,8 +27,8 @@ struct WallSearch {
 /// Walls are looked for around the mask's, made narrower by what the picture says that the vessel's mask is too wide,
 /// and then around where the walls found on both sides lead: a stenosis that a mask has blunted is followed inwards.
 ///
-/// The sd of a diameter is larger where the density of the vessel departs from what it is around, or the fit leaves more
-/// than the picture's noise: another vessel may lie over it there.
+/// The sd of a diameter is larger where the density of the vessel departs from what it is around, or the fit leaves
+/// more than the picture's noise: another vessel may lie over it there.
 ///
 /// A cross-section keeps the mask's walls where another vessel of the mask or the border leaves no background beside
 /// it; where the fit does not settle, lies beyond the band around the expected walls, or misses the grey values; and
