@@ -127,7 +127,7 @@ void Fields::add(const std::string& name, bool& value, std::string help) {
                      [&value]() -> Json { return value; }});
 }
 
-void Fields::add(const std::string& name, int& value, std::string help, const Range& range) {
+void Fields::add(const std::string& name, int& value, const std::string& help, const Range& range) {
   fields_.push_back({name, with_range(help, range), range,
                      [name, &value](const Json& json, const std::string& origin) {
                        value = checked_integer<int>(name, json, origin);
@@ -135,7 +135,7 @@ void Fields::add(const std::string& name, int& value, std::string help, const Ra
                      [&value]() -> Json { return value; }});
 }
 
-void Fields::add(const std::string& name, std::int64_t& value, std::string help, const Range& range) {
+void Fields::add(const std::string& name, std::int64_t& value, const std::string& help, const Range& range) {
   fields_.push_back({name, with_range(help, range), range,
                      [name, &value](const Json& json, const std::string& origin) {
                        value = checked_integer<std::int64_t>(name, json, origin);
@@ -151,7 +151,7 @@ void Fields::add(const std::string& name, std::uint64_t& value, std::string help
                      [&value]() -> Json { return value; }});
 }
 
-void Fields::add(const std::string& name, double& value, std::string help, const Range& range) {
+void Fields::add(const std::string& name, double& value, const std::string& help, const Range& range) {
   fields_.push_back({name, with_range(help, range), range,
                      [name, &value](const Json& json, const std::string& origin) {
                        if (!json.is_number()) wrong_type(name, json, "a number", origin);

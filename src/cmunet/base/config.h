@@ -54,10 +54,10 @@ class Fields {
   };
 
   void add(const std::string& name, bool& value, std::string help);
-  void add(const std::string& name, int& value, std::string help, const Range& range = {});
-  void add(const std::string& name, std::int64_t& value, std::string help, const Range& range = {});
+  void add(const std::string& name, int& value, const std::string& help, const Range& range = {});
+  void add(const std::string& name, std::int64_t& value, const std::string& help, const Range& range = {});
   void add(const std::string& name, std::uint64_t& value, std::string help);
-  void add(const std::string& name, double& value, std::string help, const Range& range = {});
+  void add(const std::string& name, double& value, const std::string& help, const Range& range = {});
   void add(const std::string& name, std::string& value, std::string help);
   /// A closed choice, written in the file as one of `names` (a table that outlives this object).
   template <typename Enum>
