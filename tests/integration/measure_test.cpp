@@ -284,7 +284,9 @@ TEST_F(MeasureCommand, WrongFlagsAreUsageErrorsAndWriteNothing) {
   for (const char* flags :
        {"--spacing-mm 0", "--spacing-mm 50", "--spacing-mm x", "--spacing-mm 0.2 --magnification 1.5",
         "--spacing-mm 0.2 --catheter-french 6 --catheter-points 1,1,5,5", "--from 1,1", "--reference best",
-        "--markers 2", "--spacing-mm 0.2 --spacing-sd-percent 80"}) {
+        "--markers 2", "--spacing-mm 0.2 --spacing-sd-percent 80", "--from 1,1,1 --to 2,2", "--from 1, --to 2,2",
+        "--from 59,40 --to 59,2000", "--catheter-french 6 --catheter-points 600,1,610,1",
+        "--reference interpolated --markers 0.5", "--imager-spacing-mm 0.2,0 --magnification 1.5"}) {
     const Outcome outcome = measure(flags);
     EXPECT_EQ(outcome.status, 2) << flags;
     EXPECT_THAT(outcome.err, HasSubstr("cmunet: error:")) << flags;
@@ -293,6 +295,21 @@ TEST_F(MeasureCommand, WrongFlagsAreUsageErrorsAndWriteNothing) {
   }
   EXPECT_EQ(program(concat("measure ", root / "picture.png")).status, 2);  // no --out
   EXPECT_EQ(program(concat("measure --out ", root / "out")).status, 2);    // nothing to measure
+}
+
+TEST_F(MeasureCommand, NumbersEndBeforeThePicture) {
+  for (const char* flags :
+       {"--spacing-mm 0.2", "--spacing-mm 0.2,0.2", "--from 59,40 --to 59,120",
+        "--reference interpolated --markers 0.1,0.9", "--imager-spacing-mm 0.3 --magnification 1.5"}) {
+    const Outcome outcome = program(concat("measure --force --out ", root / "out", " --mask ", root / "mask.png", " ",
+                                           flags, " ", root / "picture.png"));
+    EXPECT_EQ(outcome.status, 0) << flags << outcome.err;
+  }
+}
+
+TEST_F(MeasureCommand, SaysWhereAPathEndsThatWasAskedForElsewhere) {
+  EXPECT_THAT(measure("--from 59,40 --to 59,120").err, Not(HasSubstr("from the nearest vessel")));
+  EXPECT_THAT(measure("--from 59,40 --to 5,120").err, HasSubstr("--to is 5"));
 }
 
 TEST_F(MeasureCommand, BadInputIsADataError) {
@@ -304,7 +321,10 @@ TEST_F(MeasureCommand, BadInputIsADataError) {
   EXPECT_EQ(status(concat(root / "picture.png", " --mask ", root / "broken.png")), 3);
   EXPECT_EQ(status(concat(root / "broken.png", " --mask ", root / "mask.png")), 3);
   codec::write_png(root / "other.png", image::Image<std::uint8_t>(20, 20));
-  EXPECT_EQ(status(concat(root / "picture.png", " --mask ", root / "other.png")), 2);
+  const Outcome other = program(
+      concat("measure --force --out ", root / "out", " ", root / "picture.png", " --mask ", root / "other.png"));
+  EXPECT_EQ(other.status, 2);
+  EXPECT_THAT(other.err, HasSubstr("--mask has 20 rows and 20 columns; expected those of the picture"));
   // A mask without vessel is measured: there is none.
   const Outcome empty = program(concat("measure --mask ", root / "other.png", " --force --out ", root / "out"));
   EXPECT_EQ(empty.status, 0) << empty.err;
@@ -312,6 +332,10 @@ TEST_F(MeasureCommand, BadInputIsADataError) {
   EXPECT_TRUE(load_json(root / "out/measurements.json")["tightest_segment"].is_null());
   // No path leads through it.
   EXPECT_EQ(status(concat("--mask ", root / "other.png", " --from 1,1 --to 5,5")), 3);
+}
+
+TEST_F(MeasureCommand, ADryRunMeasuresNoPhantoms) {
+  EXPECT_THAT(program("measure --accuracy --dry-run").out, HasSubstr("would measure phantoms"));
 }
 
 TEST_F(MeasureCommand, ADryRunWritesNothing) {

@@ -2,10 +2,12 @@
 // `cmunet measure`: diameters and stenoses of the vessels in one picture, in pixels or, when calibrated, millimetres.
 #include "cmunet/vessel/measure.h"
 
+#include <cmath>
 #include <filesystem>
 #include <memory>
 
 #include "cmunet/base/file.h"
+#include "cmunet/base/log.h"
 #include "cmunet/base/version.h"
 #include "cmunet/cli/command.h"
 #include "cmunet/cli/measure_accuracy.h"
@@ -35,6 +37,9 @@ vessel::MeasureOptions options_of(const Flags& flags, const Picture& picture) {
   for (const vessel::Reference reference : vessel::kReferences) {
     if (flags.reference == to_string(reference)) options.reference = reference;
   }
+  CMUNET_CHECK(options.reference != vessel::Reference::kInterpolated || flags.markers.size() != 1,
+               ErrorCode::kInvalidArgument,
+               "[measure] --reference interpolated with one marker; expected two at least, which give a line");
   options.markers = flags.markers;
   options.field = picture.field;
   CMUNET_CHECK(flags.walls != "image" || !picture.grey.empty(), ErrorCode::kInvalidArgument,
@@ -42,11 +47,33 @@ vessel::MeasureOptions options_of(const Flags& flags, const Picture& picture) {
   if (flags.walls != "mask" && !picture.grey.empty()) {
     options.angiogram = {.grey = picture.grey, .is_log = picture.is_log};
   }
-  if (!flags.from.empty()) options.path = vessel::PathEnds{{flags.from[0], flags.from[1]}, {flags.to[0], flags.to[1]}};
+  if (!flags.from.empty()) {
+    options.path = vessel::PathEnds{{flags.from[0], flags.from[1]}, {flags.to[0], flags.to[1]}};
+    check_in_picture(picture, options.path->from, "--from");
+    check_in_picture(picture, options.path->to, "--to");
+  }
   return options;
 }
 
+// A path begins and ends on the centre lines, wherever the points that were asked for are.
+void warn_of_far_ends(const vessel::PathEnds& asked, const vessel::MeasuredSegment& path) {
+  constexpr double kFar_px = 10;
+  const auto warn = [](const char* flag, const image::PointF& there, const image::PointF& here) {
+    const double way_px = std::hypot(there.y - here.y, there.x - here.x);
+    if (way_px <= kFar_px) return;
+    log_warning("[measure] ", flag, " is ", std::lround(way_px), " px from the nearest vessel; the path ends at y ",
+                std::lround(here.y), ", x ", std::lround(here.x));
+  };
+  if (path.centreline.empty()) return;
+  warn("--from", asked.from, path.centreline.front());
+  warn("--to", asked.to, path.centreline.back());
+}
+
 void run(const Flags& flags, const CommonOptions& common) {
+  if (flags.accuracy && common.dry_run) {
+    print_result(common, Json{{"accuracy", true}}, "would measure phantoms, for some minutes");
+    return;
+  }
   if (flags.accuracy) return report_accuracy(flags.picture.model, common);
   CMUNET_CHECK(!flags.out.empty(), ErrorCode::kInvalidArgument, "[measure] no --out; expected an output folder");
   if (common.dry_run) {
@@ -58,6 +85,7 @@ void run(const Flags& flags, const CommonOptions& common) {
   const vessel::MeasureOptions options = options_of(flags, picture);
   const vessel::Measurement measurement =
       picture.mask ? measure_vessels(*picture.mask, options) : measure_vessels(*picture.probability, options);
+  if (options.path) warn_of_far_ends(*options.path, measurement.segments.at(0));
   prepare_output_folder(flags.out, common.force);
   report::MeasurementPage page;
   page.head.subtitle = picture.title;
@@ -79,10 +107,8 @@ void add_measure(CLI::App& app, const CommonOptions& common) {
   app.add_option("--probability", picture.probability, "measure this map, as of predict --probabilities");
   app.add_option("--model", picture.model, "without both: segment with this model; default: the program's own");
   app.add_option("--frame", picture.frame, "of a DICOM run: best, or its number from 1")->capture_default_str();
-  app.add_option("--from", flags->from, "y,x: measure one path along the vessels, from here")
-      ->delimiter(',')
-      ->expected(2);
-  app.add_option("--to", flags->to, "y,x: to here")->delimiter(',')->expected(2);
+  add_numbers(app, "--from", flags->from, 2, 2, "y,x: measure one path along the vessels, from here");
+  add_numbers(app, "--to", flags->to, 2, 2, "y,x: to here");
   app.add_option("--walls", flags->walls,
                  "where walls are: where the picture's grey values show them (image), or at the mask's edge (mask); "
                  "default: image when there is one")
@@ -90,7 +116,7 @@ void add_measure(CLI::App& app, const CommonOptions& common) {
   app.add_option("--reference", flags->reference, "reference diameter: computed, interpolated or mean_local")
       ->check(CLI::IsMember({"computed", "interpolated", "mean_local"}))
       ->capture_default_str();
-  app.add_option("--markers", flags->markers, "its places, shares of the length: 0.1,0.9")->delimiter(',');
+  add_numbers(app, "--markers", flags->markers, 1, 100, "its places, shares of the length: 0.1,0.9");
   add_calibration_flags(app, flags->calibration);
   app.add_flag("--accuracy", flags->accuracy, "instead: measure phantoms of known size and print the errors");
   app.add_flag("--identify", picture.identify,

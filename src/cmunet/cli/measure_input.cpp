@@ -2,7 +2,10 @@
 #include "cmunet/cli/measure_input.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <filesystem>
+#include <sstream>
 
 #include "cmunet/base/log.h"
 #include "cmunet/cli/model.h"
@@ -65,6 +68,13 @@ image::ImageF read_probability(const std::string& path) {
   return probability;
 }
 
+template <typename Vessels>
+void check_size(const Vessels& vessels, const image::ImageF& grey, const char* flag) {
+  CMUNET_CHECK(grey.empty() || (vessels.height() == grey.height() && vessels.width() == grey.width()),
+               ErrorCode::kInvalidArgument, "[measure] ", flag, " has ", vessels.height(), " rows and ",
+               vessels.width(), " columns; expected those of the picture, ", grey.height(), " and ", grey.width());
+}
+
 image::ImageF segment(const MeasureInputFlags& flags, const CommonOptions& common, Picture& picture,
                       const preprocess::FrameTraits& traits) {
   const std::string path = flags.model.empty() ? default_model() : flags.model;
@@ -85,7 +95,10 @@ image::PointF point(const std::vector<double>& values, std::size_t first) { retu
 // What the user says about the shape of pixels; it goes before what the header says.
 std::optional<double> aspect_of(const CalibrationFlags& flags) {
   for (const std::vector<double>* spacing : {&flags.spacing_mm, &flags.imager_spacing_mm}) {
-    if (!spacing->empty()) return spacing->front() / spacing->back();
+    if (spacing->empty()) continue;
+    CMUNET_CHECK(spacing->front() > 0 && spacing->back() > 0, ErrorCode::kInvalidArgument, "[measure] a spacing of ",
+                 spacing->front(), " x ", spacing->back(), " mm; expected positive numbers");
+    return spacing->front() / spacing->back();
   }
   return std::nullopt;
 }
@@ -94,6 +107,11 @@ vessel::Calibration calibrate_by_catheter(const CalibrationFlags& flags, const P
   CMUNET_CHECK(flags.catheter_points.empty() != flags.catheter_along.empty(), ErrorCode::kInvalidArgument,
                "[measure] --catheter-french needs either --catheter-points on its two walls or --catheter-along on its "
                "axis");
+  const auto& clicks = flags.catheter_points.empty() ? flags.catheter_along : flags.catheter_points;
+  for (const std::size_t first : {0U, 2U}) {
+    check_in_picture(picture, point(clicks, first),
+                     flags.catheter_points.empty() ? "--catheter-along" : "--catheter-points");
+  }
   const auto part = flags.catheter_part == "marker" ? vessel::CatheterPart::kMarker : vessel::CatheterPart::kShaft;
   if (!flags.catheter_points.empty()) {
     const auto width =
@@ -109,27 +127,50 @@ vessel::Calibration calibrate_by_catheter(const CalibrationFlags& flags, const P
 
 }  // namespace
 
+CLI::Option* add_numbers(CLI::App& app, const std::string& name, std::vector<double>& numbers, std::size_t least,
+                         std::size_t most, const std::string& help) {
+  const auto take = [name, &numbers, least, most](const std::string& text) {
+    numbers.clear();
+    std::istringstream words(text);
+    for (std::string word; std::getline(words, word, ',');) {
+      double number = 0;
+      const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
+      if (error != std::errc() || end != word.data() + word.size() || !std::isfinite(number)) {
+        throw CLI::ValidationError(name, concat("'", text, "' is not numbers with commas between them"));
+      }
+      numbers.push_back(number);
+    }
+    if (numbers.size() < least || numbers.size() > most) {
+      throw CLI::ValidationError(name, concat("'", text, "' holds ", numbers.size(), " numbers; expected ", least,
+                                              most > least ? concat(" to ", most) : ""));
+    }
+  };
+  return app.add_option_function<std::string>(name, take, help)->type_name("NUMBERS");
+}
+
 void add_calibration_flags(CLI::App& app, CalibrationFlags& flags) {
-  app.add_option("--spacing-mm", flags.spacing_mm, "millimetres per pixel in the vessel's plane: row[,column]")
-      ->delimiter(',')
-      ->expected(1, 2);
+  add_numbers(app, "--spacing-mm", flags.spacing_mm, 1, 2, "millimetres per pixel in the vessel's plane: row[,column]");
   app.add_option("--spacing-sd-percent", flags.spacing_sd_percent, "how uncertain that is, one standard deviation");
-  app.add_option("--imager-spacing-mm", flags.imager_spacing_mm, "pixel spacing on the detector: row[,column]")
-      ->delimiter(',')
-      ->expected(1, 2);
+  add_numbers(app, "--imager-spacing-mm", flags.imager_spacing_mm, 1, 2, "pixel spacing on the detector: row[,column]");
   app.add_option("--magnification", flags.magnification, "of the vessel on the detector");
   app.add_option("--sid-mm", flags.sid_mm, "source to detector; with --sod-mm instead of --magnification");
   app.add_option("--sod-mm", flags.sod_mm, "source to patient");
   app.add_option("--catheter-french", flags.catheter_french, "outer diameter of the catheter, 3 French = 1 mm");
-  app.add_option("--catheter-points", flags.catheter_points, "y,x,y,x: a point on each wall of the catheter")
-      ->delimiter(',')
-      ->expected(4);
-  app.add_option("--catheter-along", flags.catheter_along, "y,x,y,x: two points on its axis; its walls are detected")
-      ->delimiter(',')
-      ->expected(4);
+  add_numbers(app, "--catheter-points", flags.catheter_points, 4, 4, "y,x,y,x: a point on each wall of the catheter");
+  add_numbers(app, "--catheter-along", flags.catheter_along, 4, 4,
+              "y,x,y,x: two points on its axis; its walls are detected");
   app.add_option("--catheter-part", flags.catheter_part, "what was marked: shaft or marker ring")
       ->check(CLI::IsMember({"shaft", "marker"}))
       ->capture_default_str();
+}
+
+void check_in_picture(const Picture& picture, const image::PointF& point, const std::string& flag) {
+  int height = picture.grey.height(), width = picture.grey.width();
+  if (picture.mask) height = picture.mask->height(), width = picture.mask->width();
+  if (picture.probability) height = picture.probability->height(), width = picture.probability->width();
+  CMUNET_CHECK(point.y >= 0 && point.x >= 0 && point.y <= height - 1 && point.x <= width - 1,
+               ErrorCode::kInvalidArgument, "[measure] ", flag, " has a point at y ", point.y, ", x ", point.x,
+               "; expected one within the picture of ", height, " rows and ", width, " columns");
 }
 
 Picture read_picture(const MeasureInputFlags& flags, const CalibrationFlags& calibration, const CommonOptions& common) {
@@ -153,11 +194,11 @@ Picture read_picture(const MeasureInputFlags& flags, const CalibrationFlags& cal
   if (!flags.mask.empty()) {
     picture.source["mask"] = name_of(flags.mask);
     picture.mask = read_mask(flags.mask);
-    if (!picture.grey.empty()) image::check_same_size(*picture.mask, picture.grey, "measure");
+    check_size(*picture.mask, picture.grey, "--mask");
   } else if (!flags.probability.empty()) {
     picture.source["probability"] = name_of(flags.probability);
     picture.probability = read_probability(flags.probability);
-    if (!picture.grey.empty()) image::check_same_size(*picture.probability, picture.grey, "measure");
+    check_size(*picture.probability, picture.grey, "--probability");
   } else {
     traits.pixel_aspect = aspect_of(calibration).value_or(traits.pixel_aspect);
     picture.probability = segment(flags, common, picture, traits);

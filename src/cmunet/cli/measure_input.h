@@ -8,6 +8,7 @@
 
 #include "cmunet/base/json.h"
 #include "cmunet/cli/command.h"
+#include "cmunet/image/contour.h"
 #include "cmunet/image/image.h"
 #include "cmunet/vessel/calibration.h"
 
@@ -25,6 +26,11 @@ struct CalibrationFlags {
   std::string catheter_part = "shaft";
 };
 void add_calibration_flags(CLI::App& app, CalibrationFlags& flags);
+
+/// An option of `least` to `most` numbers in one word, with commas between them: what follows it is no part of it.
+/// @return to say more about it. The command line is refused when it holds another number of them, or no numbers.
+CLI::Option* add_numbers(CLI::App& app, const std::string& name, std::vector<double>& numbers, std::size_t least,
+                         std::size_t most, const std::string& help);
 
 struct MeasureInputFlags {
   std::string image;        ///< picture or DICOM file; empty when a mask is measured alone
@@ -50,6 +56,9 @@ struct Picture {
 /// What is segmented is shown to the model with square pixels, by the flags' spacing, else by the header.
 /// @throws Error as codec and dicom do; kInvalidArgument when picture and mask differ in size, or nothing is named.
 Picture read_picture(const MeasureInputFlags& flags, const CalibrationFlags& calibration, const CommonOptions& common);
+
+/// @throws Error kInvalidArgument for a point (y, x) that does not lie in the picture, naming the flag.
+void check_in_picture(const Picture& picture, const image::PointF& point, const std::string& flag);
 
 /// By the flags, else by the header, else pixels only.
 /// @throws Error kInvalidArgument for flags that contradict each other or lack their partner.
