@@ -7,7 +7,7 @@ set -euo pipefail
 [[ $# == 2 && -d $1 && -f $2 ]] || { echo "usage: tools/try-service.sh BUILD_FOLDER RUN.dcm" >&2; exit 2; }
 build=$(realpath "$1") run=$(realpath "$2")
 [[ $(id -u) == 0 ]] || { echo "try-service: must be root, for namespaces and mounts" >&2; exit 2; }
-for program in storescu storescp unshare nsenter /lib/systemd/systemd; do
+for program in storescu storescp echoscu unshare nsenter pgrep /lib/systemd/systemd; do
   command -v $program >/dev/null || { echo "try-service: needs $program" >&2; exit 2; }
 done
 work=$(mktemp -d) port=11112 port_back=11113

@@ -16,10 +16,8 @@ void CropOptions::check(const std::string& section, int multiple) const {
   Fields fields;
   describe(described, section, fields);
   fields.check();
-  CMUNET_CHECK(size % multiple == 0, ErrorCode::kInvalidArgument, "[config] ", section, ".size is ", size,
-               "; must be a multiple of ", multiple);
-  CMUNET_CHECK(area_min <= area_max, ErrorCode::kInvalidArgument, "[config] ", section, ".area_min is ", area_min,
-               "; must be at most area_max");
+  require_option(size % multiple == 0, section + ".size", size, "a multiple of ", multiple);
+  require_option(area_min <= area_max, section + ".area_min", area_min, "at most area_max");
 }
 
 void describe(CropOptions& o, const std::string& section, Fields& f) {

@@ -155,16 +155,14 @@ at::Tensor change_greys(at::Tensor images, const AugmentOptions& o, std::span<Rn
 
 void AugmentOptions::check() const {
   check_ranges(*this);
-  const auto require = [](bool ok, const char* key, const auto& value, const char* expected) {
-    CMUNET_CHECK(ok, ErrorCode::kInvalidArgument, "[config] finetune.augment.", key, " is ", value, "; must be ",
-                 expected);
-  };
-  require(noise_sigma_min <= noise_sigma_max, "noise_sigma_min", noise_sigma_min, "at most noise_sigma_max");
-  require(blur_sigma_min_px <= blur_sigma_max_px, "blur_sigma_min_px", blur_sigma_min_px, "at most blur_sigma_max_px");
-  require(blur_kernel_min_px % 2 == 1, "blur_kernel_min_px", blur_kernel_min_px, "odd");
-  require(blur_kernel_max_px % 2 == 1, "blur_kernel_max_px", blur_kernel_max_px, "odd");
-  require(blur_kernel_min_px <= blur_kernel_max_px, "blur_kernel_min_px", blur_kernel_min_px,
-          "at most blur_kernel_max_px");
+  require_option(noise_sigma_min <= noise_sigma_max, "finetune.augment.noise_sigma_min", noise_sigma_min,
+                 "at most noise_sigma_max");
+  require_option(blur_sigma_min_px <= blur_sigma_max_px, "finetune.augment.blur_sigma_min_px", blur_sigma_min_px,
+                 "at most blur_sigma_max_px");
+  require_option(blur_kernel_min_px % 2 == 1, "finetune.augment.blur_kernel_min_px", blur_kernel_min_px, "odd");
+  require_option(blur_kernel_max_px % 2 == 1, "finetune.augment.blur_kernel_max_px", blur_kernel_max_px, "odd");
+  require_option(blur_kernel_min_px <= blur_kernel_max_px, "finetune.augment.blur_kernel_min_px", blur_kernel_min_px,
+                 "at most blur_kernel_max_px");
 }
 
 void describe(AugmentOptions& o, Fields& f) {

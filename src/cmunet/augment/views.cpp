@@ -37,13 +37,10 @@ at::Tensor add_noise(const at::Tensor& views, const ViewOptions& options, std::s
 
 void ViewOptions::check() const {
   check_ranges(*this);
-  const auto require = [](bool ok, const char* key, const auto& value, const char* expected) {
-    CMUNET_CHECK(ok, ErrorCode::kInvalidArgument, "[config] pretrain.views.", key, " is ", value, "; must be ",
-                 expected);
-  };
-  require(crop_size >= view_size, "crop_size", crop_size, "at least view_size");
-  require(max_shift <= crop_size - view_size, "max_shift", max_shift, "at most crop_size - view_size");
-  require(area_min <= area_max, "area_min", area_min, "at most area_max");
+  require_option(crop_size >= view_size, "pretrain.views.crop_size", crop_size, "at least view_size");
+  require_option(max_shift <= crop_size - view_size, "pretrain.views.max_shift", max_shift,
+                 "at most crop_size - view_size");
+  require_option(area_min <= area_max, "pretrain.views.area_min", area_min, "at most area_max");
 }
 
 void describe(ViewOptions& o, Fields& f) {

@@ -11,6 +11,7 @@
 #include "cmunet/base/error.h"
 #include "cmunet/base/hash.h"
 #include "cmunet/base/log.h"
+#include "cmunet/base/number.h"
 #include "cmunet/base/version.h"
 
 namespace cmunet {
@@ -124,6 +125,16 @@ TEST_F(Log, CallsTheSinkOnceAtATime) {
 }
 
 TEST(Version, CarriesTheDisclaimer) { EXPECT_STREQ(kDisclaimer, "Research software, not for clinical use."); }
+
+TEST(ParseNumber, TakesTheWholeTextOrNothing) {
+  EXPECT_EQ(parse_number<int>("-12"), -12);
+  EXPECT_EQ(parse_number<double>("2.5e-1"), 0.25);
+  for (const char* text : {"", " 1", "1 ", "+1", "1,", "x", "99999999999"}) {
+    EXPECT_FALSE(parse_number<int>(text).has_value()) << text;
+  }
+  EXPECT_FALSE(parse_number<int>("1.5").has_value());
+  EXPECT_FALSE(parse_number<double>("1e400").has_value());
+}
 
 }  // namespace
 }  // namespace cmunet

@@ -20,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include "cmunet/base/error.h"
 #include "cmunet/base/json.h"
 
 namespace cmunet {
@@ -84,6 +85,13 @@ class Fields {
   void set(const std::string& name, const Json& value, const std::string& origin);
   std::vector<Field> fields_;
 };
+
+/// What no range can say, such as how two options fit each other.
+/// @throws Error kInvalidArgument unless `ok`: "[config] KEY is VALUE; must be EXPECTED"
+template <typename Value, typename... Expected>
+void require_option(bool ok, const std::string& key, const Value& value, const Expected&... expected) {
+  CMUNET_CHECK(ok, ErrorCode::kInvalidArgument, "[config] ", key, " is ", value, "; must be ", expected...);
+}
 
 /// `Fields::check` of options that describe themselves.
 template <typename Options>

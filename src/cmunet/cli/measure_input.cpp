@@ -2,12 +2,12 @@
 #include "cmunet/cli/measure_input.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <filesystem>
 #include <sstream>
 
 #include "cmunet/base/log.h"
+#include "cmunet/base/number.h"
 #include "cmunet/cli/model.h"
 #include "cmunet/cli/predict_run.h"
 #include "cmunet/cli/run_name.h"
@@ -133,12 +133,11 @@ CLI::Option* add_numbers(CLI::App& app, const std::string& name, std::vector<dou
     numbers.clear();
     std::istringstream words(text);
     for (std::string word; std::getline(words, word, ',');) {
-      double number = 0;
-      const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
-      if (error != std::errc() || end != word.data() + word.size() || !std::isfinite(number)) {
+      const std::optional<double> number = parse_number<double>(word);
+      if (!number || !std::isfinite(*number)) {
         throw CLI::ValidationError(name, concat("'", text, "' is not numbers with commas between them"));
       }
-      numbers.push_back(number);
+      numbers.push_back(*number);
     }
     if (numbers.size() < least || numbers.size() > most) {
       throw CLI::ValidationError(name, concat("'", text, "' holds ", numbers.size(), " numbers; expected ", least,

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cmunet/cli/predict_run.h"
 
-#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <vector>
 
 #include "cmunet/base/log.h"
+#include "cmunet/base/number.h"
 #include "cmunet/cli/vessel_report.h"
 #include "cmunet/dicom/secondary_capture.h"
 #include "cmunet/dicom/segmentation_object.h"
@@ -157,11 +157,10 @@ std::string view_of(const dicom::Geometry& geometry) {
 FrameChoice parse_frame_choice(const std::string& text) {
   if (text == "best") return {};
   if (text == "all") return {.all = true};
-  int number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  CMUNET_CHECK(error == std::errc() && end == text.data() + text.size() && number >= 1, ErrorCode::kInvalidArgument,
-               "[predict] --frames is '", text, "'; expected best, all or the number of a frame, counted from 1");
-  return {.frame = number - 1};
+  const std::optional<int> number = parse_number<int>(text);
+  CMUNET_CHECK(number && *number >= 1, ErrorCode::kInvalidArgument, "[predict] --frames is '", text,
+               "'; expected best, all or the number of a frame, counted from 1");
+  return {.frame = *number - 1};
 }
 
 Json predict_run(const dicom::XaRun& run, const std::string& name, const engine::Segmenter& segmenter,

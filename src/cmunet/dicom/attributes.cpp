@@ -4,11 +4,11 @@
 #include <dcmtk/config/osconfig.h>
 #include <dcmtk/dcmdata/dctk.h>
 
-#include <charconv>
 #include <cmath>
 #include <string_view>
 
 #include "cmunet/base/error.h"
+#include "cmunet/base/number.h"
 
 namespace cmunet::dicom {
 namespace {
@@ -47,10 +47,9 @@ std::vector<double> numbers(DcmItem& item, const DcmTagKey& tag) {
     const std::size_t end = std::min(value.find('\\', at), value.size());
     std::string_view part = trimmed(std::string_view(value).substr(at, end - at));
     if (part.starts_with('+')) part.remove_prefix(1);
-    double parsed = 0;
-    const auto [stop, error] = std::from_chars(part.data(), part.data() + part.size(), parsed);
-    if (error != std::errc() || stop != part.data() + part.size() || !std::isfinite(parsed)) return {};
-    result.push_back(parsed);
+    const std::optional<double> parsed = parse_number<double>(part);
+    if (!parsed || !std::isfinite(*parsed)) return {};
+    result.push_back(*parsed);
     at = end + 1;
   }
   return result;

@@ -4,19 +4,18 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "cmunet/base/error.h"
+#include "cmunet/base/number.h"
 
 namespace cmunet::pacs {
 namespace {
 
-int parse_number(std::string_view text, int low, int high, std::string_view what) {
-  int value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  CMUNET_CHECK(error == std::errc() && end == text.data() + text.size() && value >= low && value <= high,
-               ErrorCode::kInvalidArgument, "[peer] ", what, " '", text, "'; expected ", low, " to ", high);
-  return value;
+int number_within(std::string_view text, int low, int high, std::string_view what) {
+  const std::optional<int> value = parse_number<int>(text);
+  CMUNET_CHECK(value && *value >= low && *value <= high, ErrorCode::kInvalidArgument, "[peer] ", what, " '", text,
+               "'; expected ", low, " to ", high);
+  return *value;
 }
 
 std::pair<std::string, std::string> split(std::string_view text, std::string_view expected) {
@@ -49,14 +48,14 @@ Peer parse_peer(std::string_view text) {
   const std::size_t colon = place.rfind(':');
   CMUNET_CHECK(colon != std::string::npos && colon > 0, ErrorCode::kInvalidArgument, "[peer] '", text,
                "'; expected TITLE@host:port");
-  return {std::move(title), place.substr(0, colon), parse_number(place.substr(colon + 1), 1, 65535, "port")};
+  return {std::move(title), place.substr(0, colon), number_within(place.substr(colon + 1), 1, 65535, "port")};
 }
 
 AllowedPeer parse_allowed_peer(std::string_view text) {
   auto [title, place] = split(text, "TITLE@address or TITLE@address/bits");
   AllowedPeer peer{std::move(title)};
   if (const std::size_t slash = place.find('/'); slash != std::string::npos) {
-    const int bits = parse_number(place.substr(slash + 1), 0, 32, "number of network bits");
+    const int bits = number_within(place.substr(slash + 1), 0, 32, "number of network bits");
     peer.mask = bits == 0 ? 0 : 0xFFFFFFFFU << (32 - bits);
     place.resize(slash);
   }

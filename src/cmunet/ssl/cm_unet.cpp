@@ -43,15 +43,12 @@ std::int64_t key_length(const CmUnetOptions& options) {
 void CmUnetOptions::check() const {
   check_ranges(*this);
   views.check();
-  const auto require = [](bool ok, const char* key, const auto& value, const char* expected) {
-    CMUNET_CHECK(ok, ErrorCode::kInvalidArgument, "[config] pretrain.cm_unet.", key, " is ", value, "; must be ",
-                 expected);
-  };
-  require(views.view_size % nn::kTotalStride == 0, "views.view_size", views.view_size, "a multiple of 16");
-  require(views.view_size % patch_size == 0, "patch_size", patch_size, "a divisor of the view");
-  require(lambda_r + lambda_c > 0, "lambda_c", lambda_c, "above 0 with lambda_r 0");
-  require(adapter_channels == nn::kTotalStride * nn::kTotalStride, "adapter_channels", adapter_channels,
-          "256, so that the key is as long as the view has pixels");
+  require_option(views.view_size % nn::kTotalStride == 0, "pretrain.cm_unet.views.view_size", views.view_size,
+                 "a multiple of 16");
+  require_option(views.view_size % patch_size == 0, "pretrain.cm_unet.patch_size", patch_size, "a divisor of the view");
+  require_option(lambda_r + lambda_c > 0, "pretrain.cm_unet.lambda_c", lambda_c, "above 0 with lambda_r 0");
+  require_option(adapter_channels == nn::kTotalStride * nn::kTotalStride, "pretrain.cm_unet.adapter_channels",
+                 adapter_channels, "256, so that the key is as long as the view has pixels");
 }
 
 void describe(CmUnetOptions& o, Fields& f) {

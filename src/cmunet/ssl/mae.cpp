@@ -11,8 +11,8 @@ namespace cmunet::ssl {
 void MaeOptions::check() const {
   check_ranges(*this);
   crop.check("pretrain.mae.crop", nn::kTotalStride);
-  CMUNET_CHECK(crop.size % patch_size == 0, ErrorCode::kInvalidArgument, "[config] pretrain.mae.patch_size is ",
-               patch_size, "; must be a divisor of crop.size ", crop.size);
+  require_option(crop.size % patch_size == 0, "pretrain.mae.patch_size", patch_size, "a divisor of crop.size ",
+                 crop.size);
   CMUNET_CHECK(augment::masked_patch_count(crop.size, crop.size, patch_size, mask_ratio) > 0,
                ErrorCode::kInvalidArgument, "[config] pretrain.mae.mask_ratio is ", mask_ratio,
                "; must hide at least one patch");

@@ -405,8 +405,7 @@ void FinetuneOptions::check() const {
   check_ranges(*this);
   unet.check();
   augment.check();
-  CMUNET_CHECK(fold < folds, ErrorCode::kInvalidArgument, "[config] finetune.fold is ", fold,
-               "; must be below folds, from 0");
+  require_option(fold < folds, "finetune.fold", fold, "below folds, from 0");
 }
 
 void describe(FinetuneOptions& o, Fields& f) {

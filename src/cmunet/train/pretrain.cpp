@@ -346,8 +346,7 @@ class Run {
 void PretrainOptions::check() const {
   check_ranges(*this);
   const bool touches_held_out = splits.find("val") != std::string::npos || splits.find("test") != std::string::npos;
-  CMUNET_CHECK(!touches_held_out, ErrorCode::kInvalidArgument, "[config] pretrain.splits is ", splits,
-               "; must be of pretrain and train: val and test stay unseen");
+  require_option(!touches_held_out, "pretrain.splits", splits, "of pretrain and train: val and test stay unseen");
 }
 
 void describe(PretrainOptions& o, Fields& f) {
