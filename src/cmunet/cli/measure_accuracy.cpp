@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "cmunet/base/random.h"
@@ -161,22 +163,32 @@ struct Part {
   Json json;
 };
 
-Part tube_part(Chance& chance) {
-  std::vector<Table::Column> columns{{"diameter (mm)", 1}};
-  for (const Input& input : kInputs) columns.push_back({input.name});
+// One row for each value, one column for each input; `measure` gives the cell and the JSON of an input and a value.
+template <typename Measure>
+Part part_of(const Table::Column& first, const char* key, std::span<const double> values, std::span<const Input> inputs,
+             const Measure& measure) {
+  std::vector<Table::Column> columns{first};
+  for (const Input& input : inputs) columns.push_back({input.name});
   Part part{Table(std::move(columns)), Json::array()};
-  for (const double diameter : kDiameters_mm) {
-    std::vector<report::Cell> row{diameter};
-    Json json{{"diameter_mm", diameter}};
-    for (const Input& input : kInputs) {
-      const MeasurementErrors errors = tube_errors(input, diameter, chance);
-      row.emplace_back(errors.text(3));
-      json[input.name] = errors.json();
+  for (const double value : values) {
+    std::vector<report::Cell> row{value};
+    Json json{{key, value}};
+    for (const Input& input : inputs) {
+      const std::pair<report::Cell, Json> found = measure(input, value);
+      row.push_back(found.first);
+      json[input.name] = found.second;
     }
     part.table.add_row(std::move(row));
     part.json.push_back(std::move(json));
   }
   return part;
+}
+
+Part tube_part(Chance& chance) {
+  return part_of({"diameter (mm)", 1}, "diameter_mm", kDiameters_mm, kInputs, [&](const Input& input, double diameter) {
+    const MeasurementErrors errors = tube_errors(input, diameter, chance);
+    return std::pair<report::Cell, Json>(errors.text(3), errors.json());
+  });
 }
 
 Part stenosis_part(Chance& chance) {
@@ -186,42 +198,24 @@ Part stenosis_part(Chance& chance) {
                                                   {"soft edge, 0.2 mm", {0.2, 0.2}, Source::kSoftEdge},
                                                   {"picture, 0.2 mm", {0.2, 0.2}, Source::kPicture},
                                                   {"picture, rough mask", {0.2, 0.2}, Source::kPictureRough}}};
-  std::vector<Table::Column> columns{{"true stenosis (%)", 0}};
-  for (const Input& input : kStenosisInputs) columns.push_back({input.name});
-  Part part{Table(std::move(columns)), Json::array()};
-  for (const double percent : kPercents) {
-    std::vector<report::Cell> row{percent};
-    Json json{{"percent", percent}};
-    for (const Input& input : kStenosisInputs) {
-      const MeasurementErrors errors = stenosis_errors(input, percent, chance);
-      row.emplace_back(concat(errors.text(1), " (", report::format_fixed(errors.largest(), 1), ")"));
-      json[input.name] = errors.json();
-    }
-    part.table.add_row(std::move(row));
-    part.json.push_back(std::move(json));
-  }
-  return part;
+  return part_of({"true stenosis (%)", 0}, "percent", kPercents, kStenosisInputs,
+                 [&](const Input& input, double percent) {
+                   const MeasurementErrors errors = stenosis_errors(input, percent, chance);
+                   const std::string largest = report::format_fixed(errors.largest(), 1);
+                   return std::pair<report::Cell, Json>(concat(errors.text(1), " (", largest, ")"), errors.json());
+                 });
 }
 
 Part rotation_part(Chance& chance) {
+  constexpr std::array kRotationDiameters_mm{1.0, 2.0, 4.0};
   constexpr std::array<Input, 3> kRotationInputs{{{"mask, 0.2 mm", {0.2, 0.2}},
                                                   {"soft edge, 0.2 mm", {0.2, 0.2}, Source::kSoftEdge},
                                                   {"picture without noise", {0.2, 0.2}, Source::kNoiselessPicture}}};
-  std::vector<Table::Column> columns{{"diameter (mm)", 1}};
-  for (const Input& input : kRotationInputs) columns.push_back({input.name, 3});
-  Part part{Table(std::move(columns)), Json::array()};
-  for (const double diameter : {1.0, 2.0, 4.0}) {
-    std::vector<report::Cell> row{diameter};
-    Json json{{"diameter_mm", diameter}};
-    for (const Input& input : kRotationInputs) {
-      const double spread_px = rotation_spread_px(input, diameter, chance);
-      row.emplace_back(spread_px);
-      json[input.name] = spread_px;
-    }
-    part.table.add_row(std::move(row));
-    part.json.push_back(std::move(json));
-  }
-  return part;
+  return part_of({"diameter (mm)", 1}, "diameter_mm", kRotationDiameters_mm, kRotationInputs,
+                 [&](const Input& input, double diameter) {
+                   const double spread_px = rotation_spread_px(input, diameter, chance);
+                   return std::pair<report::Cell, Json>(spread_px, spread_px);
+                 });
 }
 
 }  // namespace
