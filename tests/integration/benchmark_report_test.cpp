@@ -51,7 +51,7 @@ Json evaluation_of(const std::string& method) {
   }
   Json metrics;
   for (const char* key : {"dice", "cl_dice", "iou", "modified_hausdorff_px", "diameter_difference_px"}) {
-    metrics[key] = {{"mean", 0.5 + better}};
+    metrics[key] = {{"mean", 0.5 + better}, {"ci95", {0.4 + better, 0.6 + better}}, {"undefined", 3}};
   }
   return {{"metrics", metrics}, {"images", images}};
 }
@@ -115,6 +115,7 @@ TEST(CompareCells, AveragesSeedsAndLeavesUndefinedImagesOut) {
   const Comparison c =
       compare_cells({{0.8, 0.6, nan, 0.5}, {0.6, 0.8, 0.9, 0.5}}, {{0.5, 0.5, 0.1, 0.4}, {0.5, 0.5, 0.1, 0.4}});
   EXPECT_EQ(c.images, 3);
+  EXPECT_EQ(c.undefined, 1);
   EXPECT_EQ(c.seeds, 2);
   EXPECT_NEAR(c.difference, (0.2 + 0.2 + 0.1) / 3, 1e-12);
   EXPECT_NEAR(c.effect_size, c.difference / std::sqrt(0.01 / 3), 1e-9);  // sample variance of 0.2, 0.2, 0.1
@@ -126,10 +127,14 @@ TEST(CompareCells, AveragesSeedsAndLeavesUndefinedImagesOut) {
 TEST(Comparisons, AreCorrectedTogether) {
   std::vector<Comparison> three(3);
   three[0].p_wilcoxon = 0.01, three[1].p_wilcoxon = std::nan(""), three[2].p_wilcoxon = 0.03;
+  three[0].p_t = 0.5, three[1].p_t = 0.001, three[2].p_t = 0.2;
   correct_together(three);
-  EXPECT_NEAR(three[0].p_holm, 0.03, 1e-15);
-  EXPECT_NEAR(three[1].p_holm, 1, 1e-15);  // undefined counts as no evidence
-  EXPECT_NEAR(three[2].p_holm, 0.06, 1e-15);
+  EXPECT_NEAR(three[0].p_wilcoxon_holm, 0.03, 1e-15);
+  EXPECT_TRUE(std::isnan(three[1].p_wilcoxon_holm));  // but it was tested: the others are corrected for three
+  EXPECT_NEAR(three[2].p_wilcoxon_holm, 0.06, 1e-15);
+  EXPECT_NEAR(three[0].p_t_holm, 0.5, 1e-15);
+  EXPECT_NEAR(three[1].p_t_holm, 0.003, 1e-15);
+  EXPECT_NEAR(three[2].p_t_holm, 0.4, 1e-15);
 }
 
 class BenchmarkReport : public testing::Test {
@@ -179,9 +184,11 @@ TEST_F(BenchmarkReport, TellsTheNumbersOfItsCells) {
   EXPECT_TRUE(shows(">2.50<"));                // million parameters of pre-training
   EXPECT_TRUE(shows("121.49"));                // as published
   const std::string csv = read_file(out / "cells.csv");
-  EXPECT_EQ(csv.substr(0, csv.find('\r')),
-            "run,method,images,seed,validation Dice,test Dice,test clDice,test modified Hausdorff (px),"
-            "test diameter difference (px)");
+  EXPECT_EQ(csv.rfind("run,method,regime,labels,images,seed,parameters,best_dice_on_val,val_dice,val_dice_low,", 0),
+            0U);
+  EXPECT_NE(csv.find("\r\nfinetune/mae-labels18-seed1,mae,,18,18,1,2500000,0.52,,,,,"), std::string::npos);
+  EXPECT_NE(csv.find(",0.6,0.5,0.7,3,"), std::string::npos);  // test Dice, its interval, images without
+  EXPECT_TRUE(shows("0.600 [0.600, 0.600]; 6 undefined"));    // of both seeds
 }
 
 TEST_F(BenchmarkReport, EveryLinkLeadsToARun) {
@@ -221,7 +228,9 @@ TEST(PublishedResults, HoldTogether) {
     EXPECT_LE(m.iou, 1.08 * m.dice[0] / (2 - m.dice[0])) << m.name;
   }
   for (const PublishedAgreement& a : published_agreement()) {
-    EXPECT_NEAR(a.bias_px, (a.lower_px + a.upper_px) / 2, 0.01);
+    const double middle = (a.lower_px + a.upper_px) / 2;
+    EXPECT_NEAR(std::abs(a.bias_px), std::abs(middle), 0.01);
+    EXPECT_EQ(std::string(a.remark).empty(), a.bias_px * middle > 0);  // a sign that cannot be is remarked on
   }
 }
 

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // The job list of `cmunet benchmark` and its claims.
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
+#include <atomic>
+#include <barrier>
+#include <csignal>
 #include <filesystem>
 #include <map>
 #include <set>
+#include <thread>
 
 #include "cmunet/base/config.h"
 #include "cmunet/base/error.h"
@@ -87,22 +93,97 @@ TEST(BenchmarkPlan, RefusesWhatItDoesNotKnow) {
   EXPECT_THROW(options_of("[benchmark]\nmethods = [\"mae\"]\nlabels = [1]\nseeds = [1]\nepochs = 3\n"), Error);
 }
 
-TEST(Claim, IsGivenToOneAndTakenOverFromTheDead) {
-  const ScratchFolder folder;
-  const std::string job = "finetune/x";
-  {
-    const auto first = Claim::take(job, folder.path());
-    ASSERT_TRUE(first.has_value());
-    EXPECT_FALSE(Claim::take(job, folder.path()).has_value());
+class Claims : public testing::Test {
+ protected:
+  bool can_be_taken() const { return Claim::take("finetune/x", folder.path()).has_value(); }
+  static std::string host_name() {
+    std::array<char, 256> host{};
+    ::gethostname(host.data(), host.size() - 1);
+    return host.data();
   }
-  EXPECT_TRUE(Claim::take(job, folder.path()).has_value());  // given back
-  std::array<char, 256> host{};
-  ::gethostname(host.data(), host.size() - 1);
+  // A process that takes the claim and keeps it; `with_child`, after starting one that inherits it for a second.
+  pid_t start_holder(bool with_child) const {
+    std::array<int, 2> ready{};
+    EXPECT_EQ(::pipe(ready.data()), 0);
+    const pid_t holder = ::fork();
+    if (holder == 0) {
+      const auto claim = Claim::take("finetune/x", folder.path());
+      if (with_child && ::fork() == 0) ::execlp("sleep", "sleep", "1", nullptr);
+      const char taken = claim ? 'y' : 'n';
+      if (::write(ready[1], &taken, 1) == 1) ::pause();
+      ::_exit(0);
+    }
+    char taken = 0;
+    EXPECT_EQ(::read(ready[0], &taken, 1), 1);
+    EXPECT_EQ(taken, 'y');
+    ::close(ready[0]), ::close(ready[1]);
+    return holder;
+  }
+  static void kill_and_wait(pid_t process) {
+    ::kill(process, SIGKILL);
+    ::waitpid(process, nullptr, 0);
+  }
+
+  const ScratchFolder folder;
   const fs::path file = folder.path() / "claims" / "finetune-x.json";
-  save_json(file, {{"host", host.data()}, {"pid", 999'999'999}});
-  EXPECT_TRUE(Claim::take(job, folder.path()).has_value());
-  save_json(file, {{"host", "elsewhere"}, {"pid", 999'999'999}});
-  EXPECT_FALSE(Claim::take(job, folder.path()).has_value());
+};
+
+TEST_F(Claims, AreGivenToOneAndGivenBack) {
+  {
+    const auto first = Claim::take("finetune/x", folder.path());
+    ASSERT_TRUE(first.has_value());
+    EXPECT_FALSE(can_be_taken());
+    EXPECT_EQ(load_json(file)["pid"], ::getpid());
+  }
+  EXPECT_FALSE(fs::exists(file));
+  EXPECT_TRUE(can_be_taken());
+}
+
+TEST_F(Claims, AreTakenOverFromTheKilledAndNotFromTheLiving) {
+  const pid_t holder = start_holder(false);
+  EXPECT_FALSE(can_be_taken());
+  kill_and_wait(holder);
+  EXPECT_TRUE(fs::exists(file));
+  EXPECT_TRUE(can_be_taken());
+}
+
+TEST_F(Claims, AreHeldUntilTheRunOfAKilledProcessHasSaved) {
+  const pid_t holder = start_holder(true);
+  kill_and_wait(holder);
+  EXPECT_FALSE(can_be_taken());
+  for (int i = 0; i < 100 && !can_be_taken(); ++i) ::usleep(100'000);
+  EXPECT_TRUE(can_be_taken());
+}
+
+TEST_F(Claims, OfNobodyAreFreeAndOfAnotherHostAreNot) {
+  fs::create_directories(file.parent_path());
+  write_file_atomic(file, "");  // killed before it was written
+  EXPECT_TRUE(can_be_taken());
+  save_json(file, {{"host", host_name()}, {"pid", ::getpid()}});  // a number that another process has got since
+  EXPECT_TRUE(can_be_taken());
+  save_json(file, {{"host", "elsewhere"}, {"pid", 1}});
+  EXPECT_FALSE(can_be_taken());
+  EXPECT_TRUE(fs::exists(file));
+}
+
+TEST_F(Claims, OfTheDeadAreTakenOverByOne) {
+  constexpr int kRounds = 200, kTakers = 4;
+  std::array<std::atomic<int>, kRounds> holders{};
+  std::barrier together(kTakers);
+  const auto take = [&](bool prepares) {
+    for (std::atomic<int>& holding : holders) {
+      if (prepares) save_json(file, {{"host", host_name()}, {"pid", 999'999'999}});
+      together.arrive_and_wait();
+      const auto claim = Claim::take("finetune/x", folder.path());
+      if (claim) ++holding;
+      together.arrive_and_wait();  // nobody gives back before all have tried
+    }
+  };
+  fs::create_directories(file.parent_path());
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kTakers; ++i) threads.emplace_back(take, i == 0);
+  for (std::thread& thread : threads) thread.join();
+  for (const std::atomic<int>& holding : holders) EXPECT_EQ(holding, 1);
 }
 
 }  // namespace

@@ -15,6 +15,8 @@
 #include "cmunet/base/version.h"
 #include "cmunet/codec/codec.h"
 #include "cmunet/dicom/made_run.h"
+#include "cmunet/dicom/segmentation_object.h"
+#include "cmunet/dicom/xa.h"
 #include "run_program.h"
 
 namespace cmunet {
@@ -278,6 +280,74 @@ TEST_F(MeasureCommand, MeasuresAProbabilityMapAndAPath) {
   ASSERT_EQ(path["segments"].size(), 1U);
   EXPECT_NEAR(path["segments"][0]["length"]["px"].get<double>(), 80, 3);
   EXPECT_EQ(path["reference"], "interpolated");
+}
+
+TEST_F(MeasureCommand, TakesAFolderWithOneRunAndSaysWhatToDoWithMore) {
+  fs::create_directories(root / "cd");
+  measured_run({"PixelSpacing=0.25\\0.25", "PixelSpacingCalibrationType=GEOMETRY"});
+  fs::copy_file(root / "run.dcm", root / "cd/im1");
+  const std::string mask = concat(" --mask ", root / "mask.png", " --force --out ", root / "out");
+  EXPECT_EQ(program(concat("measure ", root / "cd", mask)).status, 0);
+  EXPECT_EQ(load_json(root / "out/measurements.json")["calibration"]["source"], "pixel_spacing");
+  EXPECT_THAT(read_file(root / "out/report.html"), HasSubstr(" px; 95 % interval"));  // beside millimetres
+  fs::copy_file(root / "run.dcm", root / "cd/im2");
+  const Outcome two = program(concat("measure ", root / "cd", mask));
+  EXPECT_EQ(two.status, 2);
+  EXPECT_THAT(two.err, HasSubstr("holds 2 DICOM runs"));
+  EXPECT_THAT(two.err, HasSubstr("cmunet predict --dicom-sr"));
+  fs::create_directories(root / "nothing");
+  EXPECT_THAT(program(concat("measure ", root / "nothing", mask)).err, HasSubstr("holds 0 DICOM runs"));
+}
+
+TEST_F(MeasureCommand, TakesTheMasksOfADicomSegmentation) {
+  dicom::MadeRun run;
+  run.frames = 3, run.height = kHeight, run.width = kWidth;
+  run.cell = [](int, int y, int x, int) { return grey(y, x); };
+  dicom::write_run(run, root / "run.dcm");
+  run.attributes = {"SOPInstanceUID=1.2.826.0.1.3680043.2.1143.99"};
+  dicom::write_run(run, root / "other.dcm");
+  const dicom::XaRun source(root / "run.dcm");
+  image::Mask mask(kHeight, kWidth);
+  for (int y = 41; y < kHeight; ++y) {
+    for (int x = 0; x < kWidth; ++x) mask.at(y, x) = depth(y, x) > 0 ? 1 : 0;
+  }
+  dicom::SegmentationObject one({source.header(), source.patient()}), two({source.header(), source.patient()});
+  one.add(1, mask);
+  two.add(0, mask), two.add(2, mask);
+  one.save(root / "one.dcm"), two.save(root / "two.dcm");
+  const auto measure_by = [&](const std::string& files) {
+    return program(concat("measure --walls mask --force --out ", root / "out", " ", files));
+  };
+  // The only mask says the frame; a picture of the same mask gives the same numbers.
+  EXPECT_EQ(measure_by(concat(root / "run.dcm", " --mask ", root / "one.dcm")).status, 0);
+  const Json by_object = load_json(root / "out/measurements.json");
+  EXPECT_EQ(by_object["source"]["frame"], 2);
+  EXPECT_EQ(by_object["segments"], measured("")["segments"]);
+  EXPECT_EQ(measure_by(concat("--mask ", root / "one.dcm")).status, 0);
+  EXPECT_EQ(measure_by(concat(root / "run.dcm", " --frame 3 --mask ", root / "two.dcm")).status, 0);
+  const Outcome missing = measure_by(concat(root / "run.dcm", " --frame 2 --mask ", root / "two.dcm"));
+  EXPECT_EQ(missing.status, 2);
+  EXPECT_THAT(missing.err, HasSubstr("no mask of frame 2; it has those of frames 1, 3"));
+  EXPECT_EQ(measure_by(concat("--mask ", root / "two.dcm")).status, 2);
+  EXPECT_EQ(measure_by(concat("--frame 1 --mask ", root / "two.dcm")).status, 0);
+  EXPECT_THAT(measure_by(concat(root / "other.dcm", " --mask ", root / "one.dcm")).err, HasSubstr("of another run"));
+}
+
+TEST_F(MeasureCommand, ShowsWhyItTookThatFrame) {
+  dicom::MadeRun run;
+  run.frames = 20, run.height = kHeight, run.width = kWidth;
+  run.cell = [](int frame, int y, int x, int) { return frame < 8 ? grey(20, x) : grey(y, x); };
+  dicom::write_run(run, root / "run.dcm");
+  EXPECT_EQ(
+      program(concat("measure ", root / "run.dcm", " --mask ", root / "mask.png", " --force --out ", root / "out"))
+          .status,
+      0);
+  EXPECT_THAT(read_file(root / "out/report.html"), HasSubstr("Why this frame"));
+  EXPECT_EQ(program(concat("measure ", root / "run.dcm", " --frame 9 --mask ", root / "mask.png", " --force --out ",
+                           root / "out"))
+                .status,
+            0);
+  EXPECT_THAT(read_file(root / "out/report.html"), Not(HasSubstr("Why this frame")));
 }
 
 TEST_F(MeasureCommand, WrongFlagsAreUsageErrorsAndWriteNothing) {

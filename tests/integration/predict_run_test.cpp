@@ -181,6 +181,25 @@ TEST_F(PredictRun, TakesFoldersOfRunsAndImagesWithoutMixingThemUp) {
   EXPECT_NE(masks[0], masks[1]);
 }
 
+TEST_F(PredictRun, WarnsOfWhatIsNoAngiogramAndPassesOverItsOwnOverlays) {
+  write_run("cd/one/ct.dcm", 1, {"Modality=CT", "SOPClassUID=1.2.840.10008.5.1.4.1.1.7"});
+  const Outcome outcome = predict(concat("--dicom-sc ", root / "cd"));
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("ct is no X-ray angiogram"));
+  EXPECT_THAT(predictions()["runs"][0]["oddities"].dump(), HasSubstr("modality is CT"));
+  fs::path overlay;
+  for (const auto& entry : fs::directory_iterator(root / "out")) {
+    if (entry.path().extension() == ".dcm") overlay = entry.path();
+  }
+  ASSERT_FALSE(overlay.empty());
+  fs::copy_file(overlay, root / "cd/two/overlay.dcm");
+  EXPECT_EQ(predict(concat("--force ", root / "cd")).status, 0);
+  EXPECT_EQ(predictions()["runs"].size(), 1U);
+  const Outcome refused = predict(concat("--force ", root / "cd/two/overlay.dcm"));
+  EXPECT_EQ(refused.status, 3);
+  EXPECT_THAT(refused.err, HasSubstr("on which cmunet drew"));
+}
+
 TEST_F(PredictRun, RefusesWhatMakesNoSense) {
   write_run("run.dcm", 3);
   codec::write_png(root / "picture.png", image::Image<std::uint8_t>(64, 64, 90));

@@ -54,8 +54,8 @@ TEST(ArterialReport, IsInMillimetresWithBothUncertainties) {
   EXPECT_EQ(segment.left_contour.size(), 100U);
   EXPECT_EQ(segment.right_contour.back(), (image::PointF{24, 59.5}));
   EXPECT_NEAR(segment.length, 13, 1e-12);
-  EXPECT_NEAR(segment.minimal_diameter, 1, 1e-12);
-  EXPECT_NEAR(segment.maximal_diameter, 2, 1e-12);
+  EXPECT_NEAR(segment.minimal_diameter.value, 1, 1e-12);
+  EXPECT_NEAR(segment.maximal_diameter.value, 2, 1e-12);
   ASSERT_TRUE(segment.lesion.has_value());
   EXPECT_EQ(segment.lesion->reference_method, dicom::ReferenceMethod::kInterpolatedLocal);
   EXPECT_NEAR(segment.lesion->minimal_diameter.value, 1, 1e-12);
@@ -68,6 +68,23 @@ TEST(ArterialReport, IsInMillimetresWithBothUncertainties) {
   EXPECT_NEAR(segment.lesion->site_of_minimum, 5.125, 1e-12);
   EXPECT_GE(segment.lesion->site_of_maximum, 5 - 1e-12);
   EXPECT_LE(segment.lesion->site_of_maximum, 7.5 + 1e-12);
+}
+
+TEST(ArterialReport, DiametersOfASegmentHaveIntervalsAndFadingEndsNoMinimum) {
+  vessel::Measurement m = narrowed(40, 60, {});
+  vessel::MeasuredSegment& segment = m.segments[0];
+  for (std::size_t i = 90; i < 100; ++i) segment.samples[i].diameter_px = 1;
+  vessel::Narrowing fading;
+  fading.first = 88, fading.last = 99, fading.sample = 99, fading.touches = vessel::VesselEnd::kFree;
+  EXPECT_NEAR(arterial_report(m, 0).segments[0].minimal_diameter.value, 1, 1e-12);
+  segment.excluded = {fading};
+  const dicom::ReportedSegment reported = arterial_report(m, 0).segments[0];
+  EXPECT_NEAR(reported.minimal_diameter.value, 4, 1e-12);
+  EXPECT_NEAR(reported.minimal_diameter.uncertainty, 1.96 * 0.4, 1e-3);
+  EXPECT_NEAR(reported.maximal_diameter.uncertainty, 1.96 * 0.4, 1e-3);
+  fading.first = 0;  // nothing but an end: its own minimum is all there is
+  segment.excluded = {fading};
+  EXPECT_NEAR(arterial_report(m, 0).segments[0].minimal_diameter.value, 1, 1e-12);
 }
 
 TEST(ArterialReport, IsInPixelsWithoutCalibration) {

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
-#include <set>
 
 #include "cmunet/base/config.h"
 #include "cmunet/base/file.h"
@@ -45,11 +44,15 @@ class Benchmark {
 
   Json run() {
     adopt_config();
-    while (do_next_job()) {
+    Waiting waiting(out_);
+    for (;;) {
+      if (do_next_job()) continue;
+      const std::vector<std::string> held = names_of_ready_jobs();
+      if (held.empty()) break;
+      waiting.sleep(held);
     }
     Json document = report();
-    CMUNET_CHECK(failed_.empty(), ErrorCode::kIo, "[benchmark] ", failed_.size(), " of ", jobs_.size(),
-                 " jobs failed, the first of them ", *failed_.begin(), "; the others are done");
+    refuse_failures();
     return document;
   }
 
@@ -126,11 +129,24 @@ class Benchmark {
     return words;
   }
 
-  // False when nothing is left that this process could do.
+  // Not done, and nothing but another process's claim is in the way.
+  bool is_ready(const Job& job) const {
+    if (is_done(job, out_) || std::ranges::find(failed_, job.name) != failed_.end()) return false;
+    return job.needs.empty() || is_done(job_named(job.needs), out_);
+  }
+
+  std::vector<std::string> names_of_ready_jobs() const {
+    std::vector<std::string> names;
+    for (const Job& job : jobs_) {
+      if (is_ready(job)) names.push_back(job.name);
+    }
+    return names;
+  }
+
+  // False when nothing is left that this process could do now.
   bool do_next_job() {
     for (const Job& job : jobs_) {
-      if (failed_.contains(job.name) || is_done(job, out_)) continue;
-      if (!job.needs.empty() && !is_done(parent_of(job), out_)) continue;
+      if (!is_ready(job)) continue;
       const std::optional<Claim> claim = Claim::take(job.name, out_);
       if (!claim || is_done(job, out_)) continue;
       do_job(job);
@@ -139,11 +155,10 @@ class Benchmark {
     return false;
   }
 
-  const Job& parent_of(const Job& job) const {
-    for (const Job& other : jobs_) {
-      if (other.name == job.needs) return other;
-    }
-    throw Error(ErrorCode::kInternal, concat("[benchmark] there is no job ", job.needs));
+  const Job& job_named(const std::string& name) const {
+    const auto found = std::ranges::find(jobs_, name, &Job::name);
+    CMUNET_CHECK(found != jobs_.end(), ErrorCode::kInternal, "[benchmark] there is no job ", name);
+    return *found;
   }
 
   void do_job(const Job& job) {
@@ -156,10 +171,20 @@ class Benchmark {
     }
     if (status != 0) {
       log_warning("[benchmark] ", job.name, " failed with status ", status);
-      failed_.insert(job.name);
+      failed_.push_back(job.name);
       return;
     }
     if (job.kind != JobKind::kPretrain) write_benchmark_report(options_, out_);
+  }
+
+  void refuse_failures() {
+    std::erase_if(failed_, [this](const std::string& name) { return is_done(job_named(name), out_); });
+    if (failed_.empty()) return;  // or another process succeeded
+    const auto done = std::ranges::count_if(jobs_, [this](const Job& job) { return is_done(job, out_); });
+    throw Error(ErrorCode::kIo,
+                concat("[benchmark] ", failed_.size(), " of ", jobs_.size(), " jobs failed, first ", failed_.front(),
+                       "; ", done, " are done, ", std::ssize(jobs_) - done - std::ssize(failed_), " need what failed"),
+                "their own errors are further up; the same command tries them again");
   }
 
   const Flags& flags_;
@@ -167,7 +192,7 @@ class Benchmark {
   fs::path out_;
   BenchmarkOptions options_;
   std::vector<Job> jobs_;
-  std::set<std::string> failed_;
+  std::vector<std::string> failed_;
 };
 
 void run(const Flags& flags, const CommonOptions& common) {

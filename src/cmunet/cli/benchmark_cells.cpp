@@ -63,11 +63,15 @@ std::string BenchmarkCell::folder(Shown shown) const {
   return sibling(job.name, shown == Shown::kTest ? "test" : "val");
 }
 
-double BenchmarkCell::metric(Shown shown, const std::string& key) const {
+Json BenchmarkCell::summary(Shown shown, const std::string& key) const {
   const Json& document = evaluation(shown);
-  if (document.is_object() && document["metrics"].contains(key)) {
-    return number_or_nan(document["metrics"][key]["mean"]);
-  }
+  const bool is_there = document.is_object() && document["metrics"].contains(key);
+  return is_there ? document["metrics"][key] : Json::object();
+}
+
+double BenchmarkCell::metric(Shown shown, const std::string& key) const {
+  const Json of_images = summary(shown, key);
+  if (!of_images.empty()) return number_or_nan(of_images["mean"]);
   return shown == Shown::kValidation && key == "dice" ? val_dice : kNaN;
 }
 
@@ -110,17 +114,21 @@ std::vector<Comparison> comparisons_of(const BenchmarkOptions& options, const st
       for (const auto& method : options.methods) {
         if (method.name == options.methods.front().name) continue;
         ValuesBySeed values, base_values;
+        std::vector<report::Link> runs, base_runs;
         for (const BenchmarkCell* cell : cells_of(cells, regime.name, method.name, labels)) {
           for (const BenchmarkCell* base : baseline) {
             if (base->job.seed != cell->job.seed || base->evaluation(shown).is_null()) continue;
             if (cell->evaluation(shown).is_null()) continue;
             values.push_back(image_dice(cell->evaluation(shown)));
             base_values.push_back(image_dice(base->evaluation(shown)));
+            runs.push_back({concat(cell->job.seed), cell->folder(shown) + "/"});
+            base_runs.push_back({concat(base->job.seed), base->folder(shown) + "/"});
           }
         }
         if (values.empty()) continue;
         Comparison& c = result.emplace_back(compare_cells(values, base_values));
         c.regime = regime.name, c.method = method.name, c.labels = labels;
+        c.runs = std::move(runs), c.baseline_runs = std::move(base_runs);
       }
     }
   }

@@ -28,6 +28,8 @@ struct BenchmarkCell {
   const Json& evaluation(Shown shown) const { return shown == Shown::kTest ? test : val; }
   /// Folder, below the benchmark's, of the run that `evaluation` or, without it, the model lies in.
   std::string folder(Shown shown) const;
+  /// {"mean", "ci95", "undefined", …} over images; an empty object when there is none.
+  Json summary(Shown shown, const std::string& key) const;
   /// Mean over images; NaN when there is none. Validation Dice falls back to `val_dice`.
   double metric(Shown shown, const std::string& key) const;
 };

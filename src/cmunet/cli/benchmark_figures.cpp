@@ -41,8 +41,9 @@ report::Series series_of(const FigureData& data, const std::string& method, cons
   for (const auto& [images, values] : by_images) {
     series.x.push_back(images);
     series.y.push_back(stats::mean(values));
-    series.lower.push_back(std::ranges::min(values));
-    series.upper.push_back(std::ranges::max(values));
+    const auto [low, high] = stats::student_mean_interval(values);
+    series.lower.push_back(values.size() < 2 ? series.y.back() : low);
+    series.upper.push_back(values.size() < 2 ? series.y.back() : high);
   }
   return series;
 }

@@ -23,8 +23,8 @@ struct FigureData {
 /// The method that Figs. 4 and 5 are about: cm_unet where it takes part, else the last one.
 std::string highlighted_method(const BenchmarkOptions& options);
 
-/// Fig. 3: a measure over the number of labelled images, one line per method with the range of its seeds; "" without
-/// values. @param key  "dice" or another of an evaluation
+/// Fig. 3: a measure over the number of labelled images, one line per method with Student's 95 % interval over its
+/// seeds; "" without values. @param key  "dice" or another of an evaluation
 std::string labels_chart(const FigureData& data, const std::string& key, const std::string& title);
 /// The same as published; only Dice and the modified Hausdorff distance are.
 std::string published_labels_chart(const std::string& key, const std::string& title);

@@ -34,7 +34,10 @@ void add_tables(const FigureData& data, report::Page& page) {
   page.heading("Table I: methods");
   page.paragraph(
       "Mean over seeds with Student's 95 % interval, which needs two seeds and is wide for few; small figures below a "
-      "number are the seeds, and lead to their runs. Parameters: what pre-training trains, without pre-training the "
+      "number are the seeds, and lead to their runs. Undefined: images, counted over the seeds, that have no such "
+      "value "
+      "and are in no mean, as when nothing was segmented. Parameters: what pre-training trains, without pre-training "
+      "the "
       "network.");
   for (const std::int64_t labels : data.options.labels) {
     const report::Table table = table_one(data.options, data.cells, data.regime, labels, data.shown);
@@ -55,7 +58,10 @@ void add_label_charts(const FigureData& data, report::Page& page) {
   const std::string dice = labels_chart(data, "dice", images + " Dice");
   if (dice.empty()) return;
   page.heading("Fig. 3: what labels are worth");
-  page.paragraph("Ours: bars reach from the lowest to the highest seed. Published: one run each, on other images.");
+  page.paragraph(
+      "Ours: means over seeds; bars are Student's 95 % intervals, where there are two seeds. Published: one run each, "
+      "on "
+      "other images.");
   page.svg(dice, "Ours");
   page.svg(published_labels_chart("dice", "Published Dice"), "From the paper's logs, FAME 2");
   const std::string hausdorff = labels_chart(data, "modified_hausdorff_px", images + " modified Hausdorff (px)");
@@ -73,10 +79,9 @@ void add_agreement(const FigureData& data, report::Page& page) {
   add_diameter_plots(data, fewest, page);
   const bool has_all = std::ranges::find(data.options.labels, 0) != data.options.labels.end();
   if (has_all && fewest != 0) add_diameter_plots(data, 0, page);
-  page.table(table,
-             {.caption = "Segmented against true mean diameter of an image, first seed; limits of agreement: bias "
-                         "± 1.96 sd of the differences",
-              .sortable = true});
+  page.table(table, {.caption = "Segmented against true mean diameter of an image, first seed that has them; limits of "
+                                "agreement: bias ± 1.96 sd of the differences",
+                     .sortable = true});
   page.table(published_agreement_table(), {.caption = "Published, FAME 2: first the fewest labels, then the most"});
 }
 
@@ -85,7 +90,9 @@ void add_comparisons(const BenchmarkOptions& options, const std::vector<Comparis
   page.heading("Differences from " + options.methods.front().name);
   page.paragraph(
       "Per-image Dice on the same images, averaged over seeds. Intervals and tests are over images; that other seeds "
-      "would differ is shown by the intervals over seeds above.");
+      "would differ is shown by the intervals over seeds above. Holm: corrected for all rows of this table. Small "
+      "figures "
+      "are seeds and lead to the runs, below a method its own, below the number of seeds the baseline's.");
   page.table(comparison_table(comparisons), {.caption = "Paired differences", .sortable = true});
 }
 
@@ -119,7 +126,7 @@ Json write_benchmark_report(const BenchmarkOptions& options, const fs::path& out
   page.heading("All runs");
   page.table(cell_table(cells), {.caption = "Folders below this page's", .sortable = true});
   write_file_atomic(out / "report.html", page.str());
-  write_file_atomic(out / "cells.csv", report::to_csv(cell_table(cells)));
+  report::write_csv(out / "cells.csv", cell_file_table(cells));
   Json document = benchmark_json(cells, comparisons_of(options, cells, Shown::kTest));
   save_json(out / "benchmark.json", document);
   return document;

@@ -30,27 +30,27 @@ constexpr std::array<Metric, 6> kMetrics{{{"dice", "Dice ↑", 3},
 
 using CellPointers = std::vector<const BenchmarkCell*>;
 
-// "0.752 [0.741, 0.763]": mean over seeds and its interval.
+// "0.752 [0.741, 0.763]; 2 undefined": mean over seeds, its interval, images that are in no mean, of all seeds.
 std::string mean_over_seeds(const CellPointers& cells, Shown shown, const Metric& metric) {
   std::vector<double> values;
+  std::int64_t undefined = 0;
   for (const BenchmarkCell* cell : cells) {
     if (const double v = cell->metric(shown, metric.key); !std::isnan(v)) values.push_back(v);
+    undefined += cell->summary(shown, metric.key).value("undefined", std::int64_t{0});
   }
   std::string text = format_fixed(stats::mean(values), metric.digits);
-  if (values.size() < 2) return text;
-  const auto [low, high] = stats::student_mean_interval(values);
-  return concat(text, " [", format_fixed(low, metric.digits), ", ", format_fixed(high, metric.digits), "]");
+  if (values.size() >= 2) {
+    const auto [low, high] = stats::student_mean_interval(values);
+    text += concat(" [", format_fixed(low, metric.digits), ", ", format_fixed(high, metric.digits), "]");
+  }
+  if (undefined > 0) text += concat("; ", undefined, " undefined");
+  return text;
 }
 
 std::vector<Link> links_of(const CellPointers& cells, Shown shown) {
   std::vector<Link> links;
   for (const BenchmarkCell* cell : cells) links.push_back({concat(cell->job.seed), cell->folder(shown) + "/"});
   return links;
-}
-
-std::string p_text(double p) {
-  if (std::isnan(p)) return "–";
-  return p < 0.001 ? "< 0.001" : format_fixed(p, 3);
 }
 
 }  // namespace
@@ -125,8 +125,9 @@ report::Table agreement_table(const BenchmarkOptions& options, const std::vector
                               const std::string& regime, Shown shown) {
   report::Table table({{"method"},
                        {"labels"},
+                       {"seed"},
                        {"Pearson r", 3},
-                       {"p"},
+                       {.title = "p", .is_p_value = true},
                        {"slope", 3},
                        {"intercept (px)", 2},
                        {"bias (px)", 2},
@@ -141,10 +142,10 @@ report::Table agreement_table(const BenchmarkOptions& options, const std::vector
         const double r = stats::pearson(d.target_px, d.pred_px);
         const stats::Line line = stats::regression(d.target_px, d.pred_px);
         const stats::Agreement agreement = stats::bland_altman(d.pred_px, d.target_px);
-        table.add_row({method.name, labels == 0 ? "all" : concat(labels), r,
-                       p_text(stats::pearson_p_value(r, std::ssize(d.ids))), line.slope, line.intercept, agreement.bias,
+        table.add_row({method.name, labels == 0 ? "all" : concat(labels), cell->job.seed, r,
+                       stats::pearson_p_value(r, std::ssize(d.ids)), line.slope, line.intercept, agreement.bias,
                        agreement.lower_limit, agreement.upper_limit, std::ssize(d.ids)});
-        for (std::size_t c = 2; c < table.columns().size(); ++c) table.link(c, {{"", cell->folder(shown) + "/"}});
+        for (std::size_t c = 3; c < table.columns().size(); ++c) table.link(c, {{"", cell->folder(shown) + "/"}});
         break;
       }
     }
@@ -156,30 +157,29 @@ report::Table published_agreement_table() {
   report::Table table({{"method (published)"},
                        {"labels"},
                        {"Pearson r", 2},
+                       {"p"},
                        {"bias (px)", 2},
                        {"lower limit (px)", 2},
-                       {"upper limit (px)", 2}});
+                       {"upper limit (px)", 2},
+                       {"remark"}});
   for (const PublishedAgreement& a : published_agreement()) {
-    table.add_row({"cm_unet", static_cast<std::int64_t>(a.labels), a.r, a.bias_px, a.lower_px, a.upper_px});
+    table.add_row(
+        {"cm_unet", static_cast<std::int64_t>(a.labels), a.r, "< 0.001", a.bias_px, a.lower_px, a.upper_px, a.remark});
   }
   return table;
 }
 
 report::Table comparison_table(const std::vector<Comparison>& comparisons) {
-  report::Table table({{"method"},
-                       {"labels"},
-                       {"difference in Dice", 4},
-                       {"95 % low", 4},
-                       {"95 % high", 4},
-                       {"Cohen's d", 2},
-                       {"p, paired t", 4},
-                       {"p, Wilcoxon", 4},
-                       {"p, Holm", 4},
-                       {"seeds"},
-                       {"images"}});
+  std::vector<report::Table::Column> columns = statistics_columns("Dice");
+  columns.insert(columns.begin(), {{"method"}, {"labels"}, {"seeds"}});
+  report::Table table(std::move(columns));
   for (const Comparison& c : comparisons) {
-    table.add_row({c.regime.empty() ? c.method : c.method + ", " + c.regime, c.labels == 0 ? "all" : concat(c.labels),
-                   c.difference, c.low, c.high, c.effect_size, c.p_t, c.p_wilcoxon, c.p_holm, c.seeds, c.images});
+    std::vector<report::Cell> cells = statistics_cells(c);
+    cells.insert(cells.begin(), {c.regime.empty() ? c.method : c.method + ", " + c.regime,
+                                 c.labels == 0 ? "all" : concat(c.labels), c.seeds});
+    table.add_row(std::move(cells));
+    table.link(0, c.runs);
+    table.link(2, c.baseline_runs);
   }
   return table;
 }
@@ -202,6 +202,34 @@ report::Table cell_table(const std::vector<BenchmarkCell>& cells) {
     table.link(0, {{"", cell.job.name + "/"}});
     table.link(4, {{"", cell.folder(Shown::kValidation) + "/"}});
     for (std::size_t c = 5; c < 9; ++c) table.link(c, {{"", cell.folder(Shown::kTest) + "/"}});
+  }
+  return table;
+}
+
+report::Table cell_file_table(const std::vector<BenchmarkCell>& cells) {
+  std::vector<report::Table::Column> columns{{"run"},    {"method"}, {"regime"},     {"labels"},
+                                             {"images"}, {"seed"},   {"parameters"}, {"best_dice_on_val"}};
+  for (const char* split : {"val", "test"}) {
+    for (const Metric& metric : kMetrics) {
+      for (const char* part : {"", "_low", "_high", "_undefined"}) {
+        columns.push_back({concat(split, "_", metric.key, part)});
+      }
+    }
+  }
+  report::Table table(std::move(columns));
+  for (const BenchmarkCell& cell : cells) {
+    std::vector<report::Cell> row{cell.job.name, cell.job.method, cell.job.regime, cell.job.labels,
+                                  cell.images,   cell.job.seed,   cell.parameters, cell.val_dice};
+    for (const Shown shown : {Shown::kValidation, Shown::kTest}) {
+      for (const Metric& metric : kMetrics) {
+        Json summary = cell.summary(shown, metric.key);
+        row.emplace_back(number_or_nan(summary["mean"]));
+        row.emplace_back(number_or_nan(summary["ci95"][0]));
+        row.emplace_back(number_or_nan(summary["ci95"][1]));
+        row.emplace_back(number_or_nan(summary["undefined"]));
+      }
+    }
+    table.add_row(std::move(row));
   }
   return table;
 }

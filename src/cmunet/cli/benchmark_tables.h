@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tables of a benchmark's page. Every number links to the folders of the runs it comes from.
+// The tables of a benchmark's page. Rows or numbers link to the folders of the runs they come from.
 #pragma once
 
 #include <string>
@@ -32,7 +32,10 @@ report::Table published_agreement_table();
 /// Differences from the first method, see `Comparison`.
 report::Table comparison_table(const std::vector<Comparison>& comparisons);
 
-/// One row per model; what cells.csv holds. Test measures are undefined until `--test`.
+/// One row per model. Test measures are undefined until `--test`.
 report::Table cell_table(const std::vector<BenchmarkCell>& cells);
+/// The same for programs, what cells.csv holds: every measure on both splits with its interval over images and the
+/// number of images that are in no mean.
+report::Table cell_file_table(const std::vector<BenchmarkCell>& cells);
 
 }  // namespace cmunet::cli

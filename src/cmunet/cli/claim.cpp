@@ -2,13 +2,16 @@
 #include "cmunet/cli/claim.h"
 
 #include <fcntl.h>
-#include <signal.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <thread>
 
 #include "cmunet/base/error.h"
 #include "cmunet/base/json.h"
@@ -25,19 +28,54 @@ std::string host_name() {
   return name.data();
 }
 
-fs::path claim_file(std::string name, const fs::path& out) {
-  std::ranges::replace(name, '/', '-');
-  return out / "claims" / (name + ".json");
+fs::path claim_file(std::string job, const fs::path& out) {
+  std::ranges::replace(job, '/', '-');
+  return out / "claims" / (job + ".json");
 }
 
-bool holder_has_died(const fs::path& file) {
+struct Holder {
+  std::string host;  // empty when the file names nobody
+  std::int64_t pid = 0;
+};
+
+Holder holder_of(const fs::path& file) {
   try {
     const Json claim = load_json(file);
-    if (json_get<std::string>(claim, "host", file.string()) != host_name()) return false;
-    return ::kill(json_get<pid_t>(claim, "pid", file.string()), 0) != 0 && errno == ESRCH;
+    return {json_get<std::string>(claim, "host", file.string()), json_get<std::int64_t>(claim, "pid", file.string())};
   } catch (const Error&) {
-    return false;  // gone in the meantime, or not yet written
+    return {};  // not written before its process died, or gone in the meantime
   }
+}
+
+// Between opening a file and locking it, its holder may have removed it: the lock is then on a file nobody else sees.
+bool is_still_there(int descriptor, const fs::path& file) {
+  struct stat opened {
+  }, named{};
+  return ::fstat(descriptor, &opened) == 0 && ::stat(file.c_str(), &named) == 0 && opened.st_dev == named.st_dev &&
+         opened.st_ino == named.st_ino;
+}
+
+// The locked file, or -1 when another process has it. Not closed on exec: see Claim.
+int open_locked(const fs::path& file) {
+  for (;;) {
+    const int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT, 0644);
+    CMUNET_CHECK(descriptor >= 0, ErrorCode::kIo, "[claim] cannot create ", file.string(), ": ", std::strerror(errno));
+    const bool locked = ::flock(descriptor, LOCK_EX | LOCK_NB) == 0;
+    const int reason = errno;
+    if (locked && is_still_there(descriptor, file)) return descriptor;
+    ::close(descriptor);
+    if (locked || reason == EINTR) continue;
+    if (reason == EWOULDBLOCK) return -1;
+    throw Error(ErrorCode::kIo, concat("[claim] cannot lock ", file.string(), ": ", std::strerror(reason)),
+                "jobs are shared by locks on files; use a folder on a file system that has them");
+  }
+}
+
+void write_holder(int descriptor, const fs::path& file) {
+  const std::string text = Json({{"host", host_name()}, {"pid", ::getpid()}}).dump() + "\n";
+  const bool written = ::ftruncate(descriptor, 0) == 0 &&
+                       ::write(descriptor, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  CMUNET_CHECK(written, ErrorCode::kIo, "[claim] cannot write ", file.string(), ": ", std::strerror(errno));
 }
 
 }  // namespace
@@ -45,26 +83,45 @@ bool holder_has_died(const fs::path& file) {
 std::optional<Claim> Claim::take(const std::string& job, const fs::path& out) {
   const fs::path file = claim_file(job, out);
   fs::create_directories(file.parent_path());
-  if (fs::exists(file) && holder_has_died(file)) {
-    log_warning("[claim] taking over ", job, ": the process that worked on it has ended");
-    fs::remove(file);
+  const int descriptor = open_locked(file);
+  if (descriptor < 0) return std::nullopt;
+  const Holder before = holder_of(file);
+  if (!before.host.empty() && before.host != host_name()) {
+    ::close(descriptor);
+    return std::nullopt;
   }
-  const int descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-  if (descriptor < 0 && errno == EEXIST) return std::nullopt;
-  CMUNET_CHECK(descriptor >= 0, ErrorCode::kIo, "[claim] cannot create ", file.string(), ": ", std::strerror(errno));
-  Claim claim(file);
-  const std::string text = Json({{"host", host_name()}, {"pid", ::getpid()}}).dump() + "\n";
-  const bool written = ::write(descriptor, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-  ::close(descriptor);
-  CMUNET_CHECK(written, ErrorCode::kIo, "[claim] cannot write ", file.string());
+  Claim claim(file, descriptor);
+  if (before.pid > 0) log_warning("[claim] taking over ", job, ": process ", before.pid, ", at work on it, has ended");
+  write_holder(descriptor, file);
   return claim;
 }
 
-Claim::Claim(Claim&& other) noexcept : file_(std::move(other.file_)) { other.file_.clear(); }
+Claim::Claim(Claim&& other) noexcept : file_(std::move(other.file_)), descriptor_(other.descriptor_) {
+  other.descriptor_ = -1;
+}
 
 Claim::~Claim() {
+  if (descriptor_ < 0) return;
   std::error_code ignored;
-  if (!file_.empty()) fs::remove(file_, ignored);
+  fs::remove(file_, ignored);  // before the lock goes: what another process locks must be the file that all see
+  ::close(descriptor_);
+}
+
+void Waiting::sleep(const std::vector<std::string>& jobs) {
+  std::string text = "[claim] waiting for others: ";
+  if (!jobs.empty()) {
+    const fs::path file = claim_file(jobs.front(), out_);
+    const Holder holder = holder_of(file);
+    text += jobs.front();
+    if (!holder.host.empty()) text += concat(", held by process ", holder.pid, " of ", holder.host);
+    if (jobs.size() > 1) text += concat(", and ", jobs.size() - 1, " more");
+    if (!holder.host.empty() && holder.host != host_name()) {
+      text += concat("; when that process has ended, remove ", file.string());
+    }
+  }
+  if (text != said_) log_info(text);
+  said_ = text;
+  std::this_thread::sleep_for(std::chrono::seconds(2));
 }
 
 }  // namespace cmunet::cli

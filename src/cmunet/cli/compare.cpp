@@ -22,6 +22,10 @@ struct Flags {
 
 std::map<std::string, double> values_by_image(const std::string& path, const std::string& metric) {
   const fs::path file = fs::is_directory(path) ? fs::path(path) / "evaluation.json" : fs::path(path);
+  if (!fs::exists(file)) {
+    throw Error(ErrorCode::kNotFound, concat("[compare] ", path, " holds no evaluation.json"),
+                concat("cmunet evaluate --model ", path, " --store STORE --split val --out FOLDER makes one"));
+  }
   const Json document = load_json(file);
   std::map<std::string, double> values;
   for (const Json& image : json_get<Json>(document, "images", file.string())) {
@@ -58,17 +62,13 @@ void run(const Flags& flags, const CommonOptions& common) {
     rows.push_back(compare_files(flags.evaluations[i], flags.evaluations[0], flags.metric));
   }
   correct_together(rows);
-  report::Table table({{"evaluation", 0},
-                       {"difference", 4},
-                       {"95 % low", 4},
-                       {"95 % high", 4},
-                       {"Cohen's d", 2},
-                       {"p, paired t", 4},
-                       {"p, Wilcoxon", 4},
-                       {"p, Holm", 4},
-                       {"images", 0}});
+  std::vector<report::Table::Column> columns = statistics_columns(flags.metric);
+  columns.insert(columns.begin(), {"evaluation"});
+  report::Table table(std::move(columns));
   for (const Comparison& c : rows) {
-    table.add_row({c.method, c.difference, c.low, c.high, c.effect_size, c.p_t, c.p_wilcoxon, c.p_holm, c.images});
+    std::vector<report::Cell> cells = statistics_cells(c);
+    cells.insert(cells.begin(), c.method);
+    table.add_row(std::move(cells));
   }
   const Json document = {{"disclaimer", kDisclaimer},
                          {"metric", flags.metric},

@@ -91,6 +91,7 @@ void run(const Flags& flags, const CommonOptions& common) {
   page.head.subtitle = picture.title;
   page.grey = report::to_grey8(picture.grey);
   page.source = picture.source;
+  page.filling = picture.filling;
   report::write_measurement(flags.out, measurement, page);
   print_result(common, report::measurement_json(measurement, picture.source),
                concat(report::measurement_text(measurement), "measurements.json, profiles.csv and report.html are in ",
@@ -103,7 +104,8 @@ void add_measure(CLI::App& app, const CommonOptions& common) {
   const auto flags = std::make_shared<Flags>();
   MeasureInputFlags& picture = flags->picture;
   app.add_option("--out", flags->out, "output folder");
-  app.add_option("--mask", picture.mask, "measure this mask; any value but 0 is vessel");
+  app.add_option("--mask", picture.mask,
+                 "measure this mask: a picture, any value but 0 is vessel, or a DICOM segmentation");
   app.add_option("--probability", picture.probability, "measure this map, as of predict --probabilities");
   app.add_option("--model", picture.model, "without both: segment with this model; default: the program's own");
   app.add_option("--frame", picture.frame, "of a DICOM run: best, or its number from 1")->capture_default_str();
@@ -122,7 +124,8 @@ void add_measure(CLI::App& app, const CommonOptions& common) {
   app.add_flag("--identify", picture.identify,
                "also say whose run this is: keep a file name that names the patient, and write path and SOP Instance "
                "UID into the results");
-  app.add_option("image", picture.image, "the angiogram: a picture or a DICOM file");
+  app.add_option("image", picture.image,
+                 "the angiogram: a picture, a DICOM file, or a folder or DICOMDIR with one run");
   app.callback([flags, &common] { run(*flags, common); });
 }
 

@@ -13,6 +13,7 @@
 #include "cmunet/cli/run_name.h"
 #include "cmunet/cli/vessel_report.h"
 #include "cmunet/codec/codec.h"
+#include "cmunet/dicom/segmentation_object.h"
 #include "cmunet/dicom/xa.h"
 #include "cmunet/engine/frame.h"
 
@@ -21,35 +22,81 @@ namespace {
 
 namespace fs = std::filesystem;
 
-int choose_frame(const dicom::XaRun& run, const std::string& flag) {
+// One run of those that a folder or DICOMDIR holds; any other path as it is.
+std::string one_run_of(const std::string& path) {
+  if (!fs::is_directory(path) && fs::path(path).filename() != "DICOMDIR") return path;
+  const std::vector<fs::path> runs = dicom::find_runs(path);
+  if (runs.size() == 1) return runs.front().string();
+  throw Error(ErrorCode::kInvalidArgument,
+              concat("[measure] ", path, " holds ", runs.size(), " DICOM runs; expected one, or a picture"),
+              "name one of its files; cmunet predict --dicom-sr measures all runs below a folder");
+}
+
+int choose_frame(const dicom::XaRun& run, const std::string& flag, Picture& picture) {
   const FrameChoice choice = parse_frame_choice(flag);
   const dicom::XaHeader& header = run.header();
   CMUNET_CHECK(!choice.all, ErrorCode::kInvalidArgument, "[measure] --frame all; one frame is measured, best or N");
   CMUNET_CHECK(choice.frame.value_or(0) < header.frames, ErrorCode::kInvalidArgument, "[measure] frame ",
                choice.frame.value_or(0) + 1, " of a run of ", header.frames);
   if (choice.frame || header.frames == 1) return choice.frame.value_or(0);
-  const vessel::Opacification filling = measure_filling(run);
-  if (!filling.fills) log_warning("no contrast medium is seen to arrive in this run; its best frame is a guess");
-  return filling.best_frame;
+  picture.filling = measure_filling(run);
+  if (!picture.filling->fills)
+    log_warning("no contrast medium is seen to arrive in this run; its best frame is a guess");
+  return picture.filling->best_frame;
 }
 
-preprocess::FrameTraits read_frame(const MeasureInputFlags& flags, Picture& picture) {
-  const dicom::XaRun run(flags.image);
+using Segmentation = std::optional<dicom::SegmentationContent>;
+
+// The mask of frame `number`, from 1, or without it the only one.
+image::Mask mask_of_frame(const dicom::SegmentationContent& segmentation, std::optional<int> number) {
+  std::string frames;
+  for (std::size_t i = 0; i < segmentation.masks.size(); ++i) {
+    if (number ? segmentation.source_frames[i] + 1 == *number : segmentation.masks.size() == 1) {
+      return segmentation.masks[i];
+    }
+    frames += concat(frames.empty() ? "" : ", ", segmentation.source_frames[i] + 1);
+  }
+  throw Error(ErrorCode::kInvalidArgument,
+              concat("[measure] --mask has no mask of ", number ? concat("frame ", *number) : "that frame",
+                     "; it has those of frames ", frames),
+              "choose one with --frame");
+}
+
+preprocess::FrameTraits read_frame(const MeasureInputFlags& flags, const std::string& file,
+                                   const Segmentation& segmentation, Picture& picture) {
+  const dicom::XaRun run(file);
   const dicom::XaHeader& header = run.header();
-  const int frame = choose_frame(run, flags.frame);
+  std::string wish = flags.frame;
+  if (segmentation) {
+    CMUNET_CHECK(segmentation->source_sop_instance_uid == header.source.sop_instance_uid, ErrorCode::kInvalidArgument,
+                 "[measure] --mask is a segmentation of another run");
+    if (wish == "best" && segmentation->masks.size() == 1) wish = concat(segmentation->source_frames.front() + 1);
+  }
+  const int frame = choose_frame(run, wish, picture);
   picture.grey = run.frame(frame);
   picture.field = run.field();
   picture.is_log = header.is_log;
   picture.geometry = geometry_of(header);
-  picture.title = flags.identify ? file_name_of_run(flags.image) : name_of_run(flags.image, run, "run");
+  picture.title = flags.identify ? file_name_of_run(file) : name_of_run(file, run, "run");
   picture.source["image"] = picture.title;
   picture.source["frame"] = frame + 1;
   picture.source["frames"] = header.frames;
   if (const std::string view = view_of(header.geometry); !view.empty()) picture.source["view"] = view;
-  if (flags.identify) picture.source.update(identity_of_run(flags.image, run));
+  if (flags.identify) picture.source.update(identity_of_run(file, run));
   if (header.frames > 1) picture.title += concat(", frame ", frame + 1, " of ", header.frames);
-  if (header.burned_in_annotation) log_warning("the pixels of this run say who the patient is");
+  warn_of_run("this run", header);
   return {.pixel_aspect = header.pixel_aspect_ratio, .is_log = header.is_log};
+}
+
+// That of the picture, else the flag's; absent when nothing says it.
+std::optional<int> frame_to_measure(const MeasureInputFlags& flags, const Picture& picture) {
+  if (picture.source.contains("frame")) return picture.source["frame"].get<int>();
+  if (const auto frame = parse_frame_choice(flags.frame).frame) return *frame + 1;
+  return std::nullopt;
+}
+
+bool is_dicom(const std::string& path) {
+  return !path.empty() && !codec::is_image_file(path) && fs::is_regular_file(path) && dicom::is_dicom_file(path);
 }
 
 // Folders are often named after patients.
@@ -182,17 +229,21 @@ Picture read_picture(const MeasureInputFlags& flags, const CalibrationFlags& cal
   picture.title = name_of(flags.image.empty() ? vessels : flags.image);
   picture.source = Json::object();
   preprocess::FrameTraits traits;
+  const Segmentation segmentation =
+      is_dicom(flags.mask) ? Segmentation(dicom::read_segmentation(flags.mask)) : std::nullopt;
   if (!flags.image.empty()) {
-    if (!codec::is_image_file(flags.image) && dicom::is_dicom_file(flags.image)) {
-      traits = read_frame(flags, picture);
+    const std::string file = one_run_of(flags.image);
+    if (is_dicom(file)) {
+      traits = read_frame(flags, file, segmentation, picture);
     } else {
       picture.source["image"] = picture.title;
-      picture.grey = codec::read_image(flags.image).grey;
+      picture.grey = codec::read_image(file).grey;
     }
   }
   if (!flags.mask.empty()) {
-    picture.source["mask"] = name_of(flags.mask);
-    picture.mask = read_mask(flags.mask);
+    picture.source["mask"] = segmentation ? "DICOM segmentation" : name_of(flags.mask);
+    picture.mask =
+        segmentation ? mask_of_frame(*segmentation, frame_to_measure(flags, picture)) : read_mask(flags.mask);
     check_size(*picture.mask, picture.grey, "--mask");
   } else if (!flags.probability.empty()) {
     picture.source["probability"] = name_of(flags.probability);

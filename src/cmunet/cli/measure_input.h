@@ -11,6 +11,7 @@
 #include "cmunet/image/contour.h"
 #include "cmunet/image/image.h"
 #include "cmunet/vessel/calibration.h"
+#include "cmunet/vessel/opacification.h"
 
 namespace cmunet::cli {
 
@@ -33,8 +34,8 @@ CLI::Option* add_numbers(CLI::App& app, const std::string& name, std::vector<dou
                          std::size_t most, const std::string& help);
 
 struct MeasureInputFlags {
-  std::string image;        ///< picture or DICOM file; empty when a mask is measured alone
-  std::string mask;         ///< any value but 0 is vessel
+  std::string image;  ///< picture, DICOM file, or folder or DICOMDIR with one run; empty: a mask is measured alone
+  std::string mask;   ///< picture, any value but 0 is vessel, or DICOM segmentation
   std::string probability;  ///< 8-bit map, 255 = certain
   std::string model;        ///< used without the two above; empty for the default model
   std::string frame = "best";
@@ -46,15 +47,17 @@ struct Picture {
   image::ImageF grey;   ///< [0, 255]; empty when there is none
   bool is_log = false;  ///< its values are proportional to the logarithm of the intensity
   std::optional<image::Mask> mask;
-  std::optional<image::ImageF> probability;  ///< one of the two is there
-  image::Mask field;                         ///< 1 where it was irradiated; empty: everywhere
-  vessel::AcquisitionGeometry geometry;      ///< of a DICOM header; empty otherwise
-  Json source;                               ///< what this is, without patient data
-  std::string title;                         ///< file name unless it names the patient, and frame of a run
+  std::optional<image::ImageF> probability;      ///< one of the two is there
+  image::Mask field;                             ///< 1 where it was irradiated; empty: everywhere
+  vessel::AcquisitionGeometry geometry;          ///< of a DICOM header; empty otherwise
+  std::optional<vessel::Opacification> filling;  ///< of the run, when it chose the frame
+  Json source;                                   ///< what this is, without patient data
+  std::string title;                             ///< file name unless it names the patient, and frame of a run
 };
 
 /// What is segmented is shown to the model with square pixels, by the flags' spacing, else by the header.
-/// @throws Error as codec and dicom do; kInvalidArgument when picture and mask differ in size, or nothing is named.
+/// @throws Error as codec and dicom do; kInvalidArgument when picture and mask differ in size, nothing is named, a
+/// folder holds no or several runs, or a segmentation belongs to another run or has no mask of the frame.
 Picture read_picture(const MeasureInputFlags& flags, const CalibrationFlags& calibration, const CommonOptions& common);
 
 /// @throws Error kInvalidArgument for a point (y, x) that does not lie in the picture, naming the flag.

@@ -15,6 +15,7 @@
 #include "cmunet/cli/store_images.h"
 #include "cmunet/metrics/metrics.h"
 #include "cmunet/report/table.h"
+#include "cmunet/report/text.h"
 #include "cmunet/stats/summary.h"
 
 namespace cmunet::cli {
@@ -71,12 +72,12 @@ PostprocessScore score(const Validation& validation, const engine::PostprocessOp
 std::string setting_text(const PostprocessTrial& trial) {
   const engine::PostprocessOptions& o = trial.options;
   if (trial.step == "flips") return o.flips ? "on" : "off";
-  if (trial.step == "hysteresis") return o.low_threshold ? report::to_text(*o.low_threshold, 2) : "off";
+  if (trial.step == "hysteresis") return o.low_threshold ? report::format_fixed(*o.low_threshold, 2) : "off";
   if (trial.step == "small parts") return o.min_area_px > 0 ? concat("below ", o.min_area_px, " px") : "off";
   if (trial.step == "bridges") {
     return o.max_gap_px > 0 ? concat("up to ", o.max_gap_px, " px, p ", o.min_gap_probability) : "off";
   }
-  return report::to_text(o.threshold, 2);
+  return report::format_fixed(o.threshold, 2);
 }
 
 report::Table trial_table(const std::vector<PostprocessTrial>& trials, bool chosen_only) {

@@ -163,11 +163,16 @@ FrameChoice parse_frame_choice(const std::string& text) {
   return {.frame = *number - 1};
 }
 
+void warn_of_run(const std::string& name, const dicom::XaHeader& header) {
+  if (!dicom::is_xray(header)) log_warning(name, " is no X-ray angiogram by its modality; results mean nothing");
+  if (header.burned_in_annotation) log_warning("the pixels of ", name, " say who the patient is");
+}
+
 Json predict_run(const dicom::XaRun& run, const std::string& name, const engine::Segmenter& segmenter,
                  const RunJob& job, const fs::path& out) {
   const dicom::XaHeader& header = run.header();
   Json row = describe(name, header);
-  if (header.burned_in_annotation) log_warning("the pixels of ", name, " say who the patient is");
+  warn_of_run(name, header);
   std::optional<vessel::Opacification> filling;
   if (header.frames > 1 && !job.frames.frame) {
     filling = measure_filling(run);

@@ -31,6 +31,9 @@ vessel::Opacification measure_filling(const dicom::XaRun& run);
 /// From where the run was taken, as cardiologists say it: "LAO 30, cranial 25" degrees. Empty without both angles.
 std::string view_of(const dicom::Geometry& geometry);
 
+/// Warns of what a person must know before results of the run `name` are looked at: no angiogram, identity in pixels.
+void warn_of_run(const std::string& name, const dicom::XaHeader& header);
+
 /// What becomes of a run.
 struct RunJob {
   FrameChoice frames;

@@ -23,10 +23,11 @@ struct PublishedMethod {
 };
 std::span<const PublishedMethod> published_methods();
 
-/// Agreement of mean diameters by CM-UNet (§IV.B.3 and Fig. 4).
+/// Agreement of mean diameters by CM-UNet (§IV.B.3 and Fig. 4), as printed. Both r have p < 0.001.
 struct PublishedAgreement {
   double labels;
   double r, bias_px, lower_px, upper_px;
+  const char* remark;
 };
 std::span<const PublishedAgreement> published_agreement();
 

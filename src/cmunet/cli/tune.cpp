@@ -40,25 +40,28 @@ class Tuning {
         common_(common),
         out_(flags.out),
         options_(read_tune_options(config_of(flags), flags.config)),
-        settings_(settings_of(options_)) {
+        settings_(settings_of(options_)),
+        waiting_(out_) {
     dataset::Store::open(flags.store);  // one refusal, not one for every run
   }
 
   Json run() {
     adopt_request();
     gather();
-    while (do_next_fold()) {
+    for (;;) {
+      if (do_next_fold()) continue;
+      gather();
+      const std::vector<std::string> held = names_of_open_folds();
+      if (held.empty()) break;
+      waiting_.sleep(held);
     }
-    CMUNET_CHECK(failed_.empty(), ErrorCode::kIo, "[tune] ", failed_.size(), " runs failed, the first of them ",
-                 *failed_.begin(), "; the others are done");
+    if (!failed_.empty()) {
+      throw Error(ErrorCode::kIo, concat("[tune] ", failed_.size(), " runs failed, first ", *failed_.begin()),
+                  "their own errors are further up; the same command tries them again");
+    }
     const auto best = best_of(scores_, options_.folds);
-    const bool all_diverged = std::ranges::all_of(scores_, &Score::diverged);
-    CMUNET_CHECK(!all_diverged, ErrorCode::kNumeric, "[tune] training diverged with every setting of the grid");
-    if (best) {
-      train_final(*best);
-    } else {
-      log_info("[tune] other processes are at work on what is left; the last of them trains the final model");
-    }
+    CMUNET_CHECK(best.has_value(), ErrorCode::kNumeric, "[tune] training diverged with every setting of the grid");
+    train_final(*best);
     return report();
   }
 
@@ -143,12 +146,25 @@ class Tuning {
     return write_tune_report({options_, settings_, scores_, best_of(scores_, options_.folds)}, out_);
   }
 
-  // False when nothing is left that this process could do.
+  bool is_open(const std::string& name) const { return !failed_.contains(name) && !read_fold(out_ / name); }
+
+  std::vector<std::string> names_of_open_folds() const {
+    std::vector<std::string> names;
+    for (std::size_t i = 0; i < settings_.size(); ++i) {
+      for (int fold = 0; fold < options_.folds && !scores_[i].diverged; ++fold) {
+        const std::string name = fold_name(settings_[i], fold);
+        if (is_open(name)) names.push_back(name);
+      }
+    }
+    return names;
+  }
+
+  // False when nothing is left that this process could do now.
   bool do_next_fold() {
     for (std::size_t i = 0; i < settings_.size(); ++i) {
       for (int fold = 0; fold < options_.folds && !scores_[i].diverged; ++fold) {
         const std::string name = fold_name(settings_[i], fold);
-        if (failed_.contains(name) || read_fold(out_ / name)) continue;
+        if (!is_open(name)) continue;
         const auto claim = Claim::take(name, out_);
         if (!claim || read_fold(out_ / name)) continue;
         do_fold(i, fold, name);
@@ -190,9 +206,14 @@ class Tuning {
   void train_final(std::size_t best) {
     const fs::path record = out_ / kFinal / "run.json";
     const auto is_done = [&] { return fs::exists(record) && load_json(record).value("exit", "") == "finished"; };
-    if (is_done()) return;
-    const auto claim = Claim::take(kFinal, out_);
-    if (!claim || is_done()) return;
+    while (!is_done()) {
+      const auto claim = Claim::take(kFinal, out_);
+      if (claim && !is_done()) run_final(best);
+      if (!claim) waiting_.sleep({kFinal});
+    }
+  }
+
+  void run_final(std::size_t best) const {
     std::vector<std::string> assignments = settings_[best].assignments();
     assignments.insert(assignments.end(), {"finetune.validation=none", concat("finetune.steps=", scores_[best].step),
                                            concat("finetune.schedule_steps=", schedule_steps(settings_[best]))});
@@ -208,6 +229,7 @@ class Tuning {
   std::vector<Setting> settings_;
   std::vector<Score> scores_;
   std::set<std::string> failed_;
+  Waiting waiting_;
 };
 
 void run(const Flags& flags, const CommonOptions& common) {

@@ -110,7 +110,7 @@ Json write_tune_report(const TuneState& state, const fs::path& out) {
   }
   if (state.best) document["chosen"] = document["settings"][*state.best];
   save_json(out / "tune.json", document);
-  write_file_atomic(out / "tune.csv", report::to_csv(table));
+  report::write_csv(out / "tune.csv", table);
   write_file_atomic(out / "report.html", page_of(state, out));
   document["table"] = report::to_text(table);
   return document;

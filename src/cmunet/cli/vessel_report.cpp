@@ -69,6 +69,18 @@ dicom::ReportedLesion lesion_of(const vessel::Narrowing& narrowing, const vessel
       .site_of_maximum = arc(*widest)};
 }
 
+// The cross-sections without those of a narrowing at an end, where contrast medium and segmentation fade out; all of
+// them when there are no others.
+std::span<const vessel::Sample> whole_part(const vessel::MeasuredSegment& segment) {
+  std::size_t first = 0, end = segment.samples.size();
+  for (const vessel::Narrowing& n : segment.excluded) {
+    if (n.first == 0) first = std::max(first, n.last + 1);
+    if (n.last + 1 == segment.samples.size()) end = std::min(end, n.first);
+  }
+  if (first >= end) return segment.samples;
+  return std::span(segment.samples).subspan(first, end - first);
+}
+
 dicom::ReportedSegment segment_of(const vessel::MeasuredSegment& segment, const vessel::Measurement& measurement) {
   const double unit = measurement.calibration.mm_per_px.value_or(1.0);
   dicom::ReportedSegment reported;
@@ -76,11 +88,15 @@ dicom::ReportedSegment segment_of(const vessel::MeasuredSegment& segment, const 
     reported.left_contour.push_back(sample.left);
     reported.right_contour.push_back(sample.right);
   }
-  const auto [narrowest, widest] = std::ranges::minmax_element(segment.samples, {}, &vessel::Sample::diameter_px);
+  const vessel::Sample& narrowest = *std::ranges::min_element(whole_part(segment), {}, &vessel::Sample::diameter_px);
+  const vessel::Sample& widest = *std::ranges::max_element(segment.samples, {}, &vessel::Sample::diameter_px);
+  const auto diameter = [&](const vessel::Sample& sample) {
+    return length_of({sample.diameter_px, sample.sd_px}, measurement.calibration);
+  };
   reported.length = unit * segment.length_px;
   reported.mean_diameter = length_of(segment.mean_diameter_px, measurement.calibration);
-  reported.minimal_diameter = unit * narrowest->diameter_px;
-  reported.maximal_diameter = unit * widest->diameter_px;
+  reported.minimal_diameter = diameter(narrowest);
+  reported.maximal_diameter = diameter(widest);
   if (has_lesion(segment, measurement.reference)) reported.lesion = lesion_of(*segment.narrowing, segment, measurement);
   return reported;
 }
@@ -97,6 +113,7 @@ vessel::AcquisitionGeometry geometry_of(const dicom::XaHeader& header) {
           .magnification = geometry.magnification,
           .source_detector_mm = geometry.source_detector_mm,
           .source_patient_mm = geometry.source_patient_mm,
+          .source_isocentre_mm = geometry.source_isocentre_mm,
           .pixel_aspect = header.pixel_aspect_ratio};
 }
 

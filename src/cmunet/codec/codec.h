@@ -39,7 +39,8 @@ image::Image<std::uint16_t> read_labels(const std::filesystem::path& path);
 /// The same from bytes; `origin` names them in errors.
 image::Image<std::uint16_t> decode_labels(std::span<const std::byte> bytes, const std::string& origin);
 
-/// The bytes of an 8-bit PNG file, the same for the same pixels. @throws Error kInvalidArgument when empty.
+/// The bytes of an 8-bit PNG file, the same for the same pixels, with a Disclaimer chunk: not for clinical use. @throws
+/// Error kInvalidArgument when empty.
 std::string encode_png(const image::Image<std::uint8_t>& image);
 std::string encode_png(const image::ImageRgb& image);
 

@@ -13,6 +13,7 @@
 #include "cmunet/base/peak_memory.h"
 #include "cmunet/base/random.h"
 #include "cmunet/base/scratch_folder.h"
+#include "cmunet/base/version.h"
 #include "cmunet/codec/codec.h"
 
 namespace cmunet::codec {
@@ -114,6 +115,11 @@ TEST(Damage, EveryChangedByteOfAPngIsNoticed) {
     damaged[at] = static_cast<char>(damaged[at] ^ (1 << rng.below(8)));
     EXPECT_THROW(decode_image(bytes_of(damaged), "test"), Error) << "byte " << at << " of " << file.size();
   }
+}
+
+TEST(Png, SaysThatItIsNotForClinicalUse) {
+  const std::string file = encode_png(image::Image<std::uint8_t>(4, 3, 9));
+  EXPECT_NE(file.find(std::string("tEXtDisclaimer") + '\0' + kDisclaimer), std::string::npos);
 }
 
 TEST(Png, TheSamePixelsGiveTheSameBytes) {

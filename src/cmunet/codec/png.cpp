@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "cmunet/base/file.h"
+#include "cmunet/base/version.h"
 #include "cmunet/codec/raster.h"
 
 namespace cmunet::codec {
@@ -60,7 +61,8 @@ void read_bytes(png_structp png, png_bytep out, std::size_t count) {
 
 void read_header(Reader& r) {
   png_set_read_fn(r.png, &r.rest, read_bytes);
-  png_set_user_limits(r.png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // ours are checked afterwards, with a better message
+  png_set_crc_action(r.png, PNG_CRC_DEFAULT, PNG_CRC_ERROR_QUIT);  // damage in a comment is damage to the file
+  png_set_user_limits(r.png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);    // ours are checked afterwards, with a better message
   png_read_info(r.png, r.info);
   png_get_IHDR(r.png, r.info, &r.width, &r.height, &r.bits, &r.colour, &r.interlace, nullptr, nullptr);
   if (r.colour == PNG_COLOR_TYPE_PALETTE) png_get_PLTE(r.png, r.info, &r.colours, &r.colour_count);
@@ -128,10 +130,20 @@ void append_bytes(png_structp png, png_bytep bytes, std::size_t count) {
   if (!append(*static_cast<std::string*>(png_get_io_ptr(png)), bytes, count)) png_error(png, "out of memory");
 }
 
+// PNG's keyword for this, in a chunk that viewers may show and decoders skip.
+void put_disclaimer(Writer& w) {
+  png_text text{};
+  text.compression = PNG_TEXT_COMPRESSION_NONE;
+  text.key = const_cast<png_charp>("Disclaimer");  // libpng copies both
+  text.text = const_cast<png_charp>(kDisclaimer);
+  png_set_text(w.png, w.info, &text, 1);
+}
+
 void write_picture(Writer& w) {
   png_set_write_fn(w.png, &w.out, append_bytes, nullptr);
   png_set_IHDR(w.png, w.info, static_cast<png_uint_32>(w.width), static_cast<png_uint_32>(w.height), 8, w.colour,
                PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+  put_disclaimer(w);
   png_write_info(w.png, w.info);
   const std::size_t stride = static_cast<std::size_t>(w.width) * (w.colour == PNG_COLOR_TYPE_RGB ? 3 : 1);
   for (int y = 0; y < w.height; ++y) png_write_row(w.png, w.pixels + static_cast<std::size_t>(y) * stride);

@@ -105,4 +105,6 @@ DcmItem& owner_of(DcmItem& dataset, int frame, const DcmTagKey& macro, const Dcm
   return group != nullptr && group->tagExists(tag) ? *group : dataset;
 }
 
+bool is_own_result(DcmItem& dataset) { return text(dataset, DCM_Manufacturer) == kManufacturer; }
+
 }  // namespace cmunet::dicom

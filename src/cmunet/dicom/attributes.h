@@ -29,6 +29,10 @@ DcmItem* item_of(DcmItem& item, const DcmTagKey& sequence, unsigned long index =
 /// The item of a functional group macro that holds for a frame: per-frame (5200,9230) before shared (5200,9229);
 /// null when the object has none (a classic XA).
 DcmItem* functional_group(DcmItem& dataset, int frame, const DcmTagKey& macro);
+/// (0008,0070) of what this program makes.
+inline constexpr const char* kManufacturer = "cmunet";
+/// Was the object made by this program, as its results are?
+bool is_own_result(DcmItem& dataset);
 /// `tag`'s owner: the macro's item when it holds the attribute, else the data set.
 DcmItem& owner_of(DcmItem& dataset, int frame, const DcmTagKey& macro, const DcmTagKey& tag);
 

@@ -63,7 +63,7 @@ std::optional<Found> look_at(const fs::path& file) {
     return is_run_class(storage_class(file)) ? std::optional(Found{{}, {}, 0, file}) : std::nullopt;
   }
   DcmDataset& dataset = *object.getDataset();
-  if (!is_run_class(text(dataset, DCM_SOPClassUID))) return std::nullopt;
+  if (!is_run_class(text(dataset, DCM_SOPClassUID)) || is_own_result(dataset)) return std::nullopt;
   return Found{text(dataset, DCM_StudyInstanceUID), text(dataset, DCM_SeriesInstanceUID),
                number(dataset, DCM_InstanceNumber).value_or(0), file};
 }

@@ -150,6 +150,9 @@ TEST_F(Refused, FoldersOfMixedFiles) {
   write_run(made, folder / "a/b/bare");
   made.attributes = {"SOPClassUID=1.2.840.10008.5.1.4.1.1.2"};  // CT
   write_run(made, folder / "a/b/ct.dcm");
+  made.attributes = {"Manufacturer=cmunet"};  // an overlay from here, and no angiogram any more
+  write_run(made, folder / "a/b/overlay.dcm");
+  EXPECT_THROW(XaRun(folder / "a/b/overlay.dcm"), Error);
   write_file_atomic(folder / "a/readme.txt", "not a picture");
   write_file_atomic(folder / "a/broken.dcm", std::string(128, '\0') + "DICMxxxxxxxxxxxxxxxxxxxxx");
   fs::create_directory_symlink(folder.path(), folder / "a/loop");

@@ -257,6 +257,32 @@ TEST_F(Shown, GeometryAndTimes) {
   EXPECT_THAT(thin.header().oddities, Contains(HasSubstr("read as square")));
 }
 
+TEST_F(Shown, EnhancedHeadersTellTheIsocentresDistance) {
+  MadeRun made;
+  made.attributes = {"SharedFunctionalGroupsSequence[0].XRayGeometrySequence[0].DistanceSourceToIsocenter=810",
+                     "SharedFunctionalGroupsSequence[0].XRayGeometrySequence[0].DistanceSourceToDetector=1200"};
+  const Geometry geometry = read(made).header().geometry;
+  EXPECT_EQ(geometry.source_isocentre_mm, 810.0);
+  EXPECT_EQ(geometry.source_detector_mm, 1200.0);
+  EXPECT_FALSE(geometry.source_patient_mm);
+}
+
+TEST_F(Shown, OtherModalitiesAreReadAndSaidToBeOther) {
+  MadeRun made;
+  for (const char* modality : {"XA", "RF"}) {
+    made.attributes = {concat("Modality=", modality)};
+    const XaRun run = read(made);
+    EXPECT_TRUE(is_xray(run.header()));
+    EXPECT_THAT(run.header().oddities, testing::IsEmpty());
+  }
+  made.attributes = {"Modality=CT"};
+  const XaRun ct = read(made);
+  EXPECT_FALSE(is_xray(ct.header()));
+  EXPECT_THAT(ct.header().oddities, Contains(HasSubstr("modality is CT")));
+  made.attributes = {"Modality=Doe^Jane"};  // text that is no term may be a name
+  EXPECT_THAT(read(made).header().oddities, Contains(HasSubstr("modality is not named")));
+}
+
 TEST_F(Shown, NamesComeAsUtf8) {
   MadeRun made;
   made.attributes = {"SpecificCharacterSet=ISO_IR 100",

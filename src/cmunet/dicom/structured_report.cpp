@@ -206,8 +206,8 @@ void add_segment(DcmItem& root, const ArterialReport& report, const ReportedSegm
   add_contour(finding, kRightContour, segment.right_contour, image_position);
   add_measurement(finding, kSegmentLength, {segment.length}, unit);
   add_measurement(finding, kLumenDiameter, segment.mean_diameter, unit, kMean);
-  add_measurement(finding, kLumenDiameter, {segment.minimal_diameter}, unit, kMinimum);
-  add_measurement(finding, kLumenDiameter, {segment.maximal_diameter}, unit, kMaximum);
+  add_measurement(finding, kLumenDiameter, segment.minimal_diameter, unit, kMinimum);
+  add_measurement(finding, kLumenDiameter, segment.maximal_diameter, unit, kMaximum);
   if (segment.lesion) add_lesion(finding, *segment.lesion, unit);
 }
 

@@ -54,8 +54,7 @@ struct ReportedLesion {
 struct ReportedSegment {
   std::vector<image::PointF> left_contour, right_contour;  ///< two points or more each; pixel centres at whole numbers
   double length = 0;
-  ReportedValue mean_diameter;
-  double minimal_diameter = 0, maximal_diameter = 0;
+  ReportedValue mean_diameter, minimal_diameter, maximal_diameter;
   std::optional<ReportedLesion> lesion;
 };
 

@@ -28,7 +28,7 @@ ArterialReport narrowed_vessel() {
   segment.right_contour = {{18, 20}, {17, 30}, {18, 40}};
   segment.length = 20.5;
   segment.mean_diameter = {2.75, 0.2};
-  segment.minimal_diameter = 1.5, segment.maximal_diameter = 3.1;
+  segment.minimal_diameter = {1.5, 0.2}, segment.maximal_diameter = {3.1, 0};
   segment.lesion = ReportedLesion{
       ReferenceMethod::kInterpolatedLocal, {1.5, 0.1}, {3.0, kUndefined}, {50, 4}, 75, 8.5, 4.25, 12.75, 9, 12.5};
   ReportedSegment plain = segment;

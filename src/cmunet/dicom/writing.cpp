@@ -17,6 +17,7 @@
 
 #include "cmunet/base/file.h"
 #include "cmunet/base/version.h"
+#include "cmunet/dicom/attributes.h"
 
 namespace cmunet::dicom {
 namespace {
@@ -134,7 +135,7 @@ void put_common_modules(DcmItem& dataset, const ResultSource& source, const Resu
   put(dataset, DCM_SeriesNumber, kind.series_number);
   put(dataset, DCM_SeriesDescription, std::string(kind.series_description));
   put(dataset, DCM_InstanceNumber, options.instance_number);
-  put(dataset, DCM_Manufacturer, std::string("cmunet"));
+  put(dataset, DCM_Manufacturer, std::string(kManufacturer));
   put(dataset, DCM_ManufacturerModelName, std::string("cmunet"));
   put(dataset, DCM_DeviceSerialNumber, std::string("0"));
   put(dataset, DCM_SoftwareVersions, std::string(kVersion));

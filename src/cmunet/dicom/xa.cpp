@@ -19,8 +19,7 @@ namespace {
 // PS3.3 C.11.1.1.2: of XA and XRF with these relationships, the modality LUT only leads back to X-ray intensity;
 // window and VOI LUT are for the stored values.
 bool modality_is_for_intensity_only(const XaHeader& header) {
-  const bool is_xray = header.modality == "XA" || header.modality == "XRF";
-  return is_xray && (header.is_log || header.pixel_intensity_relationship == "DISP");
+  return is_xray(header) && (header.is_log || header.pixel_intensity_relationship == "DISP");
 }
 
 // Without a window: 8 bits, and colours, whose luma is in [0, 255].
@@ -74,6 +73,8 @@ XaRun::XaRun(const std::filesystem::path& file) : data_(std::make_unique<Data>()
   try {
     open_object(data_->object, file, oddities);
     DcmDataset& dataset = *data_->object.getDataset();
+    CMUNET_CHECK(!is_own_result(dataset), ErrorCode::kUnsupported,
+                 "[dicom] a picture on which cmunet drew vessels; expected the run that it was made from");
     data_->format = read_pixel_format(dataset, oddities);
     data_->frames.emplace(dataset, data_->format, oddities);
     data_->header = read_header(dataset, data_->format);

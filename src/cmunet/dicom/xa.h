@@ -24,6 +24,7 @@ struct Geometry {
   std::optional<double> magnification;                    ///< ERMF (0018,1114), > 0
   std::optional<double> source_detector_mm;               ///< SID (0018,1110)
   std::optional<double> source_patient_mm;                ///< SOD (0018,1111)
+  std::optional<double> source_isocentre_mm;              ///< (0018,9402) of Enhanced XA
   /// (0018,9404) of Enhanced XA: at the centre of the beam, on the calibrated plane; with (0018,9449) Beam Angle
   std::optional<image::Spacing> object_pixel_spacing_mm;
   std::optional<double> beam_angle_deg;
@@ -49,7 +50,7 @@ struct XaHeader {
   int frames = 0, height = 0, width = 0;
   bool inverted = false;  ///< MONOCHROME1: stored 0 is white; frames are delivered the other way round
   bool is_log = false;    ///< Pixel Intensity Relationship LOG (0028,1040)
-  std::string modality;   ///< (0008,0060)
+  std::string modality;   ///< (0008,0060); see is_xray
   std::string pixel_intensity_relationship;  ///< as stored; empty when absent
   double pixel_aspect_ratio = 1.0;           ///< row / column, 0.1…10, by the spacing, else (0028,0034)
   std::vector<double> frame_time_ms;         ///< start of each frame; empty when unknown
@@ -60,12 +61,15 @@ struct XaHeader {
   std::vector<std::string> oddities;  ///< what was wrong and how it was read, one sentence each, without PHI
 };
 
+/// Is it of a modality that angiograms have, XA or RF? Another is read, too, and `oddities` says so.
+bool is_xray(const XaHeader& header);
+
 /// A run opened for reading. Frames are decoded when they are asked for; at most a few are in memory at once.
 /// Not thread-safe.
 class XaRun {
  public:
-  /// @throws Error kNotFound, kCorrupt, kUnsupported (no pixel data, not an image, a syntax that is not read),
-  /// kOutOfMemory never for sizes that the file only claims.
+  /// @throws Error kNotFound, kCorrupt, kUnsupported (no pixel data, not an image, a syntax that is not read, a picture
+  /// that cmunet drew on), kOutOfMemory never for sizes that the file only claims.
   explicit XaRun(const std::filesystem::path& file);
   ~XaRun();
   XaRun(XaRun&&) noexcept;
@@ -92,8 +96,8 @@ class XaRun {
 bool is_dicom_file(const std::filesystem::path& file);
 
 /// The XA objects (also Enhanced XA, XRF, secondary capture) below a folder, or that a DICOMDIR names; other files are
-/// passed over. Sorted by study, series, instance; first those whose meta header says that they are such objects and
-/// that cannot be opened.
+/// passed over, and so are pictures that cmunet drew on. Sorted by study, series, instance; first those whose meta
+/// header says that they are such objects and that cannot be opened.
 std::vector<std::filesystem::path> find_runs(const std::filesystem::path& folder_or_dicomdir);
 
 }  // namespace cmunet::dicom

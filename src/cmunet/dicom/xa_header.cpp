@@ -49,6 +49,8 @@ Geometry read_geometry(DcmDataset& dataset, std::vector<std::string>& oddities) 
       read_positive(owner(DCM_XRayGeometrySequence, DCM_DistanceSourceToDetector), DCM_DistanceSourceToDetector);
   geometry.source_patient_mm =
       read_positive(owner(DCM_XRayGeometrySequence, DCM_DistanceSourceToPatient), DCM_DistanceSourceToPatient);
+  geometry.source_isocentre_mm =
+      read_positive(owner(DCM_XRayGeometrySequence, DCM_DistanceSourceToIsocenter), DCM_DistanceSourceToIsocenter);
   geometry.primary_angle_deg =
       number(owner(DCM_PositionerPositionSequence, DCM_PositionerPrimaryAngle), DCM_PositionerPrimaryAngle);
   geometry.secondary_angle_deg =
@@ -104,7 +106,16 @@ std::optional<std::string> read_lossy(DcmDataset& dataset) {
   return is_term ? "compressed with loss before: " + method : "compressed with loss before";
 }
 
+// A defined term has at most 16 capitals, digits and underscores; other text may be anything, also a name.
+std::string modality_name(const std::string& modality) {
+  const bool is_term = !modality.empty() && modality.size() <= 16 &&
+                       modality.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == std::string::npos;
+  return is_term ? modality : "not named";
+}
+
 }  // namespace
+
+bool is_xray(const XaHeader& header) { return header.modality == "XA" || header.modality == "RF"; }
 
 XaHeader read_header(DcmDataset& dataset, const PixelFormat& format) {
   XaHeader header;
@@ -119,6 +130,10 @@ XaHeader read_header(DcmDataset& dataset, const PixelFormat& format) {
   header.is_log = header.pixel_intensity_relationship == "LOG";
   header.burned_in_annotation = text(dataset, DCM_BurnedInAnnotation) == "YES";
   header.lossy = read_lossy(dataset);
+  if (!is_xray(header)) {
+    header.oddities.push_back(concat("its modality is ", modality_name(header.modality),
+                                     "; expected an X-ray angiogram, XA or RF: what is found in others means nothing"));
+  }
   header.geometry = read_geometry(dataset, header.oddities);
   header.pixel_aspect_ratio = read_aspect_ratio(dataset, header.geometry, header.oddities);
   header.frame_time_ms = read_frame_times(dataset, format.frames, header.oddities);

@@ -250,7 +250,7 @@ void write_evaluation(const std::filesystem::path& dir, const Evaluation& evalua
                       const EvaluationPage& page) {
   const std::string html = evaluation_html(evaluation, examples, page);
   prepare_output_folder(dir, true);
-  write_file_atomic(dir / "evaluation.csv", to_csv(image_table(evaluation)));
+  write_csv(dir / "evaluation.csv", image_table(evaluation));
   save_json(dir / "evaluation.json", evaluation_json(evaluation, page.source));
   write_file_atomic(dir / "report.html", html);
 }

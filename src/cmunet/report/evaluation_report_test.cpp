@@ -114,7 +114,9 @@ TEST(WriteEvaluation, ThreeFiles) {
   std::filesystem::remove_all(dir);
   const auto evaluation = metrics::summarise(with_dice({0.9, 0.5, 0.4}).images, 1);
   write_evaluation(dir, evaluation, {}, {{"T", "", ""}, {{"store", "s"}}});
-  EXPECT_EQ(read_file(dir / "evaluation.csv"), to_csv(image_table(evaluation)));
+  const std::string csv = read_file(dir / "evaluation.csv"), table = to_csv(image_table(evaluation));
+  EXPECT_EQ(csv.substr(0, csv.find('\r')), table.substr(0, table.find('\r')) + ",disclaimer");
+  EXPECT_THAT(csv, testing::EndsWith(",\"Research software, not for clinical use.\"\r\n"));
   EXPECT_THAT(read_file(dir / "report.html"), HasSubstr("<h1>T</h1>"));
   const Json document = load_json(dir / "evaluation.json");
   EXPECT_NEAR(document["metrics"]["dice"]["mean"].get<double>(), 0.6, 1e-12);

@@ -8,6 +8,7 @@
 
 #include "cmunet/base/file.h"
 #include "cmunet/base/version.h"
+#include "cmunet/report/svg.h"
 #include "cmunet/report/text.h"
 
 namespace cmunet::report {
@@ -161,15 +162,18 @@ std::vector<Fact> headline(const Measurement& m) {
     const Stenosis& s = n.against_reference(m.reference);
     const Interval minimal = in_unit(n.minimal_px, m), reference = in_unit(s.reference_px, m);
     const auto with_unit = [&](double value) { return concat(format_fixed(value, unit.digits), " ", unit.name); };
+    const auto also_px = [&](double px) {
+      return m.calibration.mm_per_px ? concat(format_fixed(px, 1), " px; ") : std::string();
+    };
     facts.push_back(
         {"Tightest diameter stenosis", concat(format_fixed(s.diameter_percent.value, 0), " %"),
          concat("95 % interval ", range_text(vessel::in_percent(s.diameter_percent), 0), " %, segment ", *i + 1)});
     facts.push_back({"Minimal lumen diameter there", with_unit(minimal.value),
-                     concat("95 % interval ", range_text(minimal, unit.digits))});
+                     concat(also_px(n.minimal_px.value), "95 % interval ", range_text(minimal, unit.digits))});
     facts.push_back({"Reference diameter there", with_unit(reference.value),
-                     concat("95 % interval ", range_text(reference, unit.digits))});
+                     concat(also_px(s.reference_px.value), "95 % interval ", range_text(reference, unit.digits))});
     facts.push_back({"Lesion length", with_unit(n.length_px * unit.per_px),
-                     concat("area stenosis ", format_fixed(s.area_percent, 0), " %")});
+                     concat(also_px(n.length_px), "area stenosis ", format_fixed(s.area_percent, 0), " %")});
   }
   const vessel::LesionCount count = m.count_lesions();
   facts.push_back({"Lesions", concat(count.lesions),
@@ -228,6 +232,24 @@ void add_curves(Page& html, const Measurement& m, const std::vector<std::size_t>
       "computed reference around the narrowest place; grey: one that reaches an end of the vessel and counts as no "
       "lesion. Gaps: bifurcations and places where a cut meets another vessel.");
   for (const std::size_t i : shown) html.wide_svg(diameter_curve(m, i));
+}
+
+void add_filling(Page& html, const vessel::Opacification& filling) {
+  std::vector<double> frames(filling.score.size());
+  std::iota(frames.begin(), frames.end(), 1.0);
+  const auto best = static_cast<std::size_t>(filling.best_frame);
+  LineChart chart;
+  chart.x.label = "frame";
+  chart.y.label = "filling score";
+  chart.series = {{"score", frames, filling.score, {}, {}},
+                  {"moving mean", frames, filling.smoothed, {}, {}},
+                  {"measured frame", {frames[best]}, {filling.smoothed[best]}, {}, {}}};
+  html.heading("Why this frame");
+  html.paragraph(concat("Frame ", best + 1,
+                        ", where the arteries are filled best: there the moving mean of the score, "
+                        "how much tube-like darkness there is beyond the first frames, is highest.",
+                        filling.fills ? "" : " But no contrast medium is seen to arrive: the choice is a guess."));
+  html.wide_svg(line_chart(chart));
 }
 
 // What the cross-section belongs to: "lesion", the reason of an excluded narrowing, or nothing.
@@ -390,6 +412,7 @@ std::string measurement_html(const Measurement& m, const MeasurementPage& page) 
                         " segments have a cross-section; the others are too short between bifurcations. Reference: ",
                         reference_name(m.reference), "."));
   html.table(segments, {.caption = "", .sortable = true});
+  if (page.filling) add_filling(html, *page.filling);
   html.heading("How to read this");
   html.paragraph(
       "Diameters are distances between the walls at right angles to the centre line, in the plane of the picture: a "
@@ -408,7 +431,7 @@ std::string measurement_html(const Measurement& m, const MeasurementPage& page) 
 void write_measurement(const std::filesystem::path& dir, const Measurement& m, const MeasurementPage& page) {
   const std::string html = measurement_html(m, page);
   prepare_output_folder(dir, true);
-  write_file_atomic(dir / "profiles.csv", to_csv(profile_table(m)));
+  write_csv(dir / "profiles.csv", profile_table(m));
   save_json(dir / "measurements.json", measurement_json(m, page.source));
   write_file_atomic(dir / "report.html", html);
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "cmunet/base/json.h"
@@ -12,14 +13,16 @@
 #include "cmunet/report/table.h"
 #include "cmunet/report/vessel_picture.h"
 #include "cmunet/vessel/measure.h"
+#include "cmunet/vessel/opacification.h"
 
 namespace cmunet::report {
 
 /// What the page shows and says besides the measurement.
 struct MeasurementPage {
   PageHead head{"Vessel measurement", "", ""};
-  image::Image<std::uint8_t> grey;  ///< the angiogram, [0, 255]; empty when there is none
-  Json source = Json::object();     ///< what was measured: image, frame, mask or model …; an object, may be nested
+  std::optional<vessel::Opacification> filling = std::nullopt;  ///< of the run that the frame was chosen from
+  image::Image<std::uint8_t> grey;                              ///< the angiogram, [0, 255]; empty when there is none
+  Json source = Json::object();  ///< what was measured: image, frame, mask or model …; an object, may be nested
 };
 
 /// One row per cross-section of every segment. Columns ending on _mm only with a calibration.

@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "cmunet/base/error.h"
+#include "cmunet/base/file.h"
+#include "cmunet/base/version.h"
 #include "cmunet/report/text.h"
 
 namespace cmunet::report {
@@ -112,10 +114,12 @@ Table settings_table(const Json& settings) {
   return table;
 }
 
-std::string to_text(const Cell& cell, int digits) {
+std::string to_text(const Cell& cell, const Table::Column& column) {
   if (const auto* text = std::get_if<std::string>(&cell)) return *text;
   if (const auto* count = std::get_if<std::int64_t>(&cell)) return std::to_string(*count);
-  return format_fixed(std::get<double>(cell), digits);
+  const double value = std::get<double>(cell), least = std::pow(10.0, -column.digits);
+  if (column.is_p_value && value < least) return "< " + format_fixed(least, column.digits);
+  return format_fixed(value, column.digits);
 }
 
 std::string to_csv(const Table& table) {
@@ -131,6 +135,17 @@ std::string to_csv(const Table& table) {
   return out;
 }
 
+void write_csv(const std::filesystem::path& path, const Table& table) {
+  std::vector<Table::Column> columns(table.columns().begin(), table.columns().end());
+  columns.push_back({"disclaimer"});
+  Table labelled(std::move(columns));
+  for (std::vector<Cell> row : table.rows()) {
+    row.emplace_back(kDisclaimer);
+    labelled.add_row(std::move(row));
+  }
+  write_file_atomic(path, to_csv(labelled));
+}
+
 std::string to_markdown(const Table& table) {
   std::string out = "|";
   for (const auto& column : table.columns()) out += " " + markdown_cell(column.title) + " |";
@@ -140,7 +155,7 @@ std::string to_markdown(const Table& table) {
   for (const auto& row : table.rows()) {
     out += "|";
     for (std::size_t c = 0; c < row.size(); ++c) {
-      out += " " + markdown_cell(to_text(row[c], table.columns()[c].digits)) + " |";
+      out += " " + markdown_cell(to_text(row[c], table.columns()[c])) + " |";
     }
     out += "\n";
   }
@@ -170,7 +185,7 @@ std::string to_text(const Table& table) {
   for (const auto& column : table.columns()) lines[0].push_back(column.title);
   for (const auto& row : table.rows()) {
     std::vector<std::string>& line = lines.emplace_back();
-    for (std::size_t c = 0; c < columns; ++c) line.push_back(to_text(row[c], table.columns()[c].digits));
+    for (std::size_t c = 0; c < columns; ++c) line.push_back(to_text(row[c], table.columns()[c]));
   }
   std::vector<std::size_t> widths(columns, 0);
   for (const auto& line : lines) {
@@ -205,7 +220,7 @@ std::string to_html(const Table& table, const HtmlTableOptions& options) {
     for (std::size_t c = 0; c < row.size(); ++c) {
       out += table.is_numeric(c) ? "<td class=\"number\"" : "<td";
       if (options.sortable) out += " data-key=\"" + escape(sort_key(row[c])) + "\"";
-      out += ">" + linked(to_text(row[c], table.columns()[c].digits), table.links(r, c)) + "</td>";
+      out += ">" + linked(to_text(row[c], table.columns()[c]), table.links(r, c)) + "</td>";
     }
     out += "</tr>\n";
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <span>
 #include <string>
@@ -27,8 +28,9 @@ using Cell = std::variant<std::string, double, std::int64_t>;
 class Table {
  public:
   struct Column {
-    std::string title;  ///< unit included: "diameter (px)"
-    int digits = 3;     ///< decimals of the doubles of this column where people read them
+    std::string title;        ///< unit included: "diameter (px)"
+    int digits = 3;           ///< decimals of the doubles of this column where people read them
+    bool is_p_value = false;  ///< people read "< 0.001" where those decimals would all be zero
   };
 
   /// @throws Error kInvalidArgument without columns.
@@ -54,11 +56,14 @@ class Table {
 /// A table of two columns from a nested JSON object, keys dotted, such as the resolved options of a run.
 Table settings_table(const Json& settings);
 
-/// The text of a cell for people: doubles with `digits` decimals, NaN as an en dash.
-std::string to_text(const Cell& cell, int digits);
+/// The text of a cell for people: doubles with the column's decimals, NaN as an en dash.
+std::string to_text(const Cell& cell, const Table::Column& column);
 
 /// RFC 4180: a header line, CRLF, quotes where needed. Doubles with every digit; NaN is an empty field.
 std::string to_csv(const Table& table);
+/// Writes `to_csv` of the table with one more column, which says on every row that this is not for clinical use; files
+/// are taken out of their folders. Atomic. @throws Error kIo.
+void write_csv(const std::filesystem::path& path, const Table& table);
 /// A pipe table; characters that Markdown or HTML would act on are escaped, line breaks become spaces.
 std::string to_markdown(const Table& table);
 /// An array with one object per row, keyed by column title; NaN and infinity are null.

@@ -96,6 +96,13 @@ TEST(TableText, AlignsUnicode) {
   EXPECT_EQ(to_text(table), "µ     n\nab    1\n±   100\n");
 }
 
+TEST(TableText, SmallPValuesAreBelowWhatIsShown) {
+  Table table({{.title = "p", .is_p_value = true}});
+  for (const double p : {0.05, 0.001, 0.00099, 0.0, kNaN}) table.add_row({p});
+  EXPECT_EQ(to_text(table), "      p\n  0.050\n  0.001\n< 0.001\n< 0.001\n      –\n");
+  EXPECT_EQ(to_json(table)[2]["p"], 0.00099);
+}
+
 TEST(TableHtml, EscapesAndSorts) {
   Table table({{"<id>"}, {"v", 1}});
   table.add_row({"<script>", 0.25});

@@ -102,9 +102,10 @@ Calibration calibrate_by_geometry(const AcquisitionGeometry& g) {
   }
   std::optional<double> factor = g.magnification;
   std::string how = "the header's magnification factor";
-  if (!factor && g.source_detector_mm && g.source_patient_mm && *g.source_patient_mm > 0) {
-    factor = *g.source_detector_mm / *g.source_patient_mm;
-    how = "the distances of detector and patient from the source";
+  const std::optional<double> source_object_mm = g.source_patient_mm ? g.source_patient_mm : g.source_isocentre_mm;
+  if (!factor && g.source_detector_mm && source_object_mm && *source_object_mm > 0) {
+    factor = *g.source_detector_mm / *source_object_mm;
+    how = concat("the distances of detector and ", g.source_patient_mm ? "patient" : "isocentre", " from the source");
   }
   if (!factor) return uncalibrated(g, "the header's spacing is the detector's, and it names no magnification");
   if (!(*factor >= 1 && *factor <= 5)) {

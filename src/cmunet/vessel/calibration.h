@@ -53,13 +53,15 @@ struct AcquisitionGeometry {
   std::optional<double> magnification;                    ///< (0018,1114)
   std::optional<double> source_detector_mm;               ///< (0018,1110)
   std::optional<double> source_patient_mm;                ///< (0018,1111)
+  std::optional<double> source_isocentre_mm;              ///< (0018,9402)
   std::optional<double> pixel_aspect;                     ///< row / column (0028,0034), when no spacing tells it
 };
 
 /// The first of these that the header supports, else pixels only with a note that says why:
 /// 1. Pixel Spacing of known origin, or different from Imager Pixel Spacing (PS3.3, 10.7.1.3: it was then corrected);
 /// 2. Object Pixel Spacing in Center of Beam, with a warning in the note when the beam is more than 60° off;
-/// 3. Imager Pixel Spacing over the magnification factor; 4. the same with factor SID / SOD.
+/// 3. Imager Pixel Spacing over the magnification factor; 4. the same with factor SID / SOD, where SOD is the distance
+/// of the patient or, without it, of the isocentre.
 /// Imager Pixel Spacing alone, and Pixel Spacing of unknown origin alone or equal to it, are sizes on the detector and
 /// never used. Relative sd 5 %: an artery lies up to 4 cm off the calibrated plane, 75 cm from the source.
 Calibration calibrate_by_geometry(const AcquisitionGeometry& geometry);

@@ -57,8 +57,13 @@ TEST(CalibrateByGeometry, DividesTheDetectorsSpacingByTheMagnification) {
   g.magnification.reset();
   g.source_detector_mm = 1000, g.source_patient_mm = 750;
   EXPECT_NEAR(*calibrate_by_geometry(g).mm_per_px, 0.225, 1e-12);
+  g.source_isocentre_mm = 800;  // the patient's distance goes before it
+  EXPECT_NEAR(*calibrate_by_geometry(g).mm_per_px, 0.225, 1e-12);
   g.source_patient_mm = 1200;  // the patient behind the detector
   EXPECT_FALSE(calibrate_by_geometry(g).mm_per_px.has_value());
+  g.source_patient_mm.reset();
+  EXPECT_NEAR(*calibrate_by_geometry(g).mm_per_px, 0.24, 1e-12);
+  EXPECT_NE(calibrate_by_geometry(g).note.find("isocentre from the source"), std::string::npos);
 }
 
 TEST(CalibrateByGeometry, WarnsOfAnObliqueBeam) {
