@@ -123,6 +123,7 @@ class Run {
     const std::int64_t count = std::min(std::max<std::int64_t>(4, nn::communicator().size()), plan_.batch_size);
     std::vector<std::int64_t> rows(static_cast<std::size_t>(count));
     std::iota(rows.begin(), rows.end(), std::int64_t{0});
+    autocast_precision_ = measured_precision(options_.precision, device_);
     train_step(rows);  // warms up
     throughput_ = Throughput();
     train_step(rows);
@@ -135,6 +136,7 @@ class Run {
             {"parameters", {{"trainable", nn::count_parameters("unet", *unet_).trainable}}},
             {"memory_estimate_gib", memory_bytes() / (1 << 30)},
             {"expected_hours_without_validation", seconds / 3600},
+            {"expected_hours_measured_in", name_of(autocast_precision_)},
             {"init", init_report_},
             {"config", options_json(options_)}};
   }
@@ -205,7 +207,7 @@ class Run {
     throughput_.data_done();
     at::Tensor logits;
     {
-      const Autocast autocast(options_.precision, device_);
+      const Autocast autocast(autocast_precision_, device_);
       logits = unet_->forward(batch.images);
     }
     const at::Tensor total = loss_of(single_or_double(logits), batch.masks);
@@ -381,6 +383,7 @@ class Run {
   }
 
   const FinetuneOptions& options_;
+  Precision autocast_precision_ = options_.precision;
   const FinetuneRequest& request_;
   const Observer& observer_;
   at::Device device_;

@@ -9,6 +9,7 @@
 #include <array>
 
 #include "cmunet/base/error.h"
+#include "cmunet/base/log.h"
 
 namespace cmunet::train {
 namespace {
@@ -42,6 +43,10 @@ std::span<const std::pair<std::string_view, at::ScalarType>> image_type_names() 
 
 std::span<const std::pair<std::string_view, Precision>> precision_names() { return kPrecisionNames; }
 
+std::string_view name_of(Precision precision) {
+  return std::ranges::find(kPrecisionNames, precision, &std::pair<std::string_view, Precision>::second)->first;
+}
+
 void set_precision(torch::nn::Module& module, Precision precision) {
   if (precision != Precision::kFp64) return;
   // Module::to would turn counters into floating-point numbers as well.
@@ -51,6 +56,13 @@ void set_precision(torch::nn::Module& module, Precision precision) {
 
 at::Tensor with_precision(const at::Tensor& x, Precision precision) {
   return precision == Precision::kFp64 && x.is_floating_point() ? x.to(at::kDouble) : x;
+}
+
+Precision measured_precision(Precision precision, at::Device device) {
+  const bool is_short = precision == Precision::kBf16 || precision == Precision::kFp16;
+  if (!is_short || device.is_cuda()) return precision;
+  log_warning("the time is that of fp32; on a CPU, ", name_of(precision), " may take many times as long");
+  return Precision::kFp32;
 }
 
 Autocast::Autocast(Precision precision, at::Device device)

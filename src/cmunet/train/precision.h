@@ -37,6 +37,10 @@ class Autocast {
   bool cuda_;
 };
 
+/// In which --dry-run measures a step: that of the run, but 32 bits instead of bf16 and fp16 on a CPU, with a warning.
+/// Where a processor has no instructions for them, one step of a large network takes many minutes.
+Precision measured_precision(Precision precision, at::Device device);
+
 /// Size of activations in the forward pass over that in 32 bits.
 inline double activation_share(Precision precision) {
   if (precision == Precision::kFp64) return 2.0;

@@ -118,6 +118,7 @@ class Run {
 
   Json plan() {
     const nn::ParameterCount parameters = nn::count_parameters("all", method_->module());
+    autocast_precision_ = measured_precision(options_.precision, device_);
     const double seconds = measure_step() * static_cast<double>(plan_.steps);
     return {{"images", plan_.images},
             {"steps", plan_.steps},
@@ -127,6 +128,7 @@ class Run {
             {"parameters", {{"trainable", parameters.trainable}, {"frozen", parameters.frozen}}},
             {"memory_estimate_gib", memory_bytes() / (1 << 30)},
             {"expected_hours", seconds / 3600},
+            {"expected_hours_measured_in", name_of(autocast_precision_)},
             {"config", options_json(options_)}};
   }
 
@@ -201,7 +203,7 @@ class Run {
       if (first + per_pass + 1 >= rows.size()) averager_.start();  // no pass of two images comes after it
       ssl::Loss loss;
       {
-        const Autocast autocast(options_.precision, device_);
+        const Autocast autocast(autocast_precision_, device_);
         loss = method_->loss(inputs);
       }
       (loss.total * (scale_.value() / passes)).backward();
@@ -326,6 +328,7 @@ class Run {
   }
 
   const PretrainOptions& options_;
+  Precision autocast_precision_ = options_.precision;
   const PretrainRequest& request_;
   const Observer& observer_;
   at::Device device_;

@@ -24,6 +24,8 @@ enum class Precision { kFp32, kBf16, kFp16, kFp64 };
 
 /// Names of the precisions, for config files.
 std::span<const std::pair<std::string_view, Precision>> precision_names();
+/// "fp32", …
+std::string_view name_of(Precision precision);
 
 struct PretrainOptions {
   ssl::MethodOptions method;

@@ -276,10 +276,14 @@ TEST_F(Loops, TwoHundredStepsLearnVessels) {
 }
 
 TEST_F(Loops, TheDryRunWritesNothing) {
-  const Json plan = plan_pretrain(pretrain_options(), pretrain_request("dry"));
+  PretrainOptions options = pretrain_options();
+  options.precision = Precision::kBf16;  // a step of it may take minutes on a CPU
+  const Json plan = plan_pretrain(options, pretrain_request("dry"));
   EXPECT_EQ(plan["steps"], 9);
   EXPECT_GT(plan["memory_estimate_gib"].get<double>(), 0);
   EXPECT_GT(plan["expected_hours"].get<double>(), 0);
+  EXPECT_EQ(plan["expected_hours_measured_in"], "fp32");
+  EXPECT_EQ(plan["config"]["pretrain"]["precision"], "bf16");
   EXPECT_EQ(plan_finetune(finetune_options(), finetune_request("dry"))["steps"], 8);
   EXPECT_FALSE(fs::exists(dir / "dry"));
 }
