@@ -5,6 +5,8 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <cmath>
+#include <map>
 #include <numeric>
 #include <set>
 
@@ -75,6 +77,47 @@ TEST_F(Distortions, ShufflingMovesNoPixelFurtherThanAWindow) {
       EXPECT_LT(std::abs(from % kSide - x), 5);
     }
   }
+}
+
+// Of three pixels in a row a window is 1, 2 or 3 wide with a third each, lies at 3, 2 or 1 places, and leaves them in
+// any order: the chance of each result is a sum over those.
+TEST_F(Distortions, EveryOrderWithinAWindowIsAsLikely) {
+  constexpr int kTrials = 36'000;
+  std::map<std::vector<float>, int> seen;
+  for (int i = 0; i < kTrials; ++i) {
+    std::vector<float> row{0, 1, 2};
+    shuffle_locally({row.data(), 1, 3}, 1, 3, rng);
+    ++seen[row];
+  }
+  const double any_of_three = 1.0 / 18;
+  const std::map<std::vector<float>, double> expected{{{0, 1, 2}, 1.0 / 3 + 1.0 / 6 + any_of_three},
+                                                      {{1, 0, 2}, 1.0 / 12 + any_of_three},
+                                                      {{0, 2, 1}, 1.0 / 12 + any_of_three},
+                                                      {{1, 2, 0}, any_of_three},
+                                                      {{2, 0, 1}, any_of_three},
+                                                      {{2, 1, 0}, any_of_three}};
+  for (const auto& [order, p] : expected) {
+    EXPECT_NEAR(seen[order], p * kTrials, 4 * std::sqrt(p * (1 - p) * kTrials)) << order[0] << order[1] << order[2];
+  }
+}
+
+// Noise uniform in [low, high) has mean (low + high) / 2 and variance (high − low)² / 12; another box follows with the
+// given probability, so that none is painted inside with its complement.
+TEST_F(Distortions, NoiseIsUniformAndBoxesFollowTheirProbability) {
+  double sum = 0, squares = 0, n = 0;
+  int unpainted = 0;
+  constexpr int kTrials = 2'000;
+  for (int i = 0; i < kTrials; ++i) {
+    values = original;
+    paint_inside(picture(), 0.7, -5, -3, rng);
+    unpainted += changed() == 0;
+    for (const float v : values) {
+      if (v < 0) sum += v, squares += (v + 4.0) * (v + 4.0), ++n;
+    }
+  }
+  EXPECT_NEAR(unpainted, 0.3 * kTrials, 4 * std::sqrt(0.21 * kTrials));
+  EXPECT_NEAR(sum / n, -4, 4 * std::sqrt(4.0 / 12 / n));
+  EXPECT_NEAR(squares / n, 4.0 / 12, 0.002);
 }
 
 TEST_F(Distortions, PaintingInsideKeepsTheBorderAndMostOfTheImage) {
