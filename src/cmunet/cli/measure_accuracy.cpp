@@ -192,10 +192,12 @@ Part tube_part(Chance& chance) {
 }
 
 Part stenosis_part(Chance& chance) {
-  constexpr std::array<Input, 6> kStenosisInputs{{{"mask, 0.1 mm", {0.1, 0.1}},
+  constexpr std::array<Input, 8> kStenosisInputs{{{"mask, 0.1 mm", {0.1, 0.1}},
                                                   {"mask, 0.15 mm", {0.15, 0.15}},
                                                   {"mask, 0.2 mm", {0.2, 0.2}},
+                                                  {"mask, noisy wall", {0.2, 0.2}, Source::kMask, true},
                                                   {"soft edge, 0.2 mm", {0.2, 0.2}, Source::kSoftEdge},
+                                                  {"soft edge, noisy", {0.2, 0.2}, Source::kSoftEdge, true},
                                                   {"picture, 0.2 mm", {0.2, 0.2}, Source::kPicture},
                                                   {"picture, rough mask", {0.2, 0.2}, Source::kPictureRough}}};
   return part_of({"true stenosis (%)", 0}, "percent", kPercents, kStenosisInputs,

@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 #include <sstream>
 
 #include "cmunet/base/error.h"
+#include "cmunet/base/number.h"
 #include "cmunet/base/random.h"
 
 namespace cmunet::dataset {
@@ -17,23 +19,17 @@ namespace {
               "write a split's name, train=0.7,val=0.1,test=0.2, train=18,test=50, 79:1 or sklearn:79:1");
 }
 
-double parse_number(const std::string& word, const std::string& text) {
-  std::size_t used = 0;
-  double value = 0;
-  try {
-    value = std::stod(word, &used);
-  } catch (const std::exception&) {
-    bad_rule(text);
-  }
-  if (used != word.size() || !(value >= 0) || value > 1e9) bad_rule(text);
-  return value;
+double number_in(const std::string& word, const std::string& text) {
+  const std::optional<double> value = parse_number<double>(word);
+  if (!value || !(*value >= 0) || *value > 1e9) bad_rule(text);
+  return *value;
 }
 
 void parse_ratio(const std::string& ratio, const std::string& text, SplitRule& rule) {
   const std::size_t colon = ratio.find(':');
   if (colon == std::string::npos) bad_rule(text);
-  rule.pretrain_part = parse_number(ratio.substr(0, colon), text);
-  rule.train_part = parse_number(ratio.substr(colon + 1), text);
+  rule.pretrain_part = number_in(ratio.substr(0, colon), text);
+  rule.train_part = number_in(ratio.substr(colon + 1), text);
   const double sum = rule.pretrain_part + rule.train_part;
   CMUNET_CHECK(rule.train_part > 0 && sum >= 50 && sum <= 100, ErrorCode::kInvalidArgument, "[split] '", text,
                "': the parts are percent of all images, 50 to 100 together, and the rest is test; seen ", sum);
@@ -48,7 +44,7 @@ void parse_sizes(const std::string& text, SplitRule& rule) {
     if (equals == std::string::npos) bad_rule(text);
     auto& size = rule.sizes[static_cast<std::size_t>(parse_split(word.substr(0, equals)))];
     CMUNET_CHECK(!size.has_value(), ErrorCode::kInvalidArgument, "[split] '", text, "' names a split twice");
-    size = parse_number(word.substr(equals + 1), text);
+    size = number_in(word.substr(equals + 1), text);
     sum += *size;
     all_shares = all_shares && *size <= 1;
   }

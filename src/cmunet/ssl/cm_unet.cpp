@@ -43,7 +43,7 @@ std::int64_t key_length(const CmUnetOptions& options) {
 void CmUnetOptions::check() const {
   check_ranges(*this);
   views.check();
-  require_option(views.view_size % nn::kTotalStride == 0, "pretrain.cm_unet.views.view_size", views.view_size,
+  require_option(views.view_size % nn::kTotalStride == 0, "pretrain.views.view_size", views.view_size,
                  "a multiple of 16");
   require_option(views.view_size % patch_size == 0, "pretrain.cm_unet.patch_size", patch_size, "a divisor of the view");
   require_option(lambda_r + lambda_c > 0, "pretrain.cm_unet.lambda_c", lambda_c, "above 0 with lambda_r 0");
