@@ -24,9 +24,6 @@
 namespace cmunet::train {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, Schedule>, 2> kScheduleNames{
-    {{"constant", Schedule::kConstant}, {"cosine", Schedule::kCosine}}};
-
 struct Plan {
   std::int64_t images = 0, batch_size = 0, steps_per_epoch = 0, steps = 0, epochs = 0, validate_every = 0;
   ScheduleOptions schedule;
@@ -403,42 +400,6 @@ class Run {
 };
 
 }  // namespace
-
-void FinetuneOptions::check() const {
-  check_ranges(*this);
-  unet.check();
-  augment.check();
-  require_option(fold < folds, "finetune.fold", fold, "below folds, from 0");
-}
-
-void describe(FinetuneOptions& o, Fields& f) {
-  f.add("model.base_width", o.unet.base_width, "channels of the first level; 64 in the paper");
-  f.add("model.kernels", o.unet.kernels, nn::kernels_names(), "native where it is faster, on a CPU in fp32; or torch");
-  f.add("finetune.epochs", o.epochs, "passes over the labelled images", kPositive);
-  f.add("finetune.steps", o.steps, "optimiser steps; replaces epochs when positive", kNotNegative);
-  f.add("finetune.batch_size", o.batch_size, "images per step", kPositive);
-  f.add("finetune.lr", o.lr, "learning rate of Adam", kPositive);
-  f.add("finetune.schedule", o.schedule, std::span(kScheduleNames), "of the learning rate");
-  f.add("finetune.warmup_steps", o.warmup_steps, "linear warm-up", kNotNegative);
-  f.add("finetune.schedule_steps", o.schedule_steps, "length of the schedule; 0: as long as the run", kNotNegative);
-  f.add("finetune.weight_decay", o.weight_decay, "decoupled; 0 is plain Adam", kNotNegative);
-  f.add("finetune.lambda_ce", o.lambda_ce, "weight of cross-entropy beside soft Dice", kNotNegative);
-  f.add("finetune.lambda_cl_dice", o.lambda_cl_dice, "weight of soft clDice; 0 leaves it out", kNotNegative);
-  f.add("finetune.lambda_skeleton_recall", o.lambda_skeleton_recall, "weight of skeleton recall; 0 leaves it out",
-        kNotNegative);
-  f.add("finetune.skeleton_iterations", o.skeleton_iterations, "of soft clDice: the largest radius of a vessel in px",
-        within(1, 100));
-  f.add("finetune.precision", o.precision, precision_names(), "arithmetic of the forward pass");
-  f.add("finetune.image_type", o.image_type, image_type_names(), "in which images wait in memory");
-  f.add("finetune.synchronised_norms", o.synchronised_norms, "several processes: batch norms see the whole batch");
-  f.add("finetune.validation", o.validation, validation_names(), "what the model is measured on meanwhile");
-  f.add("finetune.folds", o.folds, "of the fine-tuning set, with validation = fold", at_least(2));
-  f.add("finetune.fold", o.fold, "the one that is measured on, from 0", kNotNegative);
-  f.add("finetune.validate_every_steps", o.validate_every_steps, "0: after every epoch", kNotNegative);
-  f.add("finetune.seed", o.seed, "seed of weights, label subset, order and augmentation");
-  f.add("finetune.max_minutes", o.max_minutes, "save and stop after this long, 0 for no limit", kNotNegative);
-  augment::describe(o.augment, f);
-}
 
 at::Tensor vessel_probability(nn::UNet unet, const at::Tensor& images, std::int64_t batch_size) {
   const torch::NoGradGuard no_grad;

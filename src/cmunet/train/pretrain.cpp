@@ -25,9 +25,6 @@ namespace {
 
 constexpr std::int64_t kPictureCount = 4;
 
-constexpr std::array<std::pair<std::string_view, Schedule>, 3> kScheduleNames{
-    {{"constant", Schedule::kConstant}, {"cosine", Schedule::kCosine}, {"halve", Schedule::kHalve}}};
-
 // Of activations kept for the backward pass: the UNet once, the second decoder, and the momentum encoder's while it
 // runs.
 constexpr double kForwardPasses = 2.0;
@@ -345,44 +342,6 @@ class Run {
 };
 
 }  // namespace
-
-void PretrainOptions::check() const {
-  check_ranges(*this);
-  const bool touches_held_out = splits.find("val") != std::string::npos || splits.find("test") != std::string::npos;
-  require_option(!touches_held_out, "pretrain.splits", splits, "of pretrain and train: val and test stay unseen");
-}
-
-void describe(PretrainOptions& o, Fields& f) {
-  ssl::describe(o.method, f);
-  f.add("pretrain.epochs", o.epochs, "passes over the images", kPositive);
-  f.add("pretrain.steps", o.steps, "optimiser steps; replaces epochs when positive", kNotNegative);
-  f.add("pretrain.batch_size", o.batch_size, "images per forward pass, and keys of InfoNCE", at_least(2));
-  f.add("pretrain.accumulate", o.accumulate, "forward passes per optimiser step", kPositive);
-  f.add("pretrain.base_lr", o.base_lr, "peak learning rate per 256 images", kPositive);
-  f.add("pretrain.lr", o.lr, "peak learning rate itself when positive", kNotNegative);
-  f.add("pretrain.schedule", o.schedule, std::span(kScheduleNames), "of the learning rate after the warm-up");
-  f.add("pretrain.halve_every_epochs", o.halve_every_epochs, "with schedule = halve", kPositive);
-  f.add("pretrain.warmup_epochs", o.warmup_epochs, "linear warm-up", kNotNegative);
-  f.add("pretrain.warmup_start_factor", o.warmup_start_factor, "of the peak, where the warm-up starts", kShare);
-  f.add("pretrain.end_factor", o.end_factor, "of the peak, where the cosine ends", kShare);
-  f.add("pretrain.optimizer", o.optimizer, optimizer_names(), "how gradients become steps");
-  f.add("pretrain.weight_decay", o.weight_decay, "not on biases and norms", kNotNegative);
-  f.add("pretrain.weight_decay_end", o.weight_decay_end, "where a cosine takes the decay; negative: it stays");
-  f.add("pretrain.beta1", o.beta1, "of AdamW and LAMB", kShareBelowOne);
-  f.add("pretrain.beta2", o.beta2, "of AdamW and LAMB", kShareBelowOne);
-  f.add("pretrain.sgd_momentum", o.sgd_momentum, "of SGD", kShareBelowOne);
-  f.add("pretrain.max_gradient_norm", o.max_gradient_norm, "longer gradients are shortened; 0: never", kNotNegative);
-  f.add("pretrain.decay_norms", o.decay_norms, "decay batch-norm weights too");
-  f.add("pretrain.precision", o.precision, precision_names(), "arithmetic of the forward pass");
-  f.add("pretrain.image_type", o.image_type, image_type_names(), "in which images wait in memory");
-  f.add("pretrain.synchronised_norms", o.synchronised_norms,
-        "several processes: batch norms see the whole batch everywhere, not in the heads alone");
-  f.add("pretrain.splits", o.splits, "splits that are learnt from, comma-separated");
-  f.add("pretrain.seed", o.seed, "seed of weights, order, views and masks");
-  f.add("pretrain.max_minutes", o.max_minutes, "save and stop after this long, 0 for no limit", kNotNegative);
-  f.add("pretrain.save_every_epochs", o.save_every_epochs, "how often the state is saved", kPositive);
-  f.add("pretrain.picture_every_epochs", o.picture_every_epochs, "how often reconstructions are drawn", kPositive);
-}
 
 Json plan_pretrain(const PretrainOptions& options, const PretrainRequest& request) {
   options.check();
