@@ -67,13 +67,16 @@ void finish_trainings(const BenchmarkOptions& options, const fs::path& out) {
   for (const Job& job : plan_benchmark(options, false)) {
     if (job.kind == JobKind::kPretrain) {
       fs::create_directories(out / job.name / "pictures");
-      save_json(out / job.name / "run.json", {{"exit", "finished"}, {"modules", {{{"trainable", 2'500'000}}}}});
+      save_json(out / job.name / "run.json",
+                {{"exit", "finished"}, {"steps", 70}, {"modules", {{{"trainable", 2'500'000}}}}});
       codec::write_png(out / job.name / "pictures" / "epoch-0003.png", image::Image<std::uint8_t>(48, 32, 90));
     } else if (job.kind == JobKind::kFinetune) {
       fs::create_directories(out / job.name / "checkpoints");
-      save_json(
-          out / job.name / "run.json",
-          {{"exit", "finished"}, {"best_val_dice", dice += 0.01}, {"images", job.labels == 0 ? 992 : job.labels}});
+      save_json(out / job.name / "run.json", {{"exit", "finished"},
+                                              {"best_val_dice", dice += 0.01},
+                                              {"best_step", 300},
+                                              {"steps", 400},
+                                              {"images", job.labels == 0 ? 992 : job.labels}});
     }
   }
 }
@@ -167,7 +170,8 @@ TEST_F(BenchmarkReport, ShowsValidationUntilTestIsOpened) {
   EXPECT_TRUE(shows("figures are of validation images"));
   EXPECT_TRUE(shows("Fig. 4"));
   EXPECT_TRUE(shows("Differences from scratch"));
-  EXPECT_TRUE(document["comparisons"].empty());  // those of the document are of test images
+  EXPECT_EQ(document["figures_of"], "val");
+  EXPECT_EQ(document["comparisons"].size(), 2U);
   finish_evaluations(options, out, JobKind::kTest);
   document = write();
   EXPECT_TRUE(shows("figures are of test images"));
@@ -184,11 +188,57 @@ TEST_F(BenchmarkReport, TellsTheNumbersOfItsCells) {
   EXPECT_TRUE(shows(">2.50<"));                // million parameters of pre-training
   EXPECT_TRUE(shows("121.49"));                // as published
   const std::string csv = read_file(out / "cells.csv");
-  EXPECT_EQ(csv.rfind("run,method,regime,labels,images,seed,parameters,best_dice_on_val,val_dice,val_dice_low,", 0),
+  EXPECT_EQ(csv.rfind("run,method,regime,labels,images,seed,parameters,pretrain_steps,steps,best_step,best_dice_on_val,"
+                      "val_dice,val_dice_low,",
+                      0),
             0U);
-  EXPECT_NE(csv.find("\r\nfinetune/mae-labels18-seed1,mae,,18,18,1,2500000,0.52,,,,,"), std::string::npos);
+  EXPECT_NE(csv.find("\r\nfinetune/mae-labels18-seed1,mae,,18,18,1,2500000,70,400,300,0.52,,,,,"), std::string::npos);
   EXPECT_NE(csv.find(",0.6,0.5,0.7,3,"), std::string::npos);  // test Dice, its interval, images without
   EXPECT_TRUE(shows("0.600 [0.600, 0.600]; 6 undefined"));    // of both seeds
+}
+
+TEST_F(BenchmarkReport, CountsTheSeedsThatAMeanHas) {
+  finish_evaluations(options, out, JobKind::kTest);
+  fs::remove(out / "test/mae-labels18-seed2/evaluation.json");
+  const Json document = write();
+  EXPECT_TRUE(shows("test images, on which 7 were measured"));
+  EXPECT_TRUE(shows("0.600; 3 undefined; 1 of 2 seeds"));
+  const auto& links = links_of(page);
+  EXPECT_FALSE(links.contains("test/mae-labels18-seed2/"));
+  for (const Json& mean : document["means"]) {
+    const bool is_short = mean["method"] == "mae" && mean["labels"] == 18;
+    EXPECT_EQ(mean["seeds"], is_short ? 1 : 2) << mean;
+  }
+  EXPECT_EQ(document["agreement"].size(), 4U);
+}
+
+TEST_F(BenchmarkReport, TellsStepsAndWhatDiverged) {
+  finish_evaluations(options, out, JobKind::kValidate);
+  write();
+  EXPECT_TRUE(shows("Every model was fine-tuned for 400 optimiser steps."));
+  const std::string name = "finetune/mae-labels18-seed2";
+  save_json(out / name / "run.json", {{"exit", "diverged: the loss is nan"}});
+  const Json document = write();
+  EXPECT_TRUE(shows("such runs are in no table: " + name));
+  EXPECT_EQ(document["diverged"], Json::array({name}));
+  Json longer = load_json(out / "finetune/mae-labelsall-seed1/run.json");
+  longer["steps"] = 800;
+  save_json(out / "finetune/mae-labelsall-seed1/run.json", longer);
+  write();
+  EXPECT_TRUE(shows("400 to 800 optimiser steps"));
+}
+
+TEST_F(BenchmarkReport, PairsImagesByTheirIds) {
+  finish_evaluations(options, out, JobKind::kTest);
+  const Json in_order = write();
+  const fs::path file = out / "test/mae-labels18-seed1/evaluation.json";
+  Json evaluation = load_json(file);
+  std::ranges::reverse(evaluation["images"]);
+  save_json(file, evaluation);
+  EXPECT_EQ(write()["comparisons"], in_order["comparisons"]);
+  evaluation["images"][0]["id"] = "another";
+  save_json(file, evaluation);
+  EXPECT_THROW(write(), Error);
 }
 
 TEST_F(BenchmarkReport, EveryLinkLeadsToARun) {

@@ -83,7 +83,34 @@ cl_dice = ["finetune.lambda_cl_dice=0.5"]
   EXPECT_EQ(jobs[4].regime, "");        // the file's own settings come first
 }
 
+TEST(BenchmarkPlan, AFolderKeepsWhatItsNamesMean) {
+  const auto config = [](const std::string& toml) {
+    const ScratchFolder folder;
+    write_file_atomic(folder.path() / "b.toml", toml);
+    return load_toml(folder.path() / "b.toml");
+  };
+  const std::string more = "more = [\"pretrain.method=mae\"]\n";
+  const std::string regimes = "[benchmark.regimes]\nx = { labels = [18], set = [\"finetune.lr=1e-2\"] }\n";
+  const std::string all = kSmall + more + regimes + "[finetune]\nlr = 1e-3\n";
+  EXPECT_TRUE(is_continuation(config(all), config(all)));
+  EXPECT_TRUE(is_continuation(config(kSmall + regimes + "[finetune]\nlr = 1e-3\n"), config(all)));
+  const auto changed = [&](const std::string& from, const std::string& to) {
+    std::string text = all;
+    return config(text.replace(text.find(from), from.size(), to));
+  };
+  EXPECT_FALSE(is_continuation(config(all), changed("lr = 1e-3", "lr = 1e-4")));
+  EXPECT_FALSE(is_continuation(config(all), changed("mask_ratio=0.75", "mask_ratio=0.5")));
+  EXPECT_FALSE(is_continuation(config(all), changed("finetune.lr=1e-2", "finetune.lr=1e-1")));
+  EXPECT_TRUE(is_continuation(config(all), changed("labels = [18], set", "labels = [18, 0], set")));
+  EXPECT_TRUE(is_continuation(config(all), changed("seeds = [1, 2]", "seeds = [1, 2, 3]")));
+}
+
 TEST(BenchmarkPlan, RefusesWhatItDoesNotKnow) {
+  const std::string one = "[benchmark]\nmethods = [\"mae\"]\nlabels = [1]\nseeds = [1]\n[benchmark.variants]\n";
+  EXPECT_THROW(options_of(one + "mae = [\"pretrain.lr=1e-2\"]\n"), Error);  // a method's own name
+  EXPECT_THROW(options_of(one + "v = [\"finetune.lr=1e-2\"]\n"), Error);    // that is a regime's
+  EXPECT_THROW(options_of(one + "v = [\"model.base_width=4\"]\n"), Error);  // and that the file's
+  EXPECT_THROW(options_of("[benchmark]\nmethods = [\"mae\", \"mae\"]\nlabels = [1]\nseeds = [1]\n"), Error);
   EXPECT_THROW(options_of(std::string(kSmall) + "[benchmark.regimes]\nx = { labels = [7] }\n"), Error);
   EXPECT_THROW(options_of(std::string(kSmall) + "[benchmark.regimes]\nx = [1]\n"), Error);
   EXPECT_THROW(options_of("[other]\nx = 1\n"), Error);

@@ -103,7 +103,8 @@ bench=("$cmunet" benchmark --store store --config methods.toml --out bench)
 expect 0 "benchmark --dry-run" "${bench[@]}" --dry-run --json
 holds "it plans 17 runs" json out.txt "len(d['jobs']) == 17 and not any(j['done'] for j in d['jobs'])"
 expect 0 "benchmark" "${bench[@]}" --json
-holds "all six methods were fine-tuned" json out.txt "len(d['cells']) == 6 and not d['comparisons']"
+holds "all six methods were fine-tuned" json out.txt \
+  "len(d['cells']) == 6 and len(d['comparisons']) == 5 and d['figures_of'] == 'val'"
 holds "MoCo hands on its encoder alone" json bench/finetune/moco_v2-labels2-seed1/run.json \
   "len(d['init']['loaded']) == 70 and 'up_conv1.up_sample.weight' in d['init']['new']"
 rm bench/finetune/mae-labels2-seed1/run.json
@@ -112,16 +113,51 @@ flock bench/claims/finetune-mae-labels2-seed1.json \
   timeout 100 bash -c 'until grep -qs "waiting for others: finetune/mae-labels2-seed1" err.txt; do sleep 0.2; done' &
 expect 0 "benchmark --test waits for others and finishes what is missing" "${bench[@]}" --test --json
 holds "it said for whom" wait $!
-holds "and compares with the first method" json out.txt "len(d['comparisons']) == 5 and len(d['cells']) == 6"
+holds "and compares with the first method" json out.txt \
+  "len(d['comparisons']) == 5 and len(d['cells']) == 6 and d['figures_of'] == 'test'"
 holds "bench/report.html" grep -q "Differences from scratch" bench/report.html
 holds "it shows what pre-training rebuilds and how the models segment" \
   test "$(grep -o '<img' bench/report.html | wc -l)" -gt 15
 expect 0 "benchmark --report does nothing else" "${bench[@]}" --report --json
 sed -i 's/^base_width = .*/base_width = 4/' methods.toml
 expect 2 "a benchmark keeps its settings" "${bench[@]}"
+expect 2 "and so does its report" "${bench[@]}" --report
+sed -i 's/^base_width = .*/base_width = 2/' methods.toml
+expect 2 "it keeps its data" \
+  bash -c "'$cmunet' prepare --images ph/images --masks ph/masks --split train=7,val=3,test=4 --config tiny.toml \
+    --out store2 && '$cmunet' benchmark --store store2 --config methods.toml --out bench"
+expect 3 "there must be a benchmark to report" \
+  "$cmunet" benchmark --store store --config methods.toml --out none --report
+sed 's/^labels = .*/labels = [99]/' methods.toml >many.toml
+expect 2 "there must be as many labels" "$cmunet" benchmark --store store --config many.toml --out many
+holds "and nothing was trained" test ! -e many
+
+# A run that is killed is a failed job and not the end of the others; one that diverges is a result.
+sed 's/^methods = .*/methods = ["scratch"]/; s/^seeds = .*/seeds = [1, 2]/; /^\[benchmark.variants\]/,$d' methods.toml \
+  >killed.toml
+killed=("$cmunet" benchmark --store store --config killed.toml --out killed)
+for _ in $(seq 2000); do
+  pkill -KILL -f -- '--out killed/finetune/scratch-labels2-seed1' && break
+  sleep 0.01
+done &
+expect 3 "a killed run" "${killed[@]}"
+wait
+holds "is named with its signal" grep -q "finetune/scratch-labels2-seed1 failed with status 137: signal 9" err.txt
+holds "the other one was trained" test -s killed/val/scratch-labels2-seed2/evaluation.json
+expect 0 "and the same command makes up for it" "${killed[@]}" --json
+holds "with both cells" json out.txt "len(d['cells']) == 2"
+sed 's/^\[finetune\]/[finetune]\nlr = 1e30/' killed.toml >diverge.toml
+expect 0 "a benchmark whose runs diverge" "$cmunet" benchmark --store store --config diverge.toml --out diverged --json
+holds "says so" json out.txt "len(d['diverged']) == 2 and not d['cells']"
+holds "also on its page" grep -q "Diverged, the loss became infinite" diverged/report.html
 expect 0 "compare" "$cmunet" compare bench/test/scratch-labels2-seed1 bench/test/mae-labels2-seed1 --json
 holds "compare pairs the test images" json out.txt "d['comparisons'][0]['images'] == 4"
 expect 2 "compare needs two" "$cmunet" compare bench/test/scratch-labels2-seed1
+expect 2 "compare needs the same images" "$cmunet" compare bench/test/scratch-labels2-seed1 bench/val/mae-labels2-seed1
+expect 2 "compare knows its measures" \
+  "$cmunet" compare bench/test/scratch-labels2-seed1 bench/test/mae-labels2-seed1 --metric id
+expect 3 "compare says what to do about a run" "$cmunet" compare bench/finetune/mae-labels2-seed1 fine
+holds "namely to evaluate it" grep -q "cmunet evaluate --model bench/finetune/mae-labels2-seed1" err.txt
 
 # LibTorch and the native engine agree: the pixels whose probability is nearest to one half may differ, and no others.
 expect 0 "predict with LibTorch" \

@@ -8,12 +8,14 @@
 
 #include "cmunet/base/config.h"
 #include "cmunet/base/file.h"
+#include "cmunet/base/hash.h"
 #include "cmunet/base/log.h"
 #include "cmunet/base/version.h"
 #include "cmunet/cli/benchmark_plan.h"
 #include "cmunet/cli/benchmark_report.h"
 #include "cmunet/cli/child.h"
 #include "cmunet/cli/claim.h"
+#include "cmunet/cli/store_images.h"
 #include "cmunet/dataset/store.h"
 
 namespace cmunet::cli {
@@ -31,19 +33,30 @@ struct Flags {
   bool report = false;
 };
 
+// Of the pixels, and of who is in which split.
+std::string identity_of(const dataset::Store& store) {
+  Hasher splits;
+  for (const dataset::Record& record : store.records()) {
+    splits.update(concat(record.id, "\t", to_string(record.split), "\n"));
+  }
+  return store.content_hash() + "-" + splits.hex();
+}
+
 class Benchmark {
  public:
   Benchmark(const Flags& flags, const CommonOptions& common)
       : flags_(flags),
         common_(common),
         out_(flags.out),
-        options_(read_benchmark_options(load_toml(flags.config), flags.config)),
+        text_(read_file(flags.config)),
+        config_(load_toml(flags.config)),
+        options_(read_benchmark_options(config_, flags.config)),
         jobs_(plan_benchmark(options_, flags.test)) {
-    for (const std::string& store : flags.stores) dataset::Store::open(store);  // one refusal, not one for every job
+    check_stores();
   }
 
   Json run() {
-    adopt_config();
+    adopt_request();
     Waiting waiting(out_);
     for (;;) {
       if (do_next_job()) continue;
@@ -51,12 +64,18 @@ class Benchmark {
       if (held.empty()) break;
       waiting.sleep(held);
     }
-    Json document = report();
+    Json document = write_report();
     refuse_failures();
     return document;
   }
 
-  Json report() const { return write_benchmark_report(options_, out_, flags_.stores.front()); }
+  // Of a folder that was begun, with these settings and data.
+  Json report() const {
+    CMUNET_CHECK(fs::exists(settings_file()), ErrorCode::kNotFound, "[benchmark] ", out_.string(),
+                 " is no folder of a benchmark; there is no benchmark.toml in it");
+    check_same_request();
+    return write_report();
+  }
 
   Json plan() const {
     Json document = {{"jobs", Json::array()}};
@@ -69,27 +88,51 @@ class Benchmark {
   }
 
  private:
-  // The folder belongs to one configuration: cells of different settings must not be compared.
-  void adopt_config() const {
-    fs::create_directories(out_);
-    const fs::path copy = out_ / "benchmark.toml";
-    const std::string text = read_file(flags_.config);
-    if (!fs::exists(copy)) {
-      write_file_atomic(copy, text);
-      return;
+  Json write_report() const { return write_benchmark_report(options_, out_, flags_.stores.front()); }
+
+  // Refused here once, and not by every job.
+  void check_stores() {
+    std::int64_t labelled = 0;
+    for (const std::string& path : flags_.stores) {
+      const dataset::Store store = dataset::Store::open(path);
+      identities_.push_back(identity_of(store));
+      if (&path == &flags_.stores.front()) labelled = std::ssize(labelled_in(store, dataset::Split::kTrain));
     }
-    Json before = load_toml(copy), now = load_toml(flags_.config);
-    before.erase("benchmark"), now.erase("benchmark");  // more methods, labels or seeds may join
-    if (before != now) {
+    for (const std::int64_t labels : options_.labels) {
+      CMUNET_CHECK(labels <= labelled && labelled > 0, ErrorCode::kInvalidArgument, "[benchmark] benchmark.labels has ",
+                   labels, "; the train split of ", flags_.stores.front(), " has ", labelled, " labelled images");
+    }
+  }
+
+  fs::path settings_file() const { return out_ / "benchmark.toml"; }
+  fs::path data_file() const { return out_ / "data.json"; }
+
+  // The folder belongs to one configuration and to its data: cells of different ones must not be compared.
+  void check_same_request() const {
+    if (!is_continuation(load_toml(settings_file()), config_)) {
       throw Error(ErrorCode::kInvalidArgument,
                   concat("[benchmark] ", out_.string(), " was begun with other settings than ", flags_.config),
-                  "use another folder, or the settings in " + copy.string());
+                  "use another folder, or the settings in " + settings_file().string() +
+                      "; methods, labels, seeds and new names may join");
     }
-    write_file_atomic(copy, text);
+    if (fs::exists(data_file()) && load_json(data_file())["identities"] != Json(identities_)) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  concat("[benchmark] ", out_.string(), " was begun with other data than --store names"),
+                  "use another folder, or the stores that the folder was begun with, in their order");
+    }
+  }
+
+  // Jobs read the copy: whoever edits the file meanwhile changes nothing that is running.
+  void adopt_request() const {
+    fs::create_directories(out_);
+    if (fs::exists(settings_file())) check_same_request();
+    write_file_atomic(settings_file(), text_);
+    save_json(data_file(), {{"stores", flags_.stores}, {"identities", identities_}});
   }
 
   std::vector<std::string> words_of(const Job& job) const {
     const std::string folder = (out_ / job.name).string();
+    const std::string config = settings_file().string();
     CommonOptions common = common_;
     common.seed = static_cast<std::uint64_t>(job.seed);
     common.seed_given = true;
@@ -105,10 +148,10 @@ class Benchmark {
                "--out",
                folder};
     } else if (job.kind == JobKind::kPretrain) {
-      words = {"pretrain", "--config", flags_.config, "--out", folder};
+      words = {"pretrain", "--config", config, "--out", folder};
       for (const std::string& store : flags_.stores) words.insert(words.end(), {"--store", store});
     } else {
-      words = {"finetune", "--config", flags_.config, "--out", folder, "--store", flags_.stores.front()};
+      words = {"finetune", "--config", config, "--out", folder, "--store", flags_.stores.front()};
       if (job.labels > 0) words.insert(words.end(), {"--labels", std::to_string(job.labels)});
       if (!job.needs.empty()) words.insert(words.end(), {"--init", (out_ / job.needs).string()});
     }
@@ -131,7 +174,8 @@ class Benchmark {
 
   // Not done, and nothing but another process's claim is in the way.
   bool is_ready(const Job& job) const {
-    if (is_done(job, out_) || std::ranges::find(failed_, job.name) != failed_.end()) return false;
+    if (is_done(job, out_) || has_diverged(job, out_) || std::ranges::find(failed_, job.name) != failed_.end())
+      return false;
     return job.needs.empty() || is_done(job_named(job.needs), out_);
   }
 
@@ -148,7 +192,7 @@ class Benchmark {
     for (const Job& job : jobs_) {
       if (!is_ready(job)) continue;
       const std::optional<Claim> claim = Claim::take(job.name, out_);
-      if (!claim || is_done(job, out_)) continue;
+      if (!claim || !is_ready(job)) continue;
       do_job(job);
       return true;
     }
@@ -169,8 +213,11 @@ class Benchmark {
       throw Error(ErrorCode::kCancelled, concat("[benchmark] stopped during ", job.name, "; its state is saved"),
                   "the same command continues");
     }
-    if (status != 0) {
-      log_warning("[benchmark] ", job.name, " failed with status ", status);
+    if (has_diverged(job, out_)) {
+      log_warning("[benchmark] ", job.name, " diverged; the page says so, and nothing is made from it");
+    } else if (status != 0) {
+      log_warning("[benchmark] ", job.name, " failed with status ", status,
+                  status > 128 ? concat(": signal ", status - 128, " ended it") : "");
       failed_.push_back(job.name);
       return;
     }
@@ -183,13 +230,16 @@ class Benchmark {
     const auto done = std::ranges::count_if(jobs_, [this](const Job& job) { return is_done(job, out_); });
     throw Error(ErrorCode::kIo,
                 concat("[benchmark] ", failed_.size(), " of ", jobs_.size(), " jobs failed, first ", failed_.front(),
-                       "; ", done, " are done, ", std::ssize(jobs_) - done - std::ssize(failed_), " need what failed"),
+                       "; ", done, " are done, the others need what is not"),
                 "their own errors are further up; the same command tries them again");
   }
 
   const Flags& flags_;
   const CommonOptions& common_;
   fs::path out_;
+  std::string text_;  // of the configuration, which may be edited while this runs
+  Json config_;
+  std::vector<std::string> identities_;  // of the stores
   BenchmarkOptions options_;
   std::vector<Job> jobs_;
   std::vector<std::string> failed_;
@@ -219,7 +269,8 @@ void add_benchmark(CLI::App& app, const CommonOptions& common) {
       ->check(CLI::ExistingFile);
   app.add_option("--out", flags->out, "folder of jobs; an interrupted benchmark continues there")->required();
   app.add_flag("--test", flags->test, "at the end, evaluate every model on the test split");
-  app.add_flag("--report", flags->report, "only write the report of what is finished, and do nothing else");
+  app.add_flag("--report", flags->report, "only write the report of what is finished, and do nothing else")
+      ->excludes("--test");
   app.callback([flags, &common] { run(*flags, common); });
 }
 

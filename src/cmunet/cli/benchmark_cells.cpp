@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "cmunet/base/error.h"
 #include "cmunet/base/model_file.h"
+#include "cmunet/stats/summary.h"
 
 namespace cmunet::cli {
 namespace {
@@ -41,10 +43,26 @@ double count_parameters(const Job& job, const fs::path& out) {
   }
 }
 
-std::vector<double> image_dice(const Json& evaluation) {
+// Dice of each image, in the order of `ids`. @throws Error kCorrupt when the evaluation has other images.
+std::vector<double> image_dice(const BenchmarkCell& cell, Shown shown, const std::vector<std::string>& ids) {
+  std::map<std::string, double> by_id;
+  for (const Json& image : cell.evaluation(shown)["images"]) {
+    by_id[image["id"].get<std::string>()] = number_or_nan(image["dice"]);
+  }
   std::vector<double> values;
-  for (const Json& image : evaluation["images"]) values.push_back(number_or_nan(image["dice"]));
+  for (const std::string& id : ids) {
+    const auto found = by_id.find(id);
+    CMUNET_CHECK(found != by_id.end() && by_id.size() == ids.size(), ErrorCode::kCorrupt, "[benchmark] ",
+                 cell.folder(shown), " was evaluated on other images than the runs beside it");
+    values.push_back(found->second);
+  }
   return values;
+}
+
+std::vector<std::string> image_ids(const BenchmarkCell& cell, Shown shown) {
+  std::vector<std::string> ids;
+  for (const Json& image : cell.evaluation(shown)["images"]) ids.push_back(image["id"].get<std::string>());
+  return ids;
 }
 
 }  // namespace
@@ -83,12 +101,41 @@ std::vector<BenchmarkCell> finished_cells(const BenchmarkOptions& options, const
     BenchmarkCell& cell = cells.emplace_back();
     cell.job = job;
     cell.images = record.value("images", std::int64_t{0});
+    cell.steps = record.value("steps", std::int64_t{0});
+    cell.best_step = record.value("best_step", std::int64_t{0});
+    if (!job.needs.empty()) {
+      cell.pretrain_steps = load_json(out / job.needs / "run.json").value("steps", std::int64_t{0});
+    }
     cell.val_dice = number_or_nan(record.value("best_val_dice", Json()));
     cell.parameters = count_parameters(job, out);
     cell.val = load_if_there(out / sibling(job.name, "val") / "evaluation.json");
     cell.test = load_if_there(out / sibling(job.name, "test") / "evaluation.json");
   }
   return cells;
+}
+
+SeedMean mean_over_seeds(const std::vector<const BenchmarkCell*>& cells, Shown shown, const std::string& key) {
+  SeedMean result;
+  std::vector<double> values;
+  for (const BenchmarkCell* cell : cells) {
+    result.undefined += cell->summary(shown, key).value("undefined", std::int64_t{0});
+    const double value = cell->metric(shown, key);
+    if (std::isnan(value)) continue;
+    values.push_back(value);
+    result.cells.push_back(cell);
+  }
+  result.mean = stats::mean(values);
+  const auto interval = stats::student_mean_interval(values);
+  result.low = interval[0], result.high = interval[1];
+  return result;
+}
+
+std::vector<std::string> diverged_jobs(const BenchmarkOptions& options, const fs::path& out) {
+  std::vector<std::string> names;
+  for (const Job& job : plan_benchmark(options, false)) {
+    if (has_diverged(job, out)) names.push_back(job.name);
+  }
+  return names;
 }
 
 Shown shown_images(const std::vector<BenchmarkCell>& cells) {
@@ -108,6 +155,7 @@ std::vector<const BenchmarkCell*> cells_of(const std::vector<BenchmarkCell>& cel
 std::vector<Comparison> comparisons_of(const BenchmarkOptions& options, const std::vector<BenchmarkCell>& cells,
                                        Shown shown) {
   std::vector<Comparison> result;
+  std::vector<std::string> ids;
   for (const auto& regime : options.regimes) {
     for (const std::int64_t labels : options.labels) {
       const auto baseline = cells_of(cells, regime.name, options.methods.front().name, labels);
@@ -117,10 +165,11 @@ std::vector<Comparison> comparisons_of(const BenchmarkOptions& options, const st
         std::vector<report::Link> runs, base_runs;
         for (const BenchmarkCell* cell : cells_of(cells, regime.name, method.name, labels)) {
           for (const BenchmarkCell* base : baseline) {
-            if (base->job.seed != cell->job.seed || base->evaluation(shown).is_null()) continue;
-            if (cell->evaluation(shown).is_null()) continue;
-            values.push_back(image_dice(cell->evaluation(shown)));
-            base_values.push_back(image_dice(base->evaluation(shown)));
+            if (base->job.seed != cell->job.seed) continue;
+            if (!base->has_evaluation(shown) || !cell->has_evaluation(shown)) continue;
+            if (ids.empty()) ids = image_ids(*base, shown);
+            values.push_back(image_dice(*cell, shown, ids));
+            base_values.push_back(image_dice(*base, shown, ids));
             runs.push_back({concat(cell->job.seed), cell->folder(shown) + "/"});
             base_runs.push_back({concat(base->job.seed), base->folder(shown) + "/"});
           }
@@ -136,17 +185,21 @@ std::vector<Comparison> comparisons_of(const BenchmarkOptions& options, const st
   return result;
 }
 
-report::DiameterPairs diameters_of(const Json& evaluation) {
-  report::DiameterPairs pairs;
-  if (!evaluation.is_object()) return pairs;
+CellDiameters diameters_of(const Json& evaluation) {
+  CellDiameters diameters;
+  report::DiameterPairs& pairs = diameters.pairs;
+  if (!evaluation.is_object()) return diameters;
   for (const Json& image : evaluation["images"]) {
     const double pred = number_or_nan(image.value("pred_diameter_px", Json()));
     const double target = number_or_nan(image.value("target_diameter_px", Json()));
-    if (std::isnan(pred) || std::isnan(target)) continue;
+    if (std::isnan(pred) || std::isnan(target)) {
+      ++diameters.undefined;
+      continue;
+    }
     pairs.pred_px.push_back(pred), pairs.target_px.push_back(target);
     pairs.ids.push_back(image["id"].get<std::string>());
   }
-  return pairs;
+  return diameters;
 }
 
 }  // namespace cmunet::cli

@@ -87,7 +87,7 @@ std::string published_labels_chart(const std::string& key, const std::string& ti
 void add_diameter_plots(const FigureData& data, std::int64_t labels, report::Page& page) {
   const std::string method = highlighted_method(data.options);
   for (const BenchmarkCell* cell : cells_of(data.cells, data.regime, method, labels)) {
-    const report::DiameterPairs pairs = diameters_of(cell->evaluation(data.shown));
+    const report::DiameterPairs pairs = diameters_of(cell->evaluation(data.shown)).pairs;
     if (!pairs.are_comparable()) continue;
     const std::string of = concat(method, ", ", labels_title(labels), ", seed ", cell->job.seed);
     page.svg(report::diameter_scatter_plot(pairs, of));

@@ -18,12 +18,17 @@ constexpr const char* kScratch = "scratch";
 
 using Named = BenchmarkOptions::Named;
 
-std::vector<std::string> assignments_of(const Json& list, const std::string& key, const std::string& origin) {
+// @param section  whose keys they must be, "pretrain." or "finetune."
+std::vector<std::string> assignments_of(const Json& list, const std::string& section, const std::string& key,
+                                        const std::string& origin) {
   std::vector<std::string> assignments;
   for (const Json& assignment : list) {
     CMUNET_CHECK(list.is_array() && assignment.is_string(), ErrorCode::kInvalidArgument, "[", origin, "] benchmark.",
                  key, " must be a list of \"key=value\"");
     assignments.push_back(assignment.get<std::string>());
+    CMUNET_CHECK(assignments.back().starts_with(section), ErrorCode::kInvalidArgument, "[", origin, "] benchmark.", key,
+                 " sets '", assignments.back(), "'; expected keys of ", section,
+                 "* (variants are ways of pre-training, regimes of fine-tuning)");
   }
   return assignments;
 }
@@ -45,7 +50,9 @@ std::vector<Named> read_variants(const Json& section, const std::string& origin)
   std::vector<Named> variants;
   const Json tables = named_tables(section, "variants", origin);
   for (const auto& [name, value] : tables.items()) {
-    variants.push_back({name, assignments_of(value, "variants." + name, origin)});
+    CMUNET_CHECK(std::ranges::find(kMethods, name) == kMethods.end(), ErrorCode::kInvalidArgument, "[", origin,
+                 "] benchmark.variants has '", name, "', a method's own name; expected another");
+    variants.push_back({name, assignments_of(value, "pretrain.", "variants." + name, origin)});
   }
   return variants;
 }
@@ -74,7 +81,8 @@ std::vector<BenchmarkOptions::Regime> read_regimes(const Json& section, const st
     BenchmarkOptions::Regime& regime = regimes.emplace_back();
     regime.name = name;
     regime.labels = value.is_object() && value.contains("labels") ? numbers(value, "labels", origin) : labels;
-    regime.assignments = assignments_of(value.is_object() ? value.value("set", Json::array()) : value, key, origin);
+    regime.assignments =
+        assignments_of(value.is_object() ? value.value("set", Json::array()) : value, "finetune.", key, origin);
     for (const std::int64_t count : regime.labels) {
       CMUNET_CHECK(std::ranges::find(labels, count) != labels.end(), ErrorCode::kInvalidArgument, "[", origin,
                    "] benchmark.", key, ".labels has ", count, ", which benchmark.labels has not");
@@ -84,6 +92,15 @@ std::vector<BenchmarkOptions::Regime> read_regimes(const Json& section, const st
 }
 
 std::string labels_text(std::int64_t labels) { return labels == 0 ? "all" : std::to_string(labels); }
+
+// What a variant or regime sets, without the labels that it is confined to.
+Json settings_in(const Json& named) { return named.is_object() ? named.value("set", Json::array()) : named; }
+
+// How the run of a training job ended; empty when it has not.
+std::string exit_of(const Job& job, const fs::path& out) {
+  const fs::path record = out / job.name / "run.json";
+  return fs::exists(record) ? load_json(record).value("exit", "") : "";
+}
 
 }  // namespace
 
@@ -106,6 +123,8 @@ BenchmarkOptions read_benchmark_options(const Json& config, const std::string& o
                "] benchmark.methods must be a list of names");
   for (const Json& entry : methods) {
     const std::string name = entry.is_string() ? entry.get<std::string>() : entry.dump();
+    CMUNET_CHECK(std::ranges::find(options.methods, name, &Named::name) == options.methods.end(),
+                 ErrorCode::kInvalidArgument, "[", origin, "] benchmark.methods names '", name, "' twice");
     const auto variant = std::ranges::find(variants, name, &Named::name);
     if (variant != variants.end()) {
       options.methods.push_back(*variant);
@@ -166,8 +185,25 @@ bool is_evaluation(const Job& job) { return job.kind == JobKind::kValidate || jo
 
 bool is_done(const Job& job, const fs::path& out) {
   if (is_evaluation(job)) return fs::exists(out / job.name / "evaluation.json");
-  const fs::path record = out / job.name / "run.json";
-  return fs::exists(record) && load_json(record).value("exit", "") == "finished";
+  return exit_of(job, out) == "finished";
+}
+
+bool has_diverged(const Job& job, const fs::path& out) {
+  return !is_evaluation(job) && exit_of(job, out).starts_with("diverged");
+}
+
+bool is_continuation(const Json& before, const Json& now) {
+  Json others_before = before, others_now = now;
+  others_before.erase("benchmark"), others_now.erase("benchmark");
+  if (others_before != others_now) return false;
+  for (const char* tables : {"variants", "regimes"}) {
+    const Json named = now.at("benchmark").value(tables, Json::object());
+    const Json known = before.at("benchmark").value(tables, Json::object());
+    for (const auto& [name, settings] : known.items()) {
+      if (named.contains(name) && settings_in(named[name]) != settings_in(settings)) return false;
+    }
+  }
+  return true;
 }
 
 }  // namespace cmunet::cli

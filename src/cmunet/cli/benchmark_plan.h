@@ -15,7 +15,7 @@ namespace cmunet::cli {
 struct BenchmarkOptions {
   struct Named {
     std::string name;
-    std::vector<std::string> assignments;  ///< key=value, for --set
+    std::vector<std::string> assignments;  ///< key=value, for --set: of [pretrain] or, in a regime, of [finetune]
   };
   struct Regime : Named {
     std::vector<std::int64_t> labels;  ///< those of the benchmark, or fewer
@@ -52,5 +52,11 @@ std::vector<Job> plan_benchmark(const BenchmarkOptions& options, bool with_test)
 
 /// True when the job's folder below `out` holds a finished result.
 bool is_done(const Job& job, const std::filesystem::path& out);
+/// True when its loss became infinite: that is its result, and what needs it is never done.
+bool has_diverged(const Job& job, const std::filesystem::path& out);
+
+/// Whether work on a folder that was begun with `before` may go on with `now`: all settings are the same, and so is
+/// what both know by a name, since cells of different settings must not be averaged. More may join.
+bool is_continuation(const Json& before, const Json& now);
 
 }  // namespace cmunet::cli

@@ -16,22 +16,81 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Json benchmark_json(const std::vector<BenchmarkCell>& cells, const std::vector<Comparison>& comparisons) {
-  Json document = {{"disclaimer", kDisclaimer}, {"cells", Json::array()}};
+// What Table I shows, as numbers.
+Json means_json(const BenchmarkOptions& options, const std::vector<BenchmarkCell>& cells, Shown shown) {
+  Json rows = Json::array();
+  for (const auto& regime : options.regimes) {
+    for (const std::int64_t labels : regime.labels) {
+      for (const auto& method : options.methods) {
+        const auto seeds = cells_of(cells, regime.name, method.name, labels);
+        for (const char* key : kTableMeasures) {
+          const SeedMean m = mean_over_seeds(seeds, shown, key);
+          if (m.cells.empty()) continue;
+          rows.push_back({{"regime", regime.name},
+                          {"labels", labels},
+                          {"method", method.name},
+                          {"measure", key},
+                          {"mean", m.mean},
+                          {"ci95", {m.low, m.high}},
+                          {"seeds", m.cells.size()},
+                          {"undefined", m.undefined}});
+        }
+      }
+    }
+  }
+  return rows;
+}
+
+Json agreement_json(const BenchmarkOptions& options, const std::vector<BenchmarkCell>& cells, Shown shown) {
+  Json rows = Json::array();
+  for (const auto& regime : options.regimes) {
+    for (Json& row : report::to_json(agreement_table(options, cells, regime.name, shown))) {
+      row["regime"] = regime.name;
+      rows.push_back(std::move(row));
+    }
+  }
+  return rows;
+}
+
+Json benchmark_json(const BenchmarkOptions& options, const std::vector<BenchmarkCell>& cells, Shown shown,
+                    const std::vector<Comparison>& comparisons, const std::vector<std::string>& diverged) {
+  Json document = {{"disclaimer", kDisclaimer},
+                   {"figures_of", shown == Shown::kTest ? "test" : "val"},
+                   {"diverged", diverged},
+                   {"cells", Json::array()}};
   for (const BenchmarkCell& cell : cells) {
-    Json row = {{"run", cell.job.name},      {"method", cell.job.method}, {"regime", cell.job.regime},
-                {"labels", cell.job.labels}, {"images", cell.images},     {"seed", cell.job.seed},
+    Json row = {{"run", cell.job.name},          {"method", cell.job.method},
+                {"regime", cell.job.regime},     {"labels", cell.job.labels},
+                {"images", cell.images},         {"seed", cell.job.seed},
+                {"parameters", cell.parameters}, {"pretrain_steps", cell.pretrain_steps},
+                {"steps", cell.steps},           {"best_step", cell.best_step},
                 {"val_dice", cell.val_dice}};
     if (!cell.val.is_null()) row["val"] = cell.val["metrics"];
     if (!cell.test.is_null()) row["test"] = cell.test["metrics"];
     document["cells"].push_back(row);
   }
+  document["means"] = means_json(options, cells, shown);
+  document["agreement"] = agreement_json(options, cells, shown);
   document["comparisons"] = report::to_json(comparison_table(comparisons));
   return document;
 }
 
+// "Every model took 1000 steps" or what the shortest and the longest took.
+std::string steps_text(const FigureData& data) {
+  std::vector<std::int64_t> steps;
+  for (const BenchmarkCell& cell : data.cells) {
+    if (cell.job.regime == data.regime) steps.push_back(cell.steps);
+  }
+  if (steps.empty()) return {};
+  const auto [least, most] = std::ranges::minmax(steps);
+  if (least == most) return concat("Every model was fine-tuned for ", least, " optimiser steps.");
+  return concat("Models were fine-tuned for ", least, " to ", most,
+                " optimiser steps: differences between numbers of labels are also differences in steps.");
+}
+
 void add_tables(const FigureData& data, report::Page& page) {
   page.heading("Table I: methods");
+  if (const std::string steps = steps_text(data); !steps.empty()) page.paragraph(steps);
   page.paragraph(
       "Mean over seeds with Student's 95 % interval, which needs two seeds and is wide for few; small figures below a "
       "number are the seeds, and lead to their runs. Undefined: images, counted over the seeds, that have no such "
@@ -101,16 +160,25 @@ void add_comparisons(const BenchmarkOptions& options, const std::vector<Comparis
 Json write_benchmark_report(const BenchmarkOptions& options, const fs::path& out, const fs::path& store) {
   const std::vector<BenchmarkCell> cells = finished_cells(options, out);
   const Shown shown = shown_images(cells);
+  const std::vector<Comparison> comparisons = comparisons_of(options, cells, shown);
+  const std::vector<std::string> diverged = diverged_jobs(options, out);
   std::size_t planned = 0;
   for (const auto& regime : options.regimes) {
     planned += options.methods.size() * options.seeds.size() * regime.labels.size();
   }
-  report::Page page({.title = "Pre-training methods compared",
-                     .subtitle = concat(cells.size(), " of ", planned, " models trained; figures are of ",
-                                        shown == Shown::kTest ? "test images"
-                                                              : "validation images, which also chose "
-                                                                "the step of every model"),
-                     .date = {}});
+  const auto tested =
+      std::ranges::count_if(cells, [](const BenchmarkCell& cell) { return cell.has_evaluation(Shown::kTest); });
+  report::Page page(
+      {.title = "Pre-training methods compared",
+       .subtitle = concat(cells.size(), " of ", planned, " models trained; figures are of ",
+                          shown == Shown::kTest ? concat("test images, on which ", tested, " were measured")
+                                                : "validation images, which also chose the step of every model"),
+       .date = {}});
+  if (!diverged.empty()) {
+    std::string names;
+    for (const std::string& name : diverged) names += (names.empty() ? "" : ", ") + name;
+    page.paragraph("Diverged, the loss became infinite; such runs are in no table: " + names + ".");
+  }
   for (const auto& regime : options.regimes) {
     if (!regime.name.empty()) page.heading("Regime " + regime.name);
     BenchmarkOptions confined = options;
@@ -122,12 +190,12 @@ Json write_benchmark_report(const BenchmarkOptions& options, const fs::path& out
     add_agreement(data, page);
     if (!store.empty()) add_picture_figures(data, store, page);
   }
-  add_comparisons(options, comparisons_of(options, cells, shown), page);
+  add_comparisons(options, comparisons, page);
   page.heading("All runs");
   page.table(cell_table(cells), {.caption = "Folders below this page's", .sortable = true});
   write_file_atomic(out / "report.html", page.str());
   report::write_csv(out / "cells.csv", cell_file_table(cells));
-  Json document = benchmark_json(cells, comparisons_of(options, cells, Shown::kTest));
+  Json document = benchmark_json(options, cells, shown, comparisons, diverged);
   save_json(out / "benchmark.json", document);
   return document;
 }

@@ -21,35 +21,30 @@ struct Metric {
   const char* title;
   int digits;
 };
-constexpr std::array<Metric, 6> kMetrics{{{"dice", "Dice ↑", 3},
-                                          {"cl_dice", "clDice ↑", 3},
-                                          {"iou", "IoU ↑", 3},
-                                          {"modified_hausdorff_px", "modified Hausdorff (px) ↓", 2},
-                                          {"diameter_difference_px", "diameter difference (px) ↓", 2},
-                                          {"breaks_per_100px", "breaks per 100 px ↓", 2}}};
+constexpr std::array<Metric, kTableMeasures.size()> kMetrics{{{kTableMeasures[0], "Dice ↑", 3},
+                                                              {kTableMeasures[1], "clDice ↑", 3},
+                                                              {kTableMeasures[2], "IoU ↑", 3},
+                                                              {kTableMeasures[3], "modified Hausdorff (px) ↓", 2},
+                                                              {kTableMeasures[4], "diameter difference (px) ↓", 2},
+                                                              {kTableMeasures[5], "breaks per 100 px ↓", 2}}};
 
 using CellPointers = std::vector<const BenchmarkCell*>;
 
-// "0.752 [0.741, 0.763]; 2 undefined": mean over seeds, its interval, images that are in no mean, of all seeds.
-std::string mean_over_seeds(const CellPointers& cells, Shown shown, const Metric& metric) {
-  std::vector<double> values;
-  std::int64_t undefined = 0;
-  for (const BenchmarkCell* cell : cells) {
-    if (const double v = cell->metric(shown, metric.key); !std::isnan(v)) values.push_back(v);
-    undefined += cell->summary(shown, metric.key).value("undefined", std::int64_t{0});
+// "0.752 [0.741, 0.763]; 2 undefined; 2 of 3 seeds": what is missing is only said where it is.
+std::string text_of(const SeedMean& mean, std::size_t seeds, int digits) {
+  std::string text = format_fixed(mean.mean, digits);
+  if (mean.cells.size() >= 2) {
+    text += concat(" [", format_fixed(mean.low, digits), ", ", format_fixed(mean.high, digits), "]");
   }
-  std::string text = format_fixed(stats::mean(values), metric.digits);
-  if (values.size() >= 2) {
-    const auto [low, high] = stats::student_mean_interval(values);
-    text += concat(" [", format_fixed(low, metric.digits), ", ", format_fixed(high, metric.digits), "]");
-  }
-  if (undefined > 0) text += concat("; ", undefined, " undefined");
+  if (mean.undefined > 0) text += concat("; ", mean.undefined, " undefined");
+  if (mean.cells.size() < seeds) text += concat("; ", mean.cells.size(), " of ", seeds, " seeds");
   return text;
 }
 
-std::vector<Link> links_of(const CellPointers& cells, Shown shown) {
+// To the runs that a mean is of.
+std::vector<Link> links_of(const SeedMean& mean, Shown shown) {
   std::vector<Link> links;
-  for (const BenchmarkCell* cell : cells) links.push_back({concat(cell->job.seed), cell->folder(shown) + "/"});
+  for (const BenchmarkCell* cell : mean.cells) links.push_back({concat(cell->job.seed), cell->folder(shown) + "/"});
   return links;
 }
 
@@ -66,11 +61,15 @@ report::Table table_one(const BenchmarkOptions& options, const std::vector<Bench
     const CellPointers seeds = cells_of(cells, regime, method.name, labels);
     if (seeds.empty()) continue;
     std::vector<report::Cell> row{method.name};
-    for (const Metric& metric : kMetrics) row.emplace_back(mean_over_seeds(seeds, shown, metric));
+    std::vector<SeedMean> means;
+    for (const Metric& metric : kMetrics) {
+      means.push_back(mean_over_seeds(seeds, shown, metric.key));
+      row.emplace_back(text_of(means.back(), seeds.size(), metric.digits));
+    }
     row.emplace_back(seeds.front()->parameters / 1e6);
     row.emplace_back(static_cast<std::int64_t>(seeds.size()));
     table.add_row(std::move(row));
-    for (std::size_t m = 0; m < kMetrics.size(); ++m) table.link(m + 1, links_of(seeds, shown));
+    for (std::size_t m = 0; m < means.size(); ++m) table.link(m + 1, links_of(means[m], shown));
     const std::string& trained = seeds.front()->job.needs.empty() ? seeds.front()->job.name : seeds.front()->job.needs;
     table.link(kMetrics.size() + 1, {{"", trained + "/"}});
   }
@@ -100,13 +99,14 @@ report::Table dice_table(const BenchmarkOptions& options, const std::vector<Benc
   report::Table table(std::move(columns));
   for (const auto& method : options.methods) {
     std::vector<report::Cell> row{method.name};
+    std::vector<SeedMean> means;
     for (const std::int64_t labels : options.labels) {
-      row.emplace_back(mean_over_seeds(cells_of(cells, regime, method.name, labels), shown, kMetrics[0]));
+      const CellPointers seeds = cells_of(cells, regime, method.name, labels);
+      means.push_back(mean_over_seeds(seeds, shown, kMetrics[0].key));
+      row.emplace_back(text_of(means.back(), seeds.size(), kMetrics[0].digits));
     }
     table.add_row(std::move(row));
-    for (std::size_t i = 0; i < options.labels.size(); ++i) {
-      table.link(i + 1, links_of(cells_of(cells, regime, method.name, options.labels[i]), shown));
-    }
+    for (std::size_t i = 0; i < means.size(); ++i) table.link(i + 1, links_of(means[i], shown));
   }
   return table;
 }
@@ -133,18 +133,19 @@ report::Table agreement_table(const BenchmarkOptions& options, const std::vector
                        {"bias (px)", 2},
                        {"lower limit (px)", 2},
                        {"upper limit (px)", 2},
-                       {"images"}});
+                       {"images"},
+                       {"undefined"}});
   for (const auto& method : options.methods) {
     for (const std::int64_t labels : options.labels) {
       for (const BenchmarkCell* cell : cells_of(cells, regime, method.name, labels)) {
-        const report::DiameterPairs d = diameters_of(cell->evaluation(shown));
-        if (d.ids.empty()) continue;
+        if (!cell->has_evaluation(shown)) continue;
+        const auto [d, undefined] = diameters_of(cell->evaluation(shown));
         const double r = stats::pearson(d.target_px, d.pred_px);
         const stats::Line line = stats::regression(d.target_px, d.pred_px);
         const stats::Agreement agreement = stats::bland_altman(d.pred_px, d.target_px);
         table.add_row({method.name, labels == 0 ? "all" : concat(labels), cell->job.seed, r,
                        stats::pearson_p_value(r, std::ssize(d.ids)), line.slope, line.intercept, agreement.bias,
-                       agreement.lower_limit, agreement.upper_limit, std::ssize(d.ids)});
+                       agreement.lower_limit, agreement.upper_limit, std::ssize(d.ids), undefined});
         for (std::size_t c = 3; c < table.columns().size(); ++c) table.link(c, {{"", cell->folder(shown) + "/"}});
         break;
       }
@@ -189,6 +190,9 @@ report::Table cell_table(const std::vector<BenchmarkCell>& cells) {
                        {"method"},
                        {"images"},
                        {"seed"},
+                       {"steps of pre-training"},
+                       {"steps"},
+                       {"best step"},
                        {"validation Dice", 4},
                        {"test Dice", 4},
                        {"test clDice", 4},
@@ -196,33 +200,38 @@ report::Table cell_table(const std::vector<BenchmarkCell>& cells) {
                        {"test diameter difference (px)", 3}});
   constexpr std::array<const char*, 4> kKeys{"dice", "cl_dice", "modified_hausdorff_px", "diameter_difference_px"};
   for (const BenchmarkCell& cell : cells) {
-    std::vector<report::Cell> row{cell.job.name, cell.job.method, cell.images, cell.job.seed, cell.val_dice};
+    std::vector<report::Cell> row{cell.job.name,       cell.job.method, cell.images,    cell.job.seed,
+                                  cell.pretrain_steps, cell.steps,      cell.best_step, cell.val_dice};
     for (const char* key : kKeys) row.emplace_back(cell.metric(Shown::kTest, key));
     table.add_row(std::move(row));
     table.link(0, {{"", cell.job.name + "/"}});
-    table.link(4, {{"", cell.folder(Shown::kValidation) + "/"}});
-    for (std::size_t c = 5; c < 9; ++c) table.link(c, {{"", cell.folder(Shown::kTest) + "/"}});
+    table.link(7, {{"", cell.folder(Shown::kValidation) + "/"}});
+    for (std::size_t c = 8; c < 12; ++c) table.link(c, {{"", cell.folder(Shown::kTest) + "/"}});
   }
   return table;
 }
 
 report::Table cell_file_table(const std::vector<BenchmarkCell>& cells) {
-  std::vector<report::Table::Column> columns{{"run"},    {"method"}, {"regime"},     {"labels"},
-                                             {"images"}, {"seed"},   {"parameters"}, {"best_dice_on_val"}};
+  std::vector<report::Table::Column> columns;
+  for (const char* title : {"run", "method", "regime", "labels", "images", "seed", "parameters", "pretrain_steps",
+                            "steps", "best_step", "best_dice_on_val"}) {
+    columns.push_back({title});
+  }
+  std::vector<std::string> keys(kTableMeasures.begin(), kTableMeasures.end());
+  keys.emplace_back("soft_cl_dice");  // the paper's Cl-Dice
   for (const char* split : {"val", "test"}) {
-    for (const Metric& metric : kMetrics) {
-      for (const char* part : {"", "_low", "_high", "_undefined"}) {
-        columns.push_back({concat(split, "_", metric.key, part)});
-      }
+    for (const std::string& key : keys) {
+      for (const char* part : {"", "_low", "_high", "_undefined"}) columns.push_back({concat(split, "_", key, part)});
     }
   }
   report::Table table(std::move(columns));
   for (const BenchmarkCell& cell : cells) {
     std::vector<report::Cell> row{cell.job.name, cell.job.method, cell.job.regime, cell.job.labels,
-                                  cell.images,   cell.job.seed,   cell.parameters, cell.val_dice};
+                                  cell.images,   cell.job.seed,   cell.parameters, cell.pretrain_steps,
+                                  cell.steps,    cell.best_step,  cell.val_dice};
     for (const Shown shown : {Shown::kValidation, Shown::kTest}) {
-      for (const Metric& metric : kMetrics) {
-        Json summary = cell.summary(shown, metric.key);
+      for (const std::string& key : keys) {
+        Json summary = cell.summary(shown, key);
         row.emplace_back(number_or_nan(summary["mean"]));
         row.emplace_back(number_or_nan(summary["ci95"][0]));
         row.emplace_back(number_or_nan(summary["ci95"][1]));

@@ -59,7 +59,7 @@ int run_child(std::vector<std::string> words, const std::filesystem::path& log) 
   running.store(0);
   std::signal(SIGINT, before_int);
   std::signal(SIGTERM, before_term);
-  CMUNET_CHECK(WIFEXITED(status), ErrorCode::kInternal, "[run] a signal ended cmunet ", words[1]);
+  if (WIFSIGNALED(status)) return 128 + WTERMSIG(status);
   CMUNET_CHECK(WEXITSTATUS(status) != kCannotStart, ErrorCode::kInternal, "[run] cannot start ", argv[0],
                " with its output in ", log.string());
   return WEXITSTATUS(status);

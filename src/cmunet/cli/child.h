@@ -15,7 +15,8 @@ std::vector<std::string> common_words(const CommonOptions& common);
 
 /// Runs `cmunet words…` to its end. What it prints on standard output is appended to `log`; standard error is shared.
 /// SIGTERM is handed on to it and SIGINT left to it, so that it can save.
-/// @return its exit status. @throws Error kInternal when it cannot be started or a signal ended it.
+/// @return its exit status; as in a shell, 128 + N when signal N ended it. @throws Error kInternal when it cannot be
+/// started.
 int run_child(std::vector<std::string> words, const std::filesystem::path& log);
 
 }  // namespace cmunet::cli

@@ -20,28 +20,38 @@ struct Flags {
   std::string metric = "dice";
 };
 
-std::map<std::string, double> values_by_image(const std::string& path, const std::string& metric) {
+struct Evaluated {
+  std::map<std::string, double> values;  // by image
+  Json data;                             // store and split; null when the file does not name them
+};
+
+Evaluated values_by_image(const std::string& path, const std::string& metric) {
   const fs::path file = fs::is_directory(path) ? fs::path(path) / "evaluation.json" : fs::path(path);
   if (!fs::exists(file)) {
     throw Error(ErrorCode::kNotFound, concat("[compare] ", path, " holds no evaluation.json"),
                 concat("cmunet evaluate --model ", path, " --store STORE --split val --out FOLDER makes one"));
   }
   const Json document = load_json(file);
-  std::map<std::string, double> values;
+  Evaluated evaluated;
+  const Json source = document.value("source", Json::object());
+  if (source.contains("store_hash")) evaluated.data = {source["store_hash"], source.value("split", "")};
   for (const Json& image : json_get<Json>(document, "images", file.string())) {
     CMUNET_CHECK(image.contains(metric), ErrorCode::kInvalidArgument, "[compare] ", file.string(), " has no '", metric,
                  "' per image");
     const double value = image[metric].is_number() ? image[metric].get<double>() : std::nan("");
-    values[json_get<std::string>(image, "id", file.string())] = value;
+    evaluated.values[json_get<std::string>(image, "id", file.string())] = value;
   }
-  CMUNET_CHECK(!values.empty(), ErrorCode::kInvalidArgument, "[compare] ", file.string(), " has no images");
-  return values;
+  CMUNET_CHECK(!evaluated.values.empty(), ErrorCode::kInvalidArgument, "[compare] ", file.string(), " has no images");
+  return evaluated;
 }
 
 Comparison compare_files(const std::string& path, const std::string& base, const std::string& metric) {
-  const std::map<std::string, double> b = values_by_image(base, metric);
+  const auto [b, base_data] = values_by_image(base, metric);
+  const auto [a, data] = values_by_image(path, metric);
+  CMUNET_CHECK(data.is_null() || base_data.is_null() || data == base_data, ErrorCode::kInvalidArgument, "[compare] ",
+               path, " and ", base, " were evaluated on other stores or splits; expected the same images");
   std::vector<double> values, baseline;
-  for (const auto& [id, value] : values_by_image(path, metric)) {
+  for (const auto& [id, value] : a) {
     const auto found = b.find(id);
     CMUNET_CHECK(found != b.end(), ErrorCode::kInvalidArgument, "[compare] ", base, " has no image '", id, "' of ",
                  path, "; expected evaluations of the same images");
@@ -86,7 +96,9 @@ void add_compare(CLI::App& app, const CommonOptions& common) {
                  "folders or evaluation.json files of cmunet evaluate; baseline first")
       ->required();
   app.add_option("--metric", flags->metric,
-                 "dice, cl_dice, iou, modified_hausdorff_px, diameter_difference_px or breaks_per_100px")
+                 "dice, cl_dice, iou, modified_hausdorff_px, diameter_difference_px, breaks_per_100px or soft_cl_dice")
+      ->check(CLI::IsMember({"dice", "cl_dice", "iou", "modified_hausdorff_px", "diameter_difference_px",
+                             "breaks_per_100px", "soft_cl_dice"}))
       ->capture_default_str();
   app.callback([flags, &common] { run(*flags, common); });
 }

@@ -48,8 +48,9 @@ Comparison compare_cells(const ValuesBySeed& cell, const ValuesBySeed& baseline)
   c.difference = stats::mean(differences);
   const auto interval = stats::bootstrap_mean_interval(differences, kBootstrapSeed);
   c.low = interval[0], c.high = interval[1];
-  c.effect_size = c.difference / stats::standard_deviation(differences);
-  c.p_t = stats::paired_t_test(a, b).p;
+  const stats::TestResult t = stats::paired_t_test(a, b);
+  c.effect_size = t.statistic / std::sqrt(static_cast<double>(c.images));  // mean over sd, undefined without a spread
+  c.p_t = t.p;
   c.p_wilcoxon = stats::wilcoxon_signed_rank_test(a, b).p;
   return c;
 }

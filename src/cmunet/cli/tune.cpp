@@ -99,7 +99,11 @@ class Tuning {
                   concat("[tune] ", out_.string(), " was begun with other data or settings"),
                   "use another folder, or what " + file.string() + " says");
     }
+    if (!flags_.config.empty()) write_file_atomic(settings_file(), read_file(flags_.config));
   }
+
+  // Runs read the copy: whoever edits the file meanwhile changes nothing that is running.
+  fs::path settings_file() const { return out_ / "tune.toml"; }
 
   static std::string fold_name(const Setting& setting, int fold) {
     return concat("folds/", setting.name(), "/fold", fold + 1);
@@ -109,7 +113,7 @@ class Tuning {
     std::vector<std::string> words{"finetune", "--store", flags_.store, "--out", (out_ / name).string()};
     if (!flags_.init.empty()) words.insert(words.end(), {"--init", flags_.init});
     if (flags_.labels > 0) words.insert(words.end(), {"--labels", std::to_string(flags_.labels)});
-    if (!flags_.config.empty()) words.insert(words.end(), {"--config", flags_.config});
+    if (!flags_.config.empty()) words.insert(words.end(), {"--config", settings_file().string()});
     for (const auto& list : {flags_.assignments, assignments}) {
       for (const std::string& assignment : list) words.insert(words.end(), {"--set", assignment});
     }
@@ -178,7 +182,8 @@ class Tuning {
     log_info("[tune] ", name);
     const int status = run_finetune(name, fold_words(settings_[setting], fold));
     if (status != 0 && status != kDiverged) {
-      log_warning("[tune] ", name, " failed with status ", status);
+      log_warning("[tune] ", name, " failed with status ", status,
+                  status > 128 ? concat(": signal ", status - 128, " ended it") : "");
       failed_.insert(name);
       return;
     }

@@ -68,7 +68,10 @@ TestResult paired_t_test(std::span<const double> a, std::span<const double> b) {
   const std::vector<double> differences = differences_of(a, b, "paired_t_test");
   const auto n = static_cast<double>(differences.size());
   const double sd = standard_deviation(differences);
-  if (!(sd > 0)) return {kNan, kNan, static_cast<std::int64_t>(differences.size())};
+  double largest = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) largest = std::max({largest, std::abs(a[i]), std::abs(b[i])});
+  const double rounding = 4 * std::numeric_limits<double>::epsilon() * largest;  // of a difference that is constant
+  if (!(sd > rounding)) return {kNan, kNan, static_cast<std::int64_t>(differences.size())};
   const double t = mean(differences) / (sd / std::sqrt(n));
   const double p = 2 * boost::math::cdf(boost::math::complement(boost::math::students_t(n - 1), std::abs(t)));
   return {t, p, static_cast<std::int64_t>(differences.size())};

@@ -104,9 +104,14 @@ class Run {
     log_info("pre-training ", ssl::to_string(method_->kind()), " on ", plan_.images, " images of ", data_.height, "x",
              data_.width, ": ", plan_.steps, " steps (", plan_.epochs, " epochs of ", plan_.steps_per_epoch,
              "), peak learning rate ", plan_.schedule.peak_lr);
-    while (position_.step < plan_.steps) {
-      run_epoch(stop);
-      finish_epoch();
+    try {
+      while (position_.step < plan_.steps) {
+        run_epoch(stop);
+        finish_epoch();
+      }
+    } catch (const Error& e) {
+      if (e.code() == ErrorCode::kNumeric) folder_->write_run_json(run_record("diverged: " + e.message()));
+      throw;
     }
     const Json record = run_record("finished");
     folder_->write_run_json(record);
