@@ -196,6 +196,53 @@ TEST_F(MeasureCommand, ByTheHeaderWhenItCan) {
               0.25, 1e-9);
 }
 
+TEST_F(MeasureCommand, ByTheGeometryOfTheFrameThatIsMeasured) {
+  dicom::MadeRun run;
+  run.frames = 2, run.height = kHeight, run.width = kWidth;
+  run.cell = [](int, int y, int x, int) { return grey(y, x); };
+  run.attributes = {"ImagerPixelSpacing=0.3\\0.3", "DistanceSourceToPatient=750"};
+  for (const int i : {0, 1}) {
+    run.attributes.push_back(concat("PerFrameFunctionalGroupsSequence[", i,
+                                    "].XRayGeometrySequence[0].DistanceSourceToDetector=", 1000 + 500 * i));
+  }
+  dicom::write_run(run, root / "run.dcm");
+  for (const auto& [frame, mm] : {std::pair(1, 0.225), std::pair(2, 0.15)}) {
+    const Outcome outcome = program(concat("measure ", root / "run.dcm", " --frame ", frame, " --mask ",
+                                           root / "mask.png", " --force --out ", root / "out"));
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    const Json measured = load_json(root / "out/measurements.json");
+    EXPECT_NEAR(measured["calibration"]["mm_per_column"].get<double>(), mm, 1e-9) << frame;
+  }
+}
+
+TEST_F(MeasureCommand, SaysWhatWasOddAboutTheRun) {
+  const Json ct = measured_run({"Modality=CT"});
+  EXPECT_THAT(ct["source"]["oddities"].dump(), HasSubstr("modality is CT"));
+  EXPECT_THAT(read_file(root / "out/report.html"), HasSubstr("modality is CT"));
+}
+
+TEST_F(MeasureCommand, FileNamesThatNameThePatientAreLeftOut) {
+  const auto name_of = [&](const std::string& file, const std::string& patient) {
+    measured_run({"SpecificCharacterSet=ISO_IR 192", "PatientName=" + patient, "PatientID=12-34-56"});
+    fs::copy_file(root / "run.dcm", root / (file + ".dcm"), fs::copy_options::overwrite_existing);
+    fs::copy_file(root / "mask.png", root / (file + ".png"), fs::copy_options::overwrite_existing);
+    const Outcome outcome = program(concat("measure '", (root / file).string(), ".dcm' --mask '",
+                                           (root / file).string(), ".png' --force --out ", root / "out"));
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    const Json source = load_json(root / "out/measurements.json")["source"];
+    EXPECT_EQ(source["image"] == "run", source["mask"] == "named like the run") << source;
+    return source["image"].get<std::string>();
+  };
+  EXPECT_EQ(name_of("müller_änne", "MÜLLER^ÄNNE"), "run");
+  EXPECT_EQ(name_of("mu\u0308ller", "MÜLLER^ÄNNE"), "run");  // as Apple's disks write it
+  EXPECT_EQ(name_of("Muller", "MÜLLER^ÄNNE"), "run");
+  EXPECT_EQ(name_of("obrien", "O'BRIEN^JOE"), "run");
+  EXPECT_EQ(name_of("scan_123456", "DOE^JANE"), "run");
+  EXPECT_EQ(name_of("li_wu", "LI^WU"), "run");
+  EXPECT_EQ(name_of("alice", "LI^WU"), "alice");  // within a word two letters are nobody's
+  EXPECT_EQ(name_of("scan_7", "DOE^JANE"), "scan_7");
+}
+
 TEST_F(MeasureCommand, APhantomsVesselsHaveTheirDiameters) {
   const Outcome made = program(concat("phantom --count 1 --size 256 --field-mm 70 --seed 4 --out ", root / "phantom"));
   ASSERT_EQ(made.status, 0) << made.err;
@@ -327,7 +374,7 @@ TEST_F(MeasureCommand, TakesTheMasksOfADicomSegmentation) {
   EXPECT_EQ(measure_by(concat(root / "run.dcm", " --frame 3 --mask ", root / "two.dcm")).status, 0);
   const Outcome missing = measure_by(concat(root / "run.dcm", " --frame 2 --mask ", root / "two.dcm"));
   EXPECT_EQ(missing.status, 2);
-  EXPECT_THAT(missing.err, HasSubstr("no mask of frame 2; it has those of frames 1, 3"));
+  EXPECT_THAT(missing.err, HasSubstr("no mask of frame 2; it has 2, of 1, 3"));
   EXPECT_EQ(measure_by(concat("--mask ", root / "two.dcm")).status, 2);
   EXPECT_EQ(measure_by(concat("--frame 1 --mask ", root / "two.dcm")).status, 0);
   EXPECT_THAT(measure_by(concat(root / "other.dcm", " --mask ", root / "one.dcm")).err, HasSubstr("of another run"));

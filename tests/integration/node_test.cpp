@@ -164,14 +164,26 @@ TEST_F(NodeCommand, TakesFromDcmtkToolsWhoMayAndSendsBack) {
     ++segmentations;
     const dicom::SegmentationContent content = dicom::read_segmentation(entry.path());
     EXPECT_THAT(content.source_sop_instance_uid, HasSubstr("1.2.826.0.1.7."));
-    EXPECT_EQ(content.masks.size(), 1U);
-    EXPECT_GT(std::count(content.masks[0].begin(), content.masks[0].end(), 1), 200);
+    EXPECT_EQ(content.source_frames.size(), 1U);
+    const image::Mask mask = content.mask(0);
+    EXPECT_GT(std::count(mask.begin(), mask.end(), 1), 200);
   }
   EXPECT_EQ(segmentations, 2);
   EXPECT_EQ(captures, 2);
   EXPECT_EQ(count("done"), 2);
   EXPECT_EQ(node->end(SIGTERM), 0);
   EXPECT_THAT(node_log(), HasSubstr("not for clinical use"));
+  // A node that takes captures takes those from here for what they are: acknowledged, passed over, not kept.
+  const auto other = start_node("CATHLAB@127.0.0.1", "PACS@127.0.0.1:" + port);
+  ASSERT_TRUE(wait_until([&] { return tool("/usr/bin/echoscu", to).status == 0; })) << node_log();
+  for (const auto& entry : fs::directory_iterator(folder / "received")) {
+    if (!entry.path().filename().string().starts_with("SC")) continue;
+    EXPECT_EQ(tool("/usr/bin/storescu", concat(to, " ", entry.path())).status, 0);
+  }
+  EXPECT_THAT(node_log(), HasSubstr("a result of this program"));
+  EXPECT_EQ(other->end(SIGTERM), 0);
+  EXPECT_EQ(count("incoming") + count("working") + count("failed"), 0);
+  EXPECT_EQ(count("done"), 2);
   for (const char* planted : {"PLANTED", "1.2.826"}) EXPECT_THAT(node_log(), Not(HasSubstr(planted)));
 }
 
@@ -229,7 +241,7 @@ TEST_F(NodeCommand, WorksWithOrthancFromPushToResult) {
   EXPECT_EQ(fetched.status, 0) << fetched.err;
   const dicom::SegmentationContent content = dicom::read_segmentation(folder / "fetched/instance_0001.dcm");
   EXPECT_EQ(content.source_series_uid, "1.2.826.0.1.8");
-  EXPECT_EQ(content.masks.size(), 1U);
+  EXPECT_EQ(content.source_frames.size(), 1U);
   const Outcome run = web("get --study 1.2.826.0.1.9 --series 1.2.826.0.1.8 --out " + (folder / "runs").string());
   EXPECT_EQ(run.status, 0) << run.err;
   EXPECT_EQ(dicom::find_runs(folder / "runs").size(), 3U);

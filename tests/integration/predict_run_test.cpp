@@ -90,12 +90,12 @@ TEST_F(PredictRun, SegmentsTheFrameInWhichTheVesselIsFilled) {
     EXPECT_TRUE(fs::exists(root / "out" / (stem + ending)));
   const dicom::SegmentationContent seg = dicom::read_segmentation(root / "out/run_seg.dcm");
   EXPECT_THAT(seg.source_frames, ElementsAre(best - 1));
-  EXPECT_EQ(seg.masks.at(0), mask_of(stem + ".png"));
+  EXPECT_EQ(seg.mask(0), mask_of(stem + ".png"));
   EXPECT_EQ(seg.source_sop_instance_uid, dicom::XaRun(root / "run.dcm").header().source.sop_instance_uid);
   // A place on the arc is vessel; its mirror images are not.
-  EXPECT_EQ(seg.masks[0].at(50, 97), 1);
+  EXPECT_EQ(seg.mask(0).at(50, 97), 1);
   for (const auto& [y, x] : {std::pair{50, 127 - 97}, {127 - 50, 97}, {127 - 50, 127 - 97}}) {
-    EXPECT_EQ(seg.masks[0].at(y, x), 0) << y << ' ' << x;
+    EXPECT_EQ(seg.mask(0).at(y, x), 0) << y << ' ' << x;
   }
 }
 
@@ -104,16 +104,16 @@ TEST_F(PredictRun, SegmentsAllFramesOrOne) {
   ASSERT_EQ(predict(concat("--frames all --dicom-seg ", root / "run.dcm")).status, 0);
   EXPECT_EQ(predictions()["runs"][0]["segmented"].size(), 12U);
   const dicom::SegmentationContent all = dicom::read_segmentation(root / "out/run_seg.dcm");
-  ASSERT_EQ(all.masks.size(), 12U);
+  ASSERT_EQ(all.source_frames.size(), 12U);
   for (const int frame : {0, 5, 11}) {
     EXPECT_EQ(all.source_frames[static_cast<std::size_t>(frame)], frame);
-    EXPECT_EQ(all.masks[static_cast<std::size_t>(frame)],
+    EXPECT_EQ(all.mask(static_cast<std::size_t>(frame)),
               mask_of(concat("run_frame0", frame < 9 ? "0" : "", frame + 1, ".png")));
   }
   ASSERT_EQ(predict(concat("--force --frames 12 --dicom-seg ", root / "run.dcm")).status, 0);
   const dicom::SegmentationContent one = dicom::read_segmentation(root / "out/run_seg.dcm");
   EXPECT_THAT(one.source_frames, ElementsAre(11));
-  EXPECT_EQ(one.masks.at(0), all.masks[11]);
+  EXPECT_EQ(one.mask(0), all.mask(11));
 }
 
 TEST_F(PredictRun, ReportsDiametersInMillimetresOnlyWhenCalibrated) {
@@ -226,7 +226,8 @@ TEST_F(PredictRun, FindsTheFilledArteryOfARealCine) {
   const double share = run["segmented"][0]["vessel_fraction"];
   EXPECT_GT(share, 0.015);
   EXPECT_LT(share, 0.05);
-  EXPECT_EQ(dicom::read_segmentation(root / "out/run_00001_seg.dcm").masks.size(), 1U);  // its name is a person's
+  EXPECT_EQ(dicom::read_segmentation(root / "out/run_00001_seg.dcm").source_frames.size(),
+            1U);  // its name is a person's
   const std::string said = outcome.out + outcome.err + document.dump();
   for (const char* secret : {"Rubo", "DEMO", "556342B", "19951025"}) EXPECT_THAT(said, Not(HasSubstr(secret)));
 }

@@ -22,18 +22,26 @@ namespace {
 
 namespace fs = std::filesystem;
 
+bool is_dicom(const std::string& path) {
+  return !path.empty() && !codec::is_image_file(path) && fs::is_regular_file(path) && dicom::is_dicom_file(path);
+}
+
+// Folders are often named after patients.
+std::string name_of(const std::string& path) { return fs::path(path).filename().string(); }
+
 // One run of those that a folder or DICOMDIR holds; any other path as it is.
 std::string one_run_of(const std::string& path) {
-  if (!fs::is_directory(path) && fs::path(path).filename() != "DICOMDIR") return path;
+  if (!fs::is_directory(path) && !dicom::is_dicomdir(path)) return path;
   const std::vector<fs::path> runs = dicom::find_runs(path);
   if (runs.size() == 1) return runs.front().string();
   throw Error(ErrorCode::kInvalidArgument,
               concat("[measure] ", path, " holds ", runs.size(), " DICOM runs; expected one, or a picture"),
-              "name one of its files; cmunet predict --dicom-sr measures all runs below a folder");
+              runs.empty() ? "name the picture itself"
+                           : "name one of its files; cmunet predict --dicom-sr measures all runs below a folder");
 }
 
 int choose_frame(const dicom::XaRun& run, const std::string& flag, Picture& picture) {
-  const FrameChoice choice = parse_frame_choice(flag);
+  const FrameChoice choice = parse_frame_choice(flag, "[measure] --frame");
   const dicom::XaHeader& header = run.header();
   CMUNET_CHECK(!choice.all, ErrorCode::kInvalidArgument, "[measure] --frame all; one frame is measured, best or N");
   CMUNET_CHECK(choice.frame.value_or(0) < header.frames, ErrorCode::kInvalidArgument, "[measure] frame ",
@@ -49,16 +57,17 @@ using Segmentation = std::optional<dicom::SegmentationContent>;
 
 // The mask of frame `number`, from 1, or without it the only one.
 image::Mask mask_of_frame(const dicom::SegmentationContent& segmentation, std::optional<int> number) {
+  const std::vector<int>& sources = segmentation.source_frames;
+  constexpr std::size_t kListed = 8;
   std::string frames;
-  for (std::size_t i = 0; i < segmentation.masks.size(); ++i) {
-    if (number ? segmentation.source_frames[i] + 1 == *number : segmentation.masks.size() == 1) {
-      return segmentation.masks[i];
-    }
-    frames += concat(frames.empty() ? "" : ", ", segmentation.source_frames[i] + 1);
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    if (number ? sources[i] + 1 == *number : sources.size() == 1) return segmentation.mask(i);
+    if (i < kListed) frames += concat(i == 0 ? "" : ", ", sources[i] + 1);
+    if (i == kListed) frames += ", …";
   }
   throw Error(ErrorCode::kInvalidArgument,
-              concat("[measure] --mask has no mask of ", number ? concat("frame ", *number) : "that frame",
-                     "; it has those of frames ", frames),
+              concat("[measure] --mask has no mask of ", number ? concat("frame ", *number) : "that frame", "; it has ",
+                     sources.size(), ", of ", frames),
               "choose one with --frame");
 }
 
@@ -70,37 +79,38 @@ preprocess::FrameTraits read_frame(const MeasureInputFlags& flags, const std::st
   if (segmentation) {
     CMUNET_CHECK(segmentation->source_sop_instance_uid == header.source.sop_instance_uid, ErrorCode::kInvalidArgument,
                  "[measure] --mask is a segmentation of another run");
-    if (wish == "best" && segmentation->masks.size() == 1) wish = concat(segmentation->source_frames.front() + 1);
+    if (wish == "best" && segmentation->source_frames.size() == 1)
+      wish = concat(segmentation->source_frames.front() + 1);
   }
   const int frame = choose_frame(run, wish, picture);
   picture.grey = run.frame(frame);
   picture.field = run.field();
   picture.is_log = header.is_log;
-  picture.geometry = geometry_of(header);
+  const dicom::Geometry geometry = run.geometry(frame);
+  picture.geometry = geometry_of(geometry, header.pixel_aspect_ratio);
   picture.title = flags.identify ? file_name_of_run(file) : name_of_run(file, run, "run");
   picture.source["image"] = picture.title;
   picture.source["frame"] = frame + 1;
   picture.source["frames"] = header.frames;
-  if (const std::string view = view_of(header.geometry); !view.empty()) picture.source["view"] = view;
+  if (const std::string view = view_of(geometry); !view.empty()) picture.source["view"] = view;
+  picture.source.update(remarks_on(header));
   if (flags.identify) picture.source.update(identity_of_run(file, run));
   if (header.frames > 1) picture.title += concat(", frame ", frame + 1, " of ", header.frames);
   warn_of_run("this run", header);
+  for (const std::string& oddity : header.oddities) log_warning("this run: ", oddity);
+  for (const auto& [role, path] : {std::pair("mask", &flags.mask), std::pair("probability", &flags.probability)}) {
+    if (!flags.identify && !path->empty() && identifies(name_of(*path), run))
+      picture.source[role] = "named like the run";
+  }
   return {.pixel_aspect = header.pixel_aspect_ratio, .is_log = header.is_log};
 }
 
 // That of the picture, else the flag's; absent when nothing says it.
 std::optional<int> frame_to_measure(const MeasureInputFlags& flags, const Picture& picture) {
   if (picture.source.contains("frame")) return picture.source["frame"].get<int>();
-  if (const auto frame = parse_frame_choice(flags.frame).frame) return *frame + 1;
+  if (const auto frame = parse_frame_choice(flags.frame, "[measure] --frame").frame) return *frame + 1;
   return std::nullopt;
 }
-
-bool is_dicom(const std::string& path) {
-  return !path.empty() && !codec::is_image_file(path) && fs::is_regular_file(path) && dicom::is_dicom_file(path);
-}
-
-// Folders are often named after patients.
-std::string name_of(const std::string& path) { return fs::path(path).filename().string(); }
 
 image::Mask read_mask(const std::string& path) {
   const image::Image<std::uint16_t> labels = codec::read_labels(path);
@@ -226,7 +236,8 @@ Picture read_picture(const MeasureInputFlags& flags, const CalibrationFlags& cal
   CMUNET_CHECK(!(flags.image.empty() && vessels.empty()), ErrorCode::kInvalidArgument,
                "[measure] neither a picture nor --mask nor --probability; expected one at least");
   Picture picture;
-  picture.title = name_of(flags.image.empty() ? vessels : flags.image);
+  picture.title = flags.image.empty() && is_dicom(vessels) ? "DICOM segmentation"
+                                                           : name_of(flags.image.empty() ? vessels : flags.image);
   picture.source = Json::object();
   preprocess::FrameTraits traits;
   const Segmentation segmentation =
@@ -241,12 +252,15 @@ Picture read_picture(const MeasureInputFlags& flags, const CalibrationFlags& cal
     }
   }
   if (!flags.mask.empty()) {
-    picture.source["mask"] = segmentation ? "DICOM segmentation" : name_of(flags.mask);
+    if (!picture.source.contains("mask")) {
+      picture.source["mask"] =
+          segmentation ? concat("DICOM segmentation: ", segmentation->segment_label) : name_of(flags.mask);
+    }
     picture.mask =
         segmentation ? mask_of_frame(*segmentation, frame_to_measure(flags, picture)) : read_mask(flags.mask);
     check_size(*picture.mask, picture.grey, "--mask");
   } else if (!flags.probability.empty()) {
-    picture.source["probability"] = name_of(flags.probability);
+    if (!picture.source.contains("probability")) picture.source["probability"] = name_of(flags.probability);
     picture.probability = read_probability(flags.probability);
     check_size(*picture.probability, picture.grey, "--probability");
   } else {

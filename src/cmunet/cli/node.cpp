@@ -60,7 +60,7 @@ pacs::Process make_process(const Model& model, const std::string& model_path, co
   const engine::PostprocessOptions postprocessing = read_postprocessing(flags.postprocess, model_path);
   const auto segmenter = std::make_shared<engine::Segmenter>(
       model.engine, preprocess::options_from_json(model.info.preprocessing, model_path), postprocessing);
-  const RunJob base{.frames = parse_frame_choice(flags.frames),
+  const RunJob base{.frames = parse_frame_choice(flags.frames, "[node] --frames"),
                     .pictures = std::nullopt,
                     .segmentation = true,
                     .secondary_captures = flags.dicom_sc,
@@ -72,6 +72,7 @@ pacs::Process make_process(const Model& model, const std::string& model_path, co
     const dicom::XaRun run(source);
     const std::string& uid = run.header().source.sop_instance_uid;
     RunJob job = base;
+    job.called = "object " + source.parent_path().filename().string().substr(0, 12);
     job.name_result = [&](const std::string& role, int frame) {
       dicom::ResultOptions options;
       options.series_uid = pacs::derive_uid(uid, concat(recipe, " series ", role));

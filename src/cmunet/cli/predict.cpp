@@ -58,7 +58,7 @@ Inputs find_inputs(const std::vector<std::string>& paths) {
   for (const fs::path path : paths) {
     if (fs::is_directory(path)) {
       add_folder(path, inputs);
-    } else if (path.filename() == "DICOMDIR") {
+    } else if (dicom::is_dicomdir(path)) {
       const std::vector<fs::path> runs = dicom::find_runs(path);
       inputs.runs.insert(inputs.runs.end(), runs.begin(), runs.end());
     } else if (!codec::is_image_file(path) && fs::exists(path) && dicom::is_dicom_file(path)) {
@@ -155,7 +155,7 @@ Json predict_all(const Inputs& inputs, const engine::Segmenter& segmenter, const
 
 void run(const Flags& flags, const CommonOptions& common) {
   const std::string model_path = flags.model.empty() ? default_model() : flags.model;
-  const RunJob job{.frames = parse_frame_choice(flags.frames),
+  const RunJob job{.frames = parse_frame_choice(flags.frames, "[predict] --frames"),
                    .pictures = flags.pictures,
                    .segmentation = flags.dicom_seg,
                    .secondary_captures = flags.dicom_sc,
@@ -183,7 +183,7 @@ void run(const Flags& flags, const CommonOptions& common) {
   prepare_output_folder(flags.out, common.force);
   const engine::Segmenter segmenter(model.engine, preprocessing, postprocessing);
   Json document = {{"disclaimer", kDisclaimer},
-                   {"model", model_path},
+                   {"model", fs::path(model_path).filename().string()},
                    {"engine", model.engine->name()},
                    {"threshold", postprocessing.threshold},
                    {"postprocess", engine::to_json(postprocessing)}};

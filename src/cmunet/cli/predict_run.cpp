@@ -29,9 +29,7 @@ Json to_json(const vessel::Opacification& filling) {
 Json describe(const std::string& name, const dicom::XaHeader& header) {
   Json row = {{"run", name}, {"frames", header.frames}};  // UIDs lead to the patient; SEG and SR have them
   if (const std::string view = view_of(header.geometry); !view.empty()) row["view"] = view;
-  if (header.lossy) row["lossy"] = *header.lossy;
-  if (header.burned_in_annotation) row["burned_in_annotation"] = true;
-  if (!header.oddities.empty()) row["oddities"] = header.oddities;
+  row.update(remarks_on(header));
   return row;
 }
 
@@ -92,7 +90,7 @@ class ResultWriter {
       dicom::ResultOptions options = named("sc", frame);
       if (options.series_uid.empty()) options.series_uid = capture_series_;
       options.instance_number = frame + 1;
-      entry["dicom_sc"] = (out_ / (stem + "_sc.dcm")).string();
+      entry["dicom_sc"] = stem + "_sc.dcm";
       dicom::write_secondary_capture(out_ / (stem + "_sc.dcm"), source_, frame,
                                      report::overlay_mask(grey, result.mask, result.bridges), options);
     }
@@ -100,27 +98,27 @@ class ResultWriter {
   }
 
   // Measures the vessels of a frame and writes the report; returns nothing where there is no vessel to measure.
-  Json report(int frame, const image::ImageF& grey, const engine::Segmentation& result,
-              const image::Mask& field) const {
-    const vessel::Calibration calibration = calibration_of(source_.header);
-    const vessel::Measurement measurement = measure(
-        result,
-        {.calibration = calibration, .field = field, .angiogram = {.grey = grey, .is_log = source_.header.is_log}});
+  Json report(int frame, const image::ImageF& grey, const engine::Segmentation& result, const dicom::XaRun& run) const {
+    const vessel::Calibration calibration = calibration_of(run.geometry(frame), source_.header.pixel_aspect_ratio);
+    const vessel::Measurement measurement =
+        measure(result, {.calibration = calibration,
+                         .field = run.field(),
+                         .angiogram = {.grey = grey, .is_log = source_.header.is_log}});
     const dicom::ArterialReport report = arterial_report(measurement, frame);
     if (report.segments.empty()) {
-      log_warning("no vessel in ", name_, " is long enough to be measured");
+      log_warning("no vessel in ", job_.called.empty() ? name_ : job_.called, " is long enough to be measured");
       return Json::object();
     }
     const fs::path path = out_ / (frame_stem(name_, frame, source_.header.frames) + "_sr.dcm");
     dicom::write_structured_report(path, source_, report, named("sr", frame));
-    return {{"dicom_sr", path.string()}, {"calibration", calibration.note}};
+    return {{"dicom_sr", path.filename().string()}, {"calibration", calibration.note}};
   }
 
   Json finish() const {
     if (!job_.segmentation) return Json::object();
     const fs::path path = out_ / (name_ + "_seg.dcm");
     segmentation_.save(path);
-    return {{"dicom_seg", path.string()}};
+    return {{"dicom_seg", path.filename().string()}};
   }
 
  private:
@@ -154,13 +152,21 @@ std::string view_of(const dicom::Geometry& geometry) {
                 std::abs(secondary));
 }
 
-FrameChoice parse_frame_choice(const std::string& text) {
+FrameChoice parse_frame_choice(const std::string& text, const std::string& flag) {
   if (text == "best") return {};
   if (text == "all") return {.all = true};
   const std::optional<int> number = parse_number<int>(text);
-  CMUNET_CHECK(number && *number >= 1, ErrorCode::kInvalidArgument, "[predict] --frames is '", text,
+  CMUNET_CHECK(number && *number >= 1, ErrorCode::kInvalidArgument, flag, " is '", text,
                "'; expected best, all or the number of a frame, counted from 1");
   return {.frame = *number - 1};
+}
+
+Json remarks_on(const dicom::XaHeader& header) {
+  Json remarks = Json::object();
+  if (header.lossy) remarks["lossy"] = *header.lossy;
+  if (header.burned_in_annotation) remarks["burned_in_annotation"] = true;
+  if (!header.oddities.empty()) remarks["oddities"] = header.oddities;
+  return remarks;
 }
 
 void warn_of_run(const std::string& name, const dicom::XaHeader& header) {
@@ -172,12 +178,13 @@ Json predict_run(const dicom::XaRun& run, const std::string& name, const engine:
                  const RunJob& job, const fs::path& out) {
   const dicom::XaHeader& header = run.header();
   Json row = describe(name, header);
-  warn_of_run(name, header);
+  const std::string called = job.called.empty() ? name : job.called;
+  warn_of_run(called, header);
   std::optional<vessel::Opacification> filling;
   if (header.frames > 1 && !job.frames.frame) {
     filling = measure_filling(run);
     row["opacification"] = to_json(*filling);
-    if (!filling->fills) log_warning("no contrast medium is seen to arrive in ", name, "; its best frame is a guess");
+    if (!filling->fills) log_warning("no contrast medium is seen to arrive in ", called, "; its best frame is a guess");
   }
   ResultWriter writer(run, name, job, out);
   const std::vector<int> frames = chosen_frames(run, job.frames, filling);
@@ -188,7 +195,7 @@ Json predict_run(const dicom::XaRun& run, const std::string& name, const engine:
     const engine::Segmentation result = engine::segment_frame(
         segmenter, grey, run.field(), {.pixel_aspect = header.pixel_aspect_ratio, .is_log = header.is_log});
     Json entry = writer.add(frame, grey, result);
-    if (job.report && frame == reported) entry.update(writer.report(frame, grey, result, run.field()));
+    if (job.report && frame == reported) entry.update(writer.report(frame, grey, result, run));
     segmented.push_back(std::move(entry));
   }
   row["segmented"] = std::move(segmented);

@@ -23,7 +23,8 @@ struct FrameChoice {
 };
 
 /// "best", "all", or the number of a frame, counted from 1 as viewers do. @throws Error kInvalidArgument.
-FrameChoice parse_frame_choice(const std::string& text);
+/// @param flag  for the message: "[predict] --frames"
+FrameChoice parse_frame_choice(const std::string& text, const std::string& flag);
 
 /// How far the arteries are filled in each frame. @throws Error kInvalidArgument for frames below 32 px a side.
 vessel::Opacification measure_filling(const dicom::XaRun& run);
@@ -33,6 +34,8 @@ std::string view_of(const dicom::Geometry& geometry);
 
 /// Warns of what a person must know before results of the run `name` are looked at: no angiogram, identity in pixels.
 void warn_of_run(const std::string& name, const dicom::XaHeader& header);
+/// What was odd about the run, what it lost before, identity in its pixels: for the record of any result.
+Json remarks_on(const dicom::XaHeader& header);
 
 /// What becomes of a run.
 struct RunJob {
@@ -42,12 +45,14 @@ struct RunJob {
   bool secondary_captures = false;       ///< `<name>_frame017_sc.dcm` for each of them
   bool report = false;                   ///< `<name>_frame017_sr.dcm`, what is measured on the best frame
   std::string model;                     ///< for the algorithm's name in DICOM objects
+  std::string called = {};               ///< the run's name in messages; empty for its name in files
   /// UIDs of the objects by role ("seg", "sc", "sr") and 0-based frame; without it they get new ones.
   std::function<dicom::ResultOptions(const std::string& role, int frame)> name_result;
 };
 
 /// Works on a run and writes into the folder `out`; file names begin with `name`. Of a run as long as may be a few
-/// frames are in memory. Returns what was done, without patient data: frames from 1, the filling curve, result files.
+/// frames are in memory. Returns what was done, without patient data: frames from 1, the filling curve, names of result
+/// files.
 /// @throws Error as `dicom::XaRun`; kInvalidArgument for a frame that the run has not; kIo.
 Json predict_run(const dicom::XaRun& run, const std::string& name, const engine::Segmenter& segmenter,
                  const RunJob& job, const std::filesystem::path& out);

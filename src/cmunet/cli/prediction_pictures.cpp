@@ -27,14 +27,14 @@ image::Image<std::uint8_t> to_bytes(const image::ImageF& probability) {
 
 Json write_pictures(const std::filesystem::path& out, const std::string& stem, const image::ImageF& grey,
                     const engine::Segmentation& result, const PictureFlags& flags) {
-  Json row = {{"mask", (out / (stem + ".png")).string()}};
+  Json row = {{"mask", stem + ".png"}};
   codec::write_png(out / (stem + ".png"), to_bytes(result.mask));
   if (flags.overlay) {
-    row["overlay"] = (out / (stem + "_overlay.png")).string();
+    row["overlay"] = stem + "_overlay.png";
     codec::write_png(out / (stem + "_overlay.png"), report::overlay_mask(grey, result.mask, result.bridges));
   }
   if (flags.probabilities) {
-    row["probability"] = (out / (stem + "_probability.png")).string();
+    row["probability"] = stem + "_probability.png";
     codec::write_png(out / (stem + "_probability.png"), to_bytes(result.probability));
   }
   const auto vessel = std::count(result.mask.begin(), result.mask.end(), std::uint8_t{1});

@@ -2,17 +2,68 @@
 #include "cmunet/cli/run_name.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <string_view>
-#include <vector>
+
+#include "cmunet/base/error.h"
 
 namespace cmunet::cli {
 namespace {
 
 constexpr std::string_view kDigits = "0123456789";
 
+// Base letters of U+00C0…U+017F; a blank where there is no letter.
+constexpr std::string_view kBaseLetters =
+    "aaaaaaaceeeeiiiidnooooo ouuuuyts"
+    "aaaaaaaceeeeiiiidnooooo ouuuuyty"
+    "aaaaaaccccccccddddeeeeeeeeeegggggggghhhhiiiiiiiiiiiijjkkkllllllllll"
+    "nnnnnnnnnoooooooorrrrrrssssssssttttttuuuuuuuuuuuuwwyyyzzzzzzs";
+static_assert(kBaseLetters.size() == 0x180 - 0xC0);
+
 std::string lower_case(std::string text) {
   for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
+// What is left of a character of two bytes: the base letter of a Latin one, Cyrillic in lower case, nothing of a
+// combining accent, others as they are.
+std::string folded(unsigned code, std::string_view bytes) {
+  if (code >= 0xC0 && code < 0x180) return {kBaseLetters[code - 0xC0]};
+  if (code >= 0x300 && code < 0x370) return {};
+  if (code >= 0x410 && code < 0x430) code += 0x20;
+  if (code < 0x400 || code >= 0x460) return std::string(bytes);
+  return {static_cast<char>(0xC0 | code >> 6U), static_cast<char>(0x80 | (code & 0x3FU))};
+}
+
+// Letters in lower case without accents, digits, and single blanks for everything between: "Müller-Änne" is
+// "muller anne". UTF-8, in composed or decomposed form.
+std::string words_of(const std::string& text) {
+  std::string words;
+  const auto add = [&words](const std::string& letters) {
+    if (letters != " ") {
+      words += letters;
+    } else if (!words.empty() && words.back() != ' ') {
+      words += ' ';
+    }
+  };
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if (byte < 0x80) {
+      add(std::isalnum(byte) != 0 ? std::string(1, static_cast<char>(std::tolower(byte))) : " ");
+    } else if ((byte & 0xE0U) == 0xC0U && i + 1 < text.size()) {
+      const auto next = static_cast<unsigned char>(text[i + 1]);
+      add(folded((byte & 0x1FU) << 6U | (next & 0x3FU), std::string_view(text).substr(i, 2)));
+      ++i;
+    } else {
+      add(std::string(1, text[i]));
+    }
+  }
+  return words;
+}
+
+std::string without_blanks(std::string text) {
+  std::erase(text, ' ');
   return text;
 }
 
@@ -30,29 +81,35 @@ bool contains_uid(std::string_view text) {
   return false;
 }
 
-// Parts of a value that stand for the whole: of "Doe^Jane" both names. Shorter ones are in any text.
-void add_parts(const std::string& value, std::vector<std::string>& parts) {
-  constexpr std::size_t kShortest = 3;
+// Does the text hold one of the parts of a header's value, of "Doe^Jane" one of both names? Punctuation counts
+// nowhere; parts of two letters, which are within many words, must be words of their own.
+bool holds_part(const std::string& text, const std::string& value) {
   constexpr std::string_view kBetween = "^= ,\\";
+  const std::string words = concat(" ", words_of(text), " "), letters = without_blanks(words);
   for (std::size_t begin = 0; begin < value.size();) {
     const std::size_t end = std::min(value.find_first_of(kBetween, begin), value.size());
-    if (end - begin >= kShortest) parts.push_back(lower_case(value.substr(begin, end - begin)));
+    const std::string part = without_blanks(words_of(value.substr(begin, end - begin)));
+    const bool is_held = part.size() > 2 ? letters.find(part) != std::string::npos
+                                         : part.size() == 2 && words.find(concat(" ", part, " ")) != std::string::npos;
+    if (is_held) return true;
     begin = end + 1;
   }
+  return false;
 }
 
 }  // namespace
 
 bool identifies(const std::string& text, const dicom::XaRun& run) {
   const dicom::Patient& patient = run.patient();
-  std::vector<std::string> parts;
-  for (const std::string* value : {&patient.name, &patient.id, &patient.birth_date, &patient.study_id,
-                                   &patient.study_date, &patient.accession_number, &patient.referring_physician}) {
-    add_parts(*value, parts);
-  }
-  const std::string searched = lower_case(text);
-  return contains_uid(searched) ||
-         std::ranges::any_of(parts, [&](const std::string& part) { return searched.find(part) != std::string::npos; });
+  const std::array<const std::string*, 7> values{&patient.name,
+                                                 &patient.id,
+                                                 &patient.birth_date,
+                                                 &patient.study_id,
+                                                 &patient.study_date,
+                                                 &patient.accession_number,
+                                                 &patient.referring_physician};
+  return contains_uid(text) ||
+         std::ranges::any_of(values, [&](const std::string* value) { return holds_part(text, *value); });
 }
 
 std::string file_name_of_run(const std::filesystem::path& file) {

@@ -103,8 +103,7 @@ dicom::ReportedSegment segment_of(const vessel::MeasuredSegment& segment, const 
 
 }  // namespace
 
-vessel::AcquisitionGeometry geometry_of(const dicom::XaHeader& header) {
-  const dicom::Geometry& geometry = header.geometry;
+vessel::AcquisitionGeometry geometry_of(const dicom::Geometry& geometry, double pixel_aspect_ratio) {
   return {.pixel_spacing_mm = geometry.pixel_spacing_mm,
           .pixel_spacing_origin = origin_of(geometry.calibration),
           .imager_pixel_spacing_mm = geometry.imager_pixel_spacing_mm,
@@ -114,11 +113,11 @@ vessel::AcquisitionGeometry geometry_of(const dicom::XaHeader& header) {
           .source_detector_mm = geometry.source_detector_mm,
           .source_patient_mm = geometry.source_patient_mm,
           .source_isocentre_mm = geometry.source_isocentre_mm,
-          .pixel_aspect = header.pixel_aspect_ratio};
+          .pixel_aspect = pixel_aspect_ratio};
 }
 
-vessel::Calibration calibration_of(const dicom::XaHeader& header) {
-  return vessel::calibrate_by_geometry(geometry_of(header));
+vessel::Calibration calibration_of(const dicom::Geometry& geometry, double pixel_aspect_ratio) {
+  return vessel::calibrate_by_geometry(geometry_of(geometry, pixel_aspect_ratio));
 }
 
 dicom::ArterialReport arterial_report(const vessel::Measurement& measurement, int frame, double catheter_french) {

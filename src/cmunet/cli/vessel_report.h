@@ -9,11 +9,11 @@
 
 namespace cmunet::cli {
 
-/// What the run's header says about millimetres.
-vessel::AcquisitionGeometry geometry_of(const dicom::XaHeader& header);
+/// What the run's header says about millimetres in one frame.
+vessel::AcquisitionGeometry geometry_of(const dicom::Geometry& geometry, double pixel_aspect_ratio);
 
-/// What the run's header supports (`vessel::calibrate_by_geometry`); pixels only when it supports nothing.
-vessel::Calibration calibration_of(const dicom::XaHeader& header);
+/// What a frame's geometry supports (`vessel::calibrate_by_geometry`); pixels only when it supports nothing.
+vessel::Calibration calibration_of(const dicom::Geometry& geometry, double pixel_aspect_ratio);
 
 /// The measurement of frame `frame` (0-based) as a report: every segment with two cross-sections or more, in
 /// millimetres when it is calibrated, and its lesion (`vessel::has_lesion`). Without any such segment the report is

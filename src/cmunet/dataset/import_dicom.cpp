@@ -65,7 +65,7 @@ std::vector<Item> import_dicom(const fs::path& folder_or_dicomdir, int frames_pe
   CMUNET_CHECK(frames_per_run > 0, ErrorCode::kInvalidArgument, "[import] ", frames_per_run, " frames of each run");
   Pseudonyms patients('p'), studies('s'), series('r'), instances('i');
   std::vector<Item> items;
-  int skipped = 0, burned_in = 0;
+  int skipped = 0, burned_in = 0, other = 0;
   for (const fs::path& file : dicom::find_runs(folder_or_dicomdir)) {
     std::optional<dicom::XaRun> run;
     try {
@@ -77,6 +77,7 @@ std::vector<Item> import_dicom(const fs::path& folder_or_dicomdir, int frames_pe
     }
     const dicom::XaHeader& header = run->header();
     burned_in += header.burned_in_annotation ? 1 : 0;
+    other += dicom::is_xray(header) ? 0 : 1;
     std::vector<int> frames(1, 0);
     if (header.frames > frames_per_run && std::min(header.height, header.width) >= 32) {
       frames = choose_frames(vessel::measure_opacification(
@@ -104,6 +105,7 @@ std::vector<Item> import_dicom(const fs::path& folder_or_dicomdir, int frames_pe
                " holds no X-ray run that can be read (", skipped, " were left out)");
   if (burned_in > 0)
     log_warning("[import] ", burned_in, " runs say that text is burned into their pixels: look at them");
+  if (other > 0) log_warning("[import] ", other, " runs are no X-ray angiograms by their modality: look at them");
   return items;
 }
 

@@ -117,6 +117,17 @@ std::vector<fs::path> files_named_by(DcmFileFormat& directory, const fs::path& r
 
 }  // namespace
 
+bool is_own_result(const fs::path& file) {
+  DcmFileFormat object;
+  return is_dicom_file(file) && opens(object, file, Part::kHeader) && is_own_result(*object.getDataset());
+}
+
+bool is_dicomdir(const fs::path& path) {
+  std::string name = path.filename().string();
+  for (char& c : name) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return name == "DICOMDIR" && !fs::is_directory(path);
+}
+
 bool is_dicom_file(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
   std::array<unsigned char, 132> head{};

@@ -22,7 +22,6 @@ namespace {
 
 using Bytes = std::vector<std::uint8_t>;
 
-constexpr std::int64_t kMaxPixels = std::int64_t{1} << 25;     // of a frame; detectors have below 2^23
 constexpr std::size_t kFreeCompressed = std::size_t{1} << 20;  // bytes of a compressed frame, and beyond these
 constexpr std::size_t kMaxExpansion = 2;                       // times its pixels
 constexpr std::size_t kMaxFragmentsPerFrame = std::size_t{1} << 16;
@@ -110,8 +109,9 @@ PixelFormat read_pixel_format(DcmDataset& dataset, std::vector<std::string>& odd
   format.transfer_syntax = syntax.getXferID();
   format.height = required(dataset, DCM_Rows, 1, 65535);
   format.width = required(dataset, DCM_Columns, 1, 65535);
-  CMUNET_CHECK(std::int64_t{format.height} * format.width <= kMaxPixels, ErrorCode::kUnsupported, "[dicom] a frame of ",
-               format.height, "x", format.width, " pixels; at most ", kMaxPixels, " are read");
+  CMUNET_CHECK(std::int64_t{format.height} * format.width <= kMaxFramePixels, ErrorCode::kUnsupported,
+               "[dicom] a frame of ", format.height, "x", format.width, " pixels; at most ", kMaxFramePixels,
+               " are read");
   format.frames = integer(dataset, DCM_NumberOfFrames, 0, 1 << 30).value_or(1);
   if (format.frames == 0) {
     format.frames = 1;

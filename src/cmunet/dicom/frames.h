@@ -15,6 +15,9 @@ class DcmDataset;
 
 namespace cmunet::dicom {
 
+/// Larger frames are refused; detectors have below 2^23.
+inline constexpr std::int64_t kMaxFramePixels = std::int64_t{1} << 25;
+
 /// How samples lie in the file: the Image Pixel module (PS3.3 C.7.6.3), checked.
 struct PixelFormat {
   int frames = 1, height = 0, width = 0;

@@ -150,9 +150,12 @@ TEST_F(Refused, FoldersOfMixedFiles) {
   write_run(made, folder / "a/b/bare");
   made.attributes = {"SOPClassUID=1.2.840.10008.5.1.4.1.1.2"};  // CT
   write_run(made, folder / "a/b/ct.dcm");
-  made.attributes = {"Manufacturer=cmunet"};  // an overlay from here, and no angiogram any more
+  made.attributes = {"Manufacturer=cmunet", "ConversionType=WSD"};  // an overlay from here, and no angiogram any more
   write_run(made, folder / "a/b/overlay.dcm");
   EXPECT_THROW(XaRun(folder / "a/b/overlay.dcm"), Error);
+  EXPECT_TRUE(is_own_result(folder / "a/b/overlay.dcm"));
+  EXPECT_FALSE(is_own_result(folder / "a/IM2"));
+  EXPECT_FALSE(is_own_result(folder / "a/broken.dcm"));
   write_file_atomic(folder / "a/readme.txt", "not a picture");
   write_file_atomic(folder / "a/broken.dcm", std::string(128, '\0') + "DICMxxxxxxxxxxxxxxxxxxxxx");
   fs::create_directory_symlink(folder.path(), folder / "a/loop");

@@ -10,6 +10,7 @@
 #include "cmunet/base/error.h"
 #include "cmunet/base/version.h"
 #include "cmunet/dicom/attributes.h"
+#include "cmunet/dicom/frames.h"
 #include "cmunet/dicom/opening.h"
 #include "cmunet/dicom/toolkit.h"
 #include "cmunet/dicom/writing.h"
@@ -44,12 +45,13 @@ void put_image(DcmItem& dataset, const XaHeader& header, std::size_t frames) {
   put(dataset, DCM_ContentCreatorName, "");
 }
 
-void put_segment(DcmItem& dataset, const std::string& model) {
+void put_segment(DcmItem& dataset, const std::string& model, const XaHeader& source) {
   const std::string algorithm = model.empty() ? "cmunet" : "cmunet " + model;
   DcmItem& segment = add_item(dataset, DCM_SegmentSequence);
   put(segment, DCM_SegmentNumber, 1);
   put(segment, DCM_SegmentLabel, "Coronary arteries");
-  put(segment, DCM_SegmentDescription, std::string(kDisclaimer));
+  put(segment, DCM_SegmentDescription,
+      is_xray(source) ? std::string(kDisclaimer) : concat(kDisclaimer, " ", kNoAngiogram));
   put(segment, DCM_SegmentAlgorithmType, "AUTOMATIC");
   put(segment, DCM_SegmentAlgorithmName, algorithm.substr(0, 64));
   put_code(segment, DCM_SegmentedPropertyCategoryCodeSequence, kAnatomicalStructure);
@@ -130,7 +132,7 @@ void SegmentationObject::save(const std::filesystem::path& path) const {
   DcmDataset& dataset = *file.getDataset();
   put_common_modules(dataset, source_, options_, kKind);
   put_image(dataset, source_.header, frames_.size());
-  put_segment(dataset, options_.model);
+  put_segment(dataset, options_.model, source_.header);
   put_dimensions(dataset);
   put_referenced_series(dataset, source_.header.source);
   add_item(dataset, DCM_SharedFunctionalGroupsSequence);
@@ -159,6 +161,9 @@ Extent read_extent(DcmItem& dataset, std::size_t pixel_bytes) {
     return *value;
   };
   const Extent extent{whole(DCM_NumberOfFrames, kMaxFrames), whole(DCM_Rows, kMaxSide), whole(DCM_Columns, kMaxSide)};
+  CMUNET_CHECK(extent.pixels() <= static_cast<std::size_t>(kMaxFramePixels), ErrorCode::kUnsupported,
+               "[segmentation] frames of ", extent.height, "x", extent.width, "; at most ", kMaxFramePixels,
+               " pixels are read");
   const std::size_t needed = (extent.pixels() * static_cast<std::size_t>(extent.frames) + 7) / 8;
   CMUNET_CHECK(pixel_bytes >= needed, ErrorCode::kCorrupt, "[segmentation] ", pixel_bytes, " bytes of pixels for ",
                extent.frames, " frames of ", extent.height, "x", extent.width, "; expected ", needed);
@@ -184,17 +189,19 @@ int source_frame_of(DcmItem& dataset, int index, std::string& source_instance) {
   return integer(*image, DCM_ReferencedFrameNumber, 1, 100000).value_or(1) - 1;
 }
 
-image::Mask unpacked(const std::uint8_t* bytes, std::size_t first_bit, const Extent& extent) {
-  image::Mask mask(extent.height, extent.width);
-  std::size_t bit = first_bit;
+}  // namespace
+
+image::Mask SegmentationContent::mask(std::size_t index) const {
+  CMUNET_CHECK(index < source_frames.size(), ErrorCode::kInvalidArgument, "[segmentation] mask ", index, " of ",
+               source_frames.size());
+  image::Mask mask(height, width);
+  std::size_t bit = index * mask.size();
   for (std::uint8_t& value : mask) {
-    value = static_cast<std::uint8_t>((bytes[bit / 8] >> (bit % 8)) & 1U);
+    value = static_cast<std::uint8_t>((bits[bit / 8] >> (bit % 8)) & 1U);
     ++bit;
   }
   return mask;
 }
-
-}  // namespace
 
 SegmentationContent read_segmentation(const std::filesystem::path& path) {
   CMUNET_CHECK(std::filesystem::is_regular_file(path), ErrorCode::kNotFound, "[segmentation] there is no file ",
@@ -220,9 +227,14 @@ SegmentationContent read_segmentation(const std::filesystem::path& path) {
   content.segment_description = text(segment, DCM_SegmentDescription);
   content.algorithm_name = text(segment, DCM_SegmentAlgorithmName);
   for (int i = 0; i < extent.frames; ++i) {
-    content.source_frames.push_back(source_frame_of(dataset, i, content.source_sop_instance_uid));
-    content.masks.push_back(unpacked(bytes, static_cast<std::size_t>(i) * extent.pixels(), extent));
+    std::string instance;
+    content.source_frames.push_back(source_frame_of(dataset, i, instance));
+    if (i == 0) content.source_sop_instance_uid = instance;
+    CMUNET_CHECK(instance == content.source_sop_instance_uid, ErrorCode::kUnsupported, "[segmentation] ",
+                 path.filename().string(), " is of several images; expected one of a single run");
   }
+  content.height = extent.height, content.width = extent.width;
+  content.bits.assign(bytes, bytes + (extent.pixels() * static_cast<std::size_t>(extent.frames) + 7) / 8);
   return content;
 }
 

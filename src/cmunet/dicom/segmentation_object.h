@@ -36,16 +36,21 @@ class SegmentationObject {
   std::size_t bit_count_ = 0;
 };
 
-/// A segmentation as it was read.
+/// A segmentation as it was read, its masks still packed.
 struct SegmentationContent {
   std::string source_sop_instance_uid, source_series_uid, study_uid;
   std::string segment_label, segment_description, algorithm_name;
   std::vector<int> source_frames;  ///< 0-based, one for each mask
-  std::vector<image::Mask> masks;
+  int height = 0, width = 0;       ///< of a mask
+  std::vector<std::uint8_t> bits;  ///< as in SegmentationObject
+
+  /// @param index  of `source_frames`. @throws Error kInvalidArgument out of range.
+  image::Mask mask(std::size_t index) const;
 };
 
 /// Reads a binary segmentation of one segment, as written here and by others, from untrusted bytes.
-/// @throws Error kNotFound, kIo; kCorrupt; kUnsupported for what is no binary segmentation, or has several segments.
+/// @throws Error kNotFound, kIo; kCorrupt; kUnsupported for what is no binary segmentation, has several segments, is of
+/// several instances, or has more pixels than a run may have.
 SegmentationContent read_segmentation(const std::filesystem::path& path);
 
 }  // namespace cmunet::dicom

@@ -49,7 +49,8 @@ TEST(SegmentationObject, ComesBackWithTheSamePixelsAndFrames) {
   object.save(folder / "seg.dcm");
   const SegmentationContent content = read_segmentation(folder / "seg.dcm");
   EXPECT_EQ(content.source_frames, frames);
-  EXPECT_EQ(content.masks, masks);
+  for (std::size_t i = 0; i < masks.size(); ++i) EXPECT_EQ(content.mask(i), masks[i]) << i;
+  EXPECT_THROW(content.mask(3), Error);
   EXPECT_EQ(content.source_sop_instance_uid, source.header.source.sop_instance_uid);
   EXPECT_EQ(content.source_series_uid, source.header.source.series_uid);
   EXPECT_EQ(content.study_uid, source.header.source.study_uid);
@@ -62,7 +63,7 @@ TEST(SegmentationObject, PutsAnAsymmetricShapeOnTheSamePixels) {
   SegmentationObject object(test_source(1, 40, 64));
   object.add(0, asymmetric_l(40, 64));
   object.save(folder / "seg.dcm");
-  EXPECT_EQ(read_segmentation(folder / "seg.dcm").masks.at(0), asymmetric_l(40, 64));
+  EXPECT_EQ(read_segmentation(folder / "seg.dcm").mask(0), asymmetric_l(40, 64));
 }
 
 TEST(SegmentationObject, HasNoErrorsForDciodvfy) {

@@ -267,6 +267,18 @@ TEST_F(Shown, EnhancedHeadersTellTheIsocentresDistance) {
   EXPECT_FALSE(geometry.source_patient_mm);
 }
 
+TEST_F(Shown, EveryFrameOfAnEnhancedRunHasItsOwnGeometry) {
+  MadeRun made;
+  for (int i = 0; i < 3; ++i) {
+    made.attributes.push_back(concat("PerFrameFunctionalGroupsSequence[", i,
+                                     "].XRayGeometrySequence[0].DistanceSourceToDetector=", 1000 + 100 * i));
+  }
+  const XaRun run = read(made);
+  EXPECT_EQ(run.header().geometry.source_detector_mm, 1000.0);
+  EXPECT_EQ(run.geometry(2).source_detector_mm, 1200.0);
+  EXPECT_THROW(run.geometry(3), Error);
+}
+
 TEST_F(Shown, OtherModalitiesAreReadAndSaidToBeOther) {
   MadeRun made;
   for (const char* modality : {"XA", "RF"}) {
@@ -279,8 +291,8 @@ TEST_F(Shown, OtherModalitiesAreReadAndSaidToBeOther) {
   const XaRun ct = read(made);
   EXPECT_FALSE(is_xray(ct.header()));
   EXPECT_THAT(ct.header().oddities, Contains(HasSubstr("modality is CT")));
-  made.attributes = {"Modality=Doe^Jane"};  // text that is no term may be a name
-  EXPECT_THAT(read(made).header().oddities, Contains(HasSubstr("modality is not named")));
+  made.attributes = {"Modality=JANE_DOE"};  // text that is no term may be a name
+  EXPECT_THAT(read(made).header().oddities, Contains(HasSubstr("modality is none that is known")));
 }
 
 TEST_F(Shown, NamesComeAsUtf8) {

@@ -245,6 +245,7 @@ void write_structured_report(const std::filesystem::path& path, const ResultSour
     put(content_template, DCM_TemplateIdentifier, "3213");
   }
   add_context(root, options.model);
+  if (!is_xray(source.header)) add_text(root, "CONTAINS", kComment, kNoAngiogram);
   DcmSequenceOfItems* items = nullptr;
   root.findAndGetSequence(DCM_ContentSequence, items);
   for (const ReportedSegment& segment : report.segments) {

@@ -73,7 +73,7 @@ XaRun::XaRun(const std::filesystem::path& file) : data_(std::make_unique<Data>()
   try {
     open_object(data_->object, file, oddities);
     DcmDataset& dataset = *data_->object.getDataset();
-    CMUNET_CHECK(!is_own_result(dataset), ErrorCode::kUnsupported,
+    CMUNET_CHECK(!(is_own_result(dataset) && dataset.tagExists(DCM_ConversionType)), ErrorCode::kUnsupported,
                  "[dicom] a picture on which cmunet drew vessels; expected the run that it was made from");
     data_->format = read_pixel_format(dataset, oddities);
     data_->frames.emplace(dataset, data_->format, oddities);
@@ -98,6 +98,12 @@ XaRun::XaRun(XaRun&&) noexcept = default;
 XaRun& XaRun::operator=(XaRun&&) noexcept = default;
 
 const XaHeader& XaRun::header() const { return data_->header; }
+Geometry XaRun::geometry(int index) const {
+  CMUNET_CHECK(index >= 0 && index < data_->header.frames, ErrorCode::kInvalidArgument, "[dicom] frame ", index, " of ",
+               data_->header.frames);
+  std::vector<std::string> said_already;
+  return read_geometry(*data_->object.getDataset(), index, said_already);
+}
 const Patient& XaRun::patient() const { return data_->patient; }
 const image::Mask& XaRun::field() const { return data_->field; }
 

@@ -56,13 +56,15 @@ struct XaHeader {
   std::vector<double> frame_time_ms;         ///< start of each frame; empty when unknown
   bool burned_in_annotation = false;         ///< (0028,0301) YES
   std::optional<std::string> lossy;          ///< why pixels are not the detector's, e.g. "JPEG baseline"
-  Geometry geometry;
+  Geometry geometry;                         ///< of the first frame, see XaRun::geometry
   Source source;
   std::vector<std::string> oddities;  ///< what was wrong and how it was read, one sentence each, without PHI
 };
 
 /// Is it of a modality that angiograms have, XA or RF? Another is read, too, and `oddities` says so.
 bool is_xray(const XaHeader& header);
+/// What results of another modality say.
+inline constexpr const char* kNoAngiogram = "The source is no X-ray angiogram by its modality: results mean nothing.";
 
 /// A run opened for reading. Frames are decoded when they are asked for; at most a few are in memory at once.
 /// Not thread-safe.
@@ -84,6 +86,9 @@ class XaRun {
   image::ImageF frame(int index) const;
   /// The same with the stored values after the modality LUT, before any window.
   image::ImageF stored_frame(int index) const;
+  /// What the header says of frame `index`: in Enhanced XA distances and angles may differ from frame to frame.
+  /// @throws Error kInvalidArgument for an index out of range.
+  Geometry geometry(int index) const;
   /// 1 where the picture is: outside shutters (0018,1600) and away from overlays (60xx). All 1 when there are none.
   const image::Mask& field() const;
 
@@ -91,6 +96,11 @@ class XaRun {
   struct Data;
   std::unique_ptr<Data> data_;
 };
+
+/// Is the file a result of this program: a picture that it drew on, a segmentation or a report?
+bool is_own_result(const std::filesystem::path& file);
+/// Does a path name a DICOMDIR, in whatever case a disc is mounted?
+bool is_dicomdir(const std::filesystem::path& path);
 
 /// True when the file begins like DICOM (preamble and "DICM", or a plausible first group without them).
 bool is_dicom_file(const std::filesystem::path& file);

@@ -4,7 +4,10 @@
 #include <dcmtk/config/osconfig.h>
 #include <dcmtk/dcmdata/dctk.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <string_view>
 
 #include "cmunet/dicom/attributes.h"
 
@@ -25,37 +28,6 @@ std::optional<image::Spacing> read_spacing(DcmItem& item, const DcmTagKey& tag, 
 std::optional<double> read_positive(DcmItem& item, const DcmTagKey& tag) {
   const std::optional<double> value = number(item, tag);
   return value && *value > 0 ? value : std::nullopt;
-}
-
-Geometry read_geometry(DcmDataset& dataset, std::vector<std::string>& oddities) {
-  const auto owner = [&](const DcmTagKey& macro, const DcmTagKey& tag) -> DcmItem& {
-    return owner_of(dataset, 0, macro, tag);
-  };
-  Geometry geometry;
-  geometry.pixel_spacing_mm = read_spacing(dataset, DCM_PixelSpacing, "Pixel Spacing", oddities);
-  const std::string calibration = text(dataset, DCM_PixelSpacingCalibrationType);
-  if (calibration == "GEOMETRY") geometry.calibration = SpacingCalibration::kGeometry;
-  if (calibration == "FIDUCIAL") geometry.calibration = SpacingCalibration::kFiducial;
-  geometry.imager_pixel_spacing_mm = read_spacing(owner(DCM_FramePixelDataPropertiesSequence, DCM_ImagerPixelSpacing),
-                                                  DCM_ImagerPixelSpacing, "Imager Pixel Spacing", oddities);
-  DcmItem* projection = functional_group(dataset, 0, DCM_ProjectionPixelCalibrationSequence);
-  if (projection != nullptr) {
-    geometry.object_pixel_spacing_mm = read_spacing(*projection, DCM_ObjectPixelSpacingInCenterOfBeam,
-                                                    "Object Pixel Spacing in Center of Beam", oddities);
-    geometry.beam_angle_deg = number(*projection, DCM_BeamAngle);
-  }
-  geometry.magnification = read_positive(dataset, DCM_EstimatedRadiographicMagnificationFactor);
-  geometry.source_detector_mm =
-      read_positive(owner(DCM_XRayGeometrySequence, DCM_DistanceSourceToDetector), DCM_DistanceSourceToDetector);
-  geometry.source_patient_mm =
-      read_positive(owner(DCM_XRayGeometrySequence, DCM_DistanceSourceToPatient), DCM_DistanceSourceToPatient);
-  geometry.source_isocentre_mm =
-      read_positive(owner(DCM_XRayGeometrySequence, DCM_DistanceSourceToIsocenter), DCM_DistanceSourceToIsocenter);
-  geometry.primary_angle_deg =
-      number(owner(DCM_PositionerPositionSequence, DCM_PositionerPrimaryAngle), DCM_PositionerPrimaryAngle);
-  geometry.secondary_angle_deg =
-      number(owner(DCM_PositionerPositionSequence, DCM_PositionerSecondaryAngle), DCM_PositionerSecondaryAngle);
-  return geometry;
 }
 
 // PS3.3 C.7.6.3.1.7: Pixel Aspect Ratio is for images without a spacing.
@@ -106,14 +78,45 @@ std::optional<std::string> read_lossy(DcmDataset& dataset) {
   return is_term ? "compressed with loss before: " + method : "compressed with loss before";
 }
 
-// A defined term has at most 16 capitals, digits and underscores; other text may be anything, also a name.
+// The defined terms of pictures (PS3.3 C.7.3.1.1.1); other text may be anything, also a name.
 std::string modality_name(const std::string& modality) {
-  const bool is_term = !modality.empty() && modality.size() <= 16 &&
-                       modality.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == std::string::npos;
-  return is_term ? modality : "not named";
+  constexpr std::array<std::string_view, 20> kTerms{"CR", "CT", "DX", "ECG", "ES", "GM", "IO", "IVOCT", "IVUS", "MG",
+                                                    "MR", "NM", "OP", "OT",  "PT", "PX", "RG", "SC",    "US",   "XC"};
+  return std::ranges::find(kTerms, modality) != kTerms.end() ? modality : "none that is known";
 }
 
 }  // namespace
+
+Geometry read_geometry(DcmDataset& dataset, int frame, std::vector<std::string>& oddities) {
+  const auto owner = [&](const DcmTagKey& macro, const DcmTagKey& tag) -> DcmItem& {
+    return owner_of(dataset, frame, macro, tag);
+  };
+  Geometry geometry;
+  geometry.pixel_spacing_mm = read_spacing(dataset, DCM_PixelSpacing, "Pixel Spacing", oddities);
+  const std::string calibration = text(dataset, DCM_PixelSpacingCalibrationType);
+  if (calibration == "GEOMETRY") geometry.calibration = SpacingCalibration::kGeometry;
+  if (calibration == "FIDUCIAL") geometry.calibration = SpacingCalibration::kFiducial;
+  geometry.imager_pixel_spacing_mm = read_spacing(owner(DCM_FramePixelDataPropertiesSequence, DCM_ImagerPixelSpacing),
+                                                  DCM_ImagerPixelSpacing, "Imager Pixel Spacing", oddities);
+  DcmItem* projection = functional_group(dataset, frame, DCM_ProjectionPixelCalibrationSequence);
+  if (projection != nullptr) {
+    geometry.object_pixel_spacing_mm = read_spacing(*projection, DCM_ObjectPixelSpacingInCenterOfBeam,
+                                                    "Object Pixel Spacing in Center of Beam", oddities);
+    geometry.beam_angle_deg = number(*projection, DCM_BeamAngle);
+  }
+  geometry.magnification = read_positive(dataset, DCM_EstimatedRadiographicMagnificationFactor);
+  geometry.source_detector_mm =
+      read_positive(owner(DCM_XRayGeometrySequence, DCM_DistanceSourceToDetector), DCM_DistanceSourceToDetector);
+  geometry.source_patient_mm =
+      read_positive(owner(DCM_XRayGeometrySequence, DCM_DistanceSourceToPatient), DCM_DistanceSourceToPatient);
+  geometry.source_isocentre_mm =
+      read_positive(owner(DCM_XRayGeometrySequence, DCM_DistanceSourceToIsocenter), DCM_DistanceSourceToIsocenter);
+  geometry.primary_angle_deg =
+      number(owner(DCM_PositionerPositionSequence, DCM_PositionerPrimaryAngle), DCM_PositionerPrimaryAngle);
+  geometry.secondary_angle_deg =
+      number(owner(DCM_PositionerPositionSequence, DCM_PositionerSecondaryAngle), DCM_PositionerSecondaryAngle);
+  return geometry;
+}
 
 bool is_xray(const XaHeader& header) { return header.modality == "XA" || header.modality == "RF"; }
 
@@ -134,7 +137,7 @@ XaHeader read_header(DcmDataset& dataset, const PixelFormat& format) {
     header.oddities.push_back(concat("its modality is ", modality_name(header.modality),
                                      "; expected an X-ray angiogram, XA or RF: what is found in others means nothing"));
   }
-  header.geometry = read_geometry(dataset, header.oddities);
+  header.geometry = read_geometry(dataset, 0, header.oddities);
   header.pixel_aspect_ratio = read_aspect_ratio(dataset, header.geometry, header.oddities);
   header.frame_time_ms = read_frame_times(dataset, format.frames, header.oddities);
   header.source = {text(dataset, DCM_SOPClassUID), text(dataset, DCM_SOPInstanceUID),

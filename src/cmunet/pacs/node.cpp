@@ -14,6 +14,7 @@
 #include "cmunet/base/error.h"
 #include "cmunet/base/log.h"
 #include "cmunet/dicom/structure.h"
+#include "cmunet/dicom/xa.h"
 
 namespace cmunet::pacs {
 namespace fs = std::filesystem;
@@ -59,6 +60,11 @@ StoreStatus Node::Data::take(const fs::path& file, const ObjectIdentity& identit
     fs::remove(file);
     log_warning("[node] refused ", key, ": ", e.what());
     return StoreStatus::kCannotStore;
+  }
+  if (dicom::is_own_result(file)) {  // a PACS that passes on everything; no circle begins, and nothing is kept
+    fs::remove(file);
+    log_info("[node] passed over ", key, ": a result of this program");
+    return StoreStatus::kSuccess;
   }
   const Spool::Taken taken = spool.take(file, identity.sop_instance_uid);
   if (taken == Spool::Taken::kFull) {

@@ -8,7 +8,6 @@
 
 #include "cmunet/base/error.h"
 #include "cmunet/base/file.h"
-#include "cmunet/base/version.h"
 #include "cmunet/report/text.h"
 
 namespace cmunet::report {
@@ -137,10 +136,10 @@ std::string to_csv(const Table& table) {
 
 void write_csv(const std::filesystem::path& path, const Table& table) {
   std::vector<Table::Column> columns(table.columns().begin(), table.columns().end());
-  columns.push_back({"disclaimer"});
+  columns.push_back({"not for clinical use"});
   Table labelled(std::move(columns));
   for (std::vector<Cell> row : table.rows()) {
-    row.emplace_back(kDisclaimer);
+    row.emplace_back("research software");
     labelled.add_row(std::move(row));
   }
   write_file_atomic(path, to_csv(labelled));

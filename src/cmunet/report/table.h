@@ -61,8 +61,8 @@ std::string to_text(const Cell& cell, const Table::Column& column);
 
 /// RFC 4180: a header line, CRLF, quotes where needed. Doubles with every digit; NaN is an empty field.
 std::string to_csv(const Table& table);
-/// Writes `to_csv` of the table with one more column, which says on every row that this is not for clinical use; files
-/// are taken out of their folders. Atomic. @throws Error kIo.
+/// Writes `to_csv` of the table with one more column, whose title says that this is not for clinical use; files are
+/// taken out of their folders. Atomic. @throws Error kIo.
 void write_csv(const std::filesystem::path& path, const Table& table);
 /// A pipe table; characters that Markdown or HTML would act on are escaped, line breaks become spaces.
 std::string to_markdown(const Table& table);

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <optional>
+#include <queue>
 #include <utility>
 #include <vector>
 
@@ -148,53 +150,102 @@ double length_px(const Segment& segment) {
   return length;
 }
 
-Node& node(Tree& tree, int index) { return tree.nodes[static_cast<std::size_t>(index)]; }
+// Removes spurs, shortest first, and joins what then runs through. A mask of noise has tens of thousands of them, so
+// each step looks at the segments around it alone; centreline_test.cpp has the same as a search through all.
+class Pruner {
+ public:
+  Pruner(Tree& tree, const image::ImageF& inscribed)
+      : tree_(tree), inscribed_(inscribed), is_gone_(tree.segments.size(), false), incident_(tree.nodes.size()) {
+    for (std::size_t s = 0; s < tree.segments.size(); ++s) {
+      incident_[index(tree.segments[s].from)].push_back(s);
+      if (tree.segments[s].to != tree.segments[s].from) incident_[index(tree.segments[s].to)].push_back(s);
+      offer(s);
+    }
+  }
 
-// An end piece is a spur when it does not reach beyond the wall of the vessel that it leaves by a vessel's width.
-bool is_spur(Tree& tree, const Segment& segment, const image::ImageF& inscribed) {
-  if (segment.from == segment.to) return false;
-  const Node &a = node(tree, segment.from), &b = node(tree, segment.to);
-  if ((a.degree == 1) == (b.degree == 1)) return false;
-  const PointF& root = a.degree == 1 ? segment.points.back() : segment.points.front();
-  const double radius = inscribed.at(static_cast<int>(root.y), static_cast<int>(root.x));
-  return length_px(segment) <= 2 * radius + 1;
-}
+  void prune() {
+    bool is_first = true;
+    while (const auto spur = next_spur()) {
+      const int from = tree_.segments[*spur].from, to = tree_.segments[*spur].to;
+      is_gone_[*spur] = true;
+      --node(from).degree, --node(to).degree;
+      if (is_first) {  // nodes through which a vessel runs from the beginning
+        for (int n = 0; n < static_cast<int>(tree_.nodes.size()); ++n) join_through(n);
+      } else {
+        join_through(std::min(from, to));
+        join_through(std::max(from, to));
+      }
+      is_first = false;
+      for (const int n : {from, to}) {
+        for (const std::size_t s : incident_[index(n)]) offer(s);
+      }
+    }
+    std::size_t s = 0;
+    std::erase_if(tree_.segments, [&](const Segment&) { return is_gone_[s++]; });
+  }
 
-bool remove_shortest_spur(Tree& tree, const image::ImageF& inscribed) {
-  auto shortest = tree.segments.end();
-  for (auto s = tree.segments.begin(); s != tree.segments.end(); ++s) {
-    if (!is_spur(tree, *s, inscribed)) continue;
-    if (shortest == tree.segments.end() || length_px(*s) < length_px(*shortest)) shortest = s;
-  }
-  if (shortest == tree.segments.end()) return false;
-  --node(tree, shortest->from).degree;
-  --node(tree, shortest->to).degree;
-  tree.segments.erase(shortest);
-  return true;
-}
+ private:
+  using Candidate = std::pair<double, std::size_t>;  // length and index: of equal ones the first
 
-// Joins the two segments that meet at a node where nothing else does.
-bool join_through(Tree& tree, int index) {
-  std::vector<std::size_t> ends;
-  for (std::size_t s = 0; s < tree.segments.size(); ++s) {
-    if (tree.segments[s].from == index || tree.segments[s].to == index) ends.push_back(s);
+  static std::size_t index(int i) { return static_cast<std::size_t>(i); }
+  Node& node(int i) { return tree_.nodes[index(i)]; }
+
+  // An end piece is a spur when it does not reach beyond the wall of the vessel that it leaves by a vessel's width.
+  bool is_spur(const Segment& segment, double length) {
+    if (segment.from == segment.to) return false;
+    const Node &a = node(segment.from), &b = node(segment.to);
+    if ((a.degree == 1) == (b.degree == 1)) return false;
+    const PointF& root = a.degree == 1 ? segment.points.back() : segment.points.front();
+    const double radius = inscribed_.at(static_cast<int>(root.y), static_cast<int>(root.x));
+    return length <= 2 * radius + 1;
   }
-  if (node(tree, index).degree != 2 || ends.size() != 2) return false;
-  Segment &a = tree.segments[ends[0]], &b = tree.segments[ends[1]];
-  if (a.to != index) {
-    std::ranges::reverse(a.points);
-    std::swap(a.from, a.to);
+
+  void offer(std::size_t s) {
+    if (is_gone_[s]) return;
+    const double length = length_px(tree_.segments[s]);
+    if (is_spur(tree_.segments[s], length)) candidates_.emplace(length, s);
   }
-  if (b.from != index) {
-    std::ranges::reverse(b.points);
-    std::swap(b.from, b.to);
+
+  // What was offered may have been joined, or have lost its other end, since.
+  std::optional<std::size_t> next_spur() {
+    while (!candidates_.empty()) {
+      const auto [length, s] = candidates_.top();
+      candidates_.pop();
+      if (!is_gone_[s] && length == length_px(tree_.segments[s]) && is_spur(tree_.segments[s], length)) return s;
+    }
+    return std::nullopt;
   }
-  a.points.insert(a.points.end(), b.points.begin() + (a.points.back() == b.points.front() ? 1 : 0), b.points.end());
-  a.to = b.to;
-  node(tree, index).degree = 0;
-  tree.segments.erase(tree.segments.begin() + static_cast<std::ptrdiff_t>(ends[1]));
-  return true;
-}
+
+  // Joins the two segments that meet at a node where nothing else does.
+  void join_through(int n) {
+    if (node(n).degree != 2) return;
+    std::vector<std::size_t>& ends = incident_[index(n)];
+    std::erase_if(ends, [this](std::size_t s) { return is_gone_[s]; });
+    if (ends.size() != 2) return;
+    const auto [first, second] = std::minmax(ends[0], ends[1]);
+    Segment &a = tree_.segments[first], &b = tree_.segments[second];
+    if (a.to != n) {
+      std::ranges::reverse(a.points);
+      std::swap(a.from, a.to);
+    }
+    if (b.from != n) {
+      std::ranges::reverse(b.points);
+      std::swap(b.from, b.to);
+    }
+    a.points.insert(a.points.end(), b.points.begin() + (a.points.back() == b.points.front() ? 1 : 0), b.points.end());
+    a.to = b.to;
+    node(n).degree = 0;
+    is_gone_[second] = true;
+    if (a.to != a.from) incident_[index(a.to)].push_back(first);
+    offer(first);
+  }
+
+  Tree& tree_;
+  const image::ImageF& inscribed_;
+  std::vector<bool> is_gone_;                       // by segment
+  std::vector<std::vector<std::size_t>> incident_;  // segments by node, also some that are gone
+  std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> candidates_;
+};
 
 void drop_unused_nodes(Tree& tree) {
   std::vector<int> renamed(tree.nodes.size(), -1);
@@ -213,11 +264,11 @@ void drop_unused_nodes(Tree& tree) {
 
 }  // namespace
 
+Tree trace_skeleton(const Lumen& lumen) { return Tracer(image::thin_connected(lumen.mask)).trace(); }
+
 Tree trace_centrelines(const Lumen& lumen) {
-  Tree tree = Tracer(image::thin_connected(lumen.mask)).trace();
-  while (remove_shortest_spur(tree, lumen.inscribed)) {
-    for (std::size_t i = 0; i < tree.nodes.size(); ++i) join_through(tree, static_cast<int>(i));
-  }
+  Tree tree = trace_skeleton(lumen);
+  Pruner(tree, lumen.inscribed).prune();
   drop_unused_nodes(tree);
   std::ranges::stable_sort(tree.segments, std::greater<>(), length_px);
   return tree;

@@ -26,9 +26,12 @@ struct Tree {
   std::vector<Segment> segments;  ///< longest first
 };
 
-/// Thins the mask and follows its skeleton. End pieces no longer than the vessel is wide at the place where they leave
-/// it (spurs, which thinning leaves at every bump of the wall) are removed, and what then runs through is joined.
-/// Vessels that cross in the picture meet in nodes as if they branched. Without vessel the tree is empty.
+/// Thins the mask and follows its skeleton; every bump of the wall has a branch.
+Tree trace_skeleton(const Lumen& lumen);
+
+/// The skeleton without what thinning leaves at bumps. End pieces no longer than the vessel is wide at the place where
+/// they leave it (spurs) are removed, the shortest first, and what then runs through is joined. Vessels that cross in
+/// the picture meet in nodes as if they branched. Without vessel the tree is empty.
 Tree trace_centrelines(const Lumen& lumen);
 
 /// The shortest way along the tree between the points of it that are nearest to `from` and `to`.
