@@ -414,6 +414,13 @@ TEST_F(MeasureCommand, WrongFlagsAreUsageErrorsAndWriteNothing) {
   EXPECT_EQ(program(concat("measure --out ", root / "out")).status, 2);    // nothing to measure
 }
 
+TEST_F(MeasureCommand, AnEmptyNameIsNoMissingFlag) {
+  const Outcome outcome = program(concat("measure ", root / "picture.png", " --mask '' --out ", root / "none"));
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("--mask: is empty"));
+  EXPECT_FALSE(fs::exists(root / "none"));
+}
+
 TEST_F(MeasureCommand, NumbersEndBeforeThePicture) {
   for (const char* flags :
        {"--spacing-mm 0.2", "--spacing-mm 0.2,0.2", "--from 59,40 --to 59,120",

@@ -103,11 +103,16 @@ void run(const Flags& flags, const CommonOptions& common) {
 void add_measure(CLI::App& app, const CommonOptions& common) {
   const auto flags = std::make_shared<Flags>();
   MeasureInputFlags& picture = flags->picture;
+  // As a variable of a script that was not set gives it: the model would be measured instead of the mask.
+  const auto not_empty = [](const std::string& text) { return text.empty() ? std::string("is empty") : std::string(); };
   app.add_option("--out", flags->out, "output folder");
   app.add_option("--mask", picture.mask,
-                 "measure this mask: a picture, any value but 0 is vessel, or a DICOM segmentation");
-  app.add_option("--probability", picture.probability, "measure this map, as of predict --probabilities");
-  app.add_option("--model", picture.model, "without both: segment with this model; default: the program's own");
+                 "measure this mask: a picture, any value but 0 is vessel, or a DICOM segmentation")
+      ->check(not_empty);
+  app.add_option("--probability", picture.probability, "measure this map, as of predict --probabilities")
+      ->check(not_empty);
+  app.add_option("--model", picture.model, "without both: segment with this model; default: the program's own")
+      ->check(not_empty);
   app.add_option("--frame", picture.frame, "of a DICOM run: best, or its number from 1")->capture_default_str();
   add_numbers(app, "--from", flags->from, 2, 2, "y,x: measure one path along the vessels, from here");
   add_numbers(app, "--to", flags->to, 2, 2, "y,x: to here");

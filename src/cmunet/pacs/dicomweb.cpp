@@ -60,7 +60,7 @@ class Connection {
   // The status of an answer; an error that names no patient when there is none.
   int status(const httplib::Result& result) const {
     CMUNET_CHECK(static_cast<bool>(result), ErrorCode::kIo, "[dicomweb] ", address_.origin,
-                 " does not answer: ", httplib::to_string(result.error()));
+                 " does not answer (HTTP client: ", httplib::to_string(result.error()), ")");
     return result->status;
   }
   void refuse(int status, const std::string& what) const {
