@@ -185,7 +185,7 @@ TEST_F(PredictRun, WarnsOfWhatIsNoAngiogramAndPassesOverItsOwnOverlays) {
   write_run("cd/one/ct.dcm", 1, {"Modality=CT", "SOPClassUID=1.2.840.10008.5.1.4.1.1.7"});
   const Outcome outcome = predict(concat("--dicom-sc ", root / "cd"));
   EXPECT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_THAT(outcome.err, HasSubstr("ct is no X-ray angiogram"));
+  EXPECT_THAT(outcome.err, HasSubstr("ct: its modality is CT"));
   EXPECT_THAT(predictions()["runs"][0]["oddities"].dump(), HasSubstr("modality is CT"));
   fs::path overlay;
   for (const auto& entry : fs::directory_iterator(root / "out")) {

@@ -71,6 +71,25 @@ image::Mask mask_of_frame(const dicom::SegmentationContent& segmentation, std::o
               "choose one with --frame");
 }
 
+// What the page and the files say of the run, unless --identify without what names the patient.
+void describe_run(const MeasureInputFlags& flags, const std::string& file, const dicom::XaRun& run, int frame,
+                  Picture& picture) {
+  const dicom::XaHeader& header = run.header();
+  picture.title = flags.identify ? file_name_of_run(file) : name_of_run(file, run, "run");
+  picture.source["image"] = picture.title;
+  picture.source["frame"] = frame + 1;
+  picture.source["frames"] = header.frames;
+  if (const std::string view = view_of(run.geometry(frame)); !view.empty()) picture.source["view"] = view;
+  picture.source.update(remarks_on(header));
+  if (flags.identify) picture.source.update(identity_of_run(file, run));
+  if (header.frames > 1) picture.title += concat(", frame ", frame + 1, " of ", header.frames);
+  warn_of_run("this run", header);
+  for (const auto& [role, path] : {std::pair("mask", &flags.mask), std::pair("probability", &flags.probability)}) {
+    if (!flags.identify && !path->empty() && identifies(name_of(*path), run))
+      picture.source[role] = "named like the run";
+  }
+}
+
 preprocess::FrameTraits read_frame(const MeasureInputFlags& flags, const std::string& file,
                                    const Segmentation& segmentation, Picture& picture) {
   const dicom::XaRun run(file);
@@ -86,22 +105,8 @@ preprocess::FrameTraits read_frame(const MeasureInputFlags& flags, const std::st
   picture.grey = run.frame(frame);
   picture.field = run.field();
   picture.is_log = header.is_log;
-  const dicom::Geometry geometry = run.geometry(frame);
-  picture.geometry = geometry_of(geometry, header.pixel_aspect_ratio);
-  picture.title = flags.identify ? file_name_of_run(file) : name_of_run(file, run, "run");
-  picture.source["image"] = picture.title;
-  picture.source["frame"] = frame + 1;
-  picture.source["frames"] = header.frames;
-  if (const std::string view = view_of(geometry); !view.empty()) picture.source["view"] = view;
-  picture.source.update(remarks_on(header));
-  if (flags.identify) picture.source.update(identity_of_run(file, run));
-  if (header.frames > 1) picture.title += concat(", frame ", frame + 1, " of ", header.frames);
-  warn_of_run("this run", header);
-  for (const std::string& oddity : header.oddities) log_warning("this run: ", oddity);
-  for (const auto& [role, path] : {std::pair("mask", &flags.mask), std::pair("probability", &flags.probability)}) {
-    if (!flags.identify && !path->empty() && identifies(name_of(*path), run))
-      picture.source[role] = "named like the run";
-  }
+  picture.geometry = geometry_of(run.geometry(frame), header.pixel_aspect_ratio);
+  describe_run(flags, file, run, frame, picture);
   return {.pixel_aspect = header.pixel_aspect_ratio, .is_log = header.is_log};
 }
 

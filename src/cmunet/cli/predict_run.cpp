@@ -170,7 +170,7 @@ Json remarks_on(const dicom::XaHeader& header) {
 }
 
 void warn_of_run(const std::string& name, const dicom::XaHeader& header) {
-  if (!dicom::is_xray(header)) log_warning(name, " is no X-ray angiogram by its modality; results mean nothing");
+  for (const std::string& oddity : header.oddities) log_warning(name, ": ", oddity);
   if (header.burned_in_annotation) log_warning("the pixels of ", name, " say who the patient is");
 }
 

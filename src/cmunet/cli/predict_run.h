@@ -32,7 +32,8 @@ vessel::Opacification measure_filling(const dicom::XaRun& run);
 /// From where the run was taken, as cardiologists say it: "LAO 30, cranial 25" degrees. Empty without both angles.
 std::string view_of(const dicom::Geometry& geometry);
 
-/// Warns of what a person must know before results of the run `name` are looked at: no angiogram, identity in pixels.
+/// Warns of what a person must know before results of the run `name` are looked at: oddities, among them that it is no
+/// angiogram, and identity in its pixels.
 void warn_of_run(const std::string& name, const dicom::XaHeader& header);
 /// What was odd about the run, what it lost before, identity in its pixels: for the record of any result.
 Json remarks_on(const dicom::XaHeader& header);
