@@ -8,8 +8,9 @@ source "$(dirname "${BASH_SOURCE[0]}")/expect.sh"
 expect 0 "install" "$cmake" --install "$build" --prefix "$dir/usr"
 cmunet=$dir/usr/bin/cmunet
 expect 0 "phantom" "$cmunet" phantom --out ph --count 1 --size 128 --seed 3
-expect 0 "predict with the model that comes along" "$cmunet" predict --out result ph/images --json
+expect 0 "the model that comes along is found" "$cmunet" predict --out result ph/images --dry-run --json
 holds "the installed one" grep -q "$dir/usr/share/cmunet/coronary-small.safetensors" out.txt
+expect 0 "and predicts" "$cmunet" predict --out result ph/images
 holds "a mask" test -s result/0000.png
 if [ -x usr/bin/cmunet-train ]; then
   expect 0 "the training program, found by cmunet" "$cmunet" pretrain --help

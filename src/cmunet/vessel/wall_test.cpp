@@ -270,8 +270,11 @@ TEST(WallsFromPictures, AreLessSureWhereAnotherVesselLiesOverThem) {
   TubeOptions shape = tube_at(12, 1.2);
   shape.offset_y_px += 6;
   const ImageF alone = chords_mm(tube), other = chords_mm(make_tube(shape));
-  ImageF both = alone;
-  for (std::size_t i = 0; i < both.size(); ++i) both.data()[i] += other.data()[i];
+  ImageF both = alone;  // the thinner tube's picture is smaller; both are in the middle of theirs
+  const int top = (both.height() - other.height()) / 2, left = (both.width() - other.width()) / 2;
+  for (int y = 0; y < other.height(); ++y) {
+    for (int x = 0; x < other.width(); ++x) both.at(top + y, left + x) += other.at(y, x);
+  }
   const auto mean_sd_px = [](const Measurement& m) {
     double sum = 0;
     for (const Sample& s : m.segments.at(0).samples) sum += s.sd_px;
