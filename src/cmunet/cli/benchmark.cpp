@@ -132,7 +132,7 @@ class Benchmark {
 
   std::vector<std::string> words_of(const Job& job) const {
     const std::string folder = (out_ / job.name).string();
-    const std::string config = settings_file().string();
+    const std::string config = fs::exists(settings_file()) ? settings_file().string() : flags_.config;  // --dry-run
     CommonOptions common = common_;
     common.seed = static_cast<std::uint64_t>(job.seed);
     common.seed_given = true;

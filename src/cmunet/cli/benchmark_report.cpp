@@ -94,10 +94,8 @@ void add_tables(const FigureData& data, report::Page& page) {
   page.paragraph(
       "Mean over seeds with Student's 95 % interval, which needs two seeds and is wide for few; small figures below a "
       "number are the seeds, and lead to their runs. Undefined: images, counted over the seeds, that have no such "
-      "value "
-      "and are in no mean, as when nothing was segmented. Parameters: what pre-training trains, without pre-training "
-      "the "
-      "network.");
+      "value and are in no mean, as when nothing was segmented. Parameters: what pre-training trains; without it, "
+      "the network.");
   for (const std::int64_t labels : data.options.labels) {
     const report::Table table = table_one(data.options, data.cells, data.regime, labels, data.shown);
     if (!table.rows().empty()) page.table(table, {.caption = labels_title(labels)});
@@ -118,9 +116,9 @@ void add_label_charts(const FigureData& data, report::Page& page) {
   if (dice.empty()) return;
   page.heading("Fig. 3: what labels are worth");
   page.paragraph(
-      "Ours: means over seeds; bars are Student's 95 % intervals, where there are two seeds. Published: one run each, "
-      "on "
-      "other images.");
+      "Ours: means over seeds; bars are Student's 95 % intervals, where there are two seeds. Every number of labels "
+      "starts from the same pre-training. Published: one run each, on other images; there the images for "
+      "pre-training became fewer as the labelled ones became more (79:1 to 50:30).");
   page.svg(dice, "Ours");
   page.svg(published_labels_chart("dice", "Published Dice"), "From the paper's logs, FAME 2");
   const std::string hausdorff = labels_chart(data, "modified_hausdorff_px", images + " modified Hausdorff (px)");
@@ -150,8 +148,7 @@ void add_comparisons(const BenchmarkOptions& options, const std::vector<Comparis
   page.paragraph(
       "Per-image Dice on the same images, averaged over seeds. Intervals and tests are over images; that other seeds "
       "would differ is shown by the intervals over seeds above. Holm: corrected for all rows of this table. Small "
-      "figures "
-      "are seeds and lead to the runs, below a method its own, below the number of seeds the baseline's.");
+      "figures are seeds and lead to the runs, below a method its own, below the number of seeds the baseline's.");
   page.table(comparison_table(comparisons), {.caption = "Paired differences", .sortable = true});
 }
 

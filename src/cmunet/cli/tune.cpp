@@ -113,7 +113,10 @@ class Tuning {
     std::vector<std::string> words{"finetune", "--store", flags_.store, "--out", (out_ / name).string()};
     if (!flags_.init.empty()) words.insert(words.end(), {"--init", flags_.init});
     if (flags_.labels > 0) words.insert(words.end(), {"--labels", std::to_string(flags_.labels)});
-    if (!flags_.config.empty()) words.insert(words.end(), {"--config", settings_file().string()});
+    if (!flags_.config.empty()) {
+      const std::string config = fs::exists(settings_file()) ? settings_file().string() : flags_.config;  // --dry-run
+      words.insert(words.end(), {"--config", config});
+    }
     for (const auto& list : {flags_.assignments, assignments}) {
       for (const std::string& assignment : list) words.insert(words.end(), {"--set", assignment});
     }

@@ -150,8 +150,7 @@ void add_curves(Page& html, const Measurement& m, const std::vector<std::size_t>
   html.heading("Diameter along the segments");
   html.paragraph(
       "Blue: diameter with its 95 % band from the walls. Dashed: reference diameter. Shaded: the part below 95 % of "
-      "the "
-      "computed reference around the narrowest place; grey: one that reaches an end of the vessel and counts as no "
+      "the computed reference around the narrowest place; grey: one that reaches an end of the vessel and counts as no "
       "lesion. Gaps: bifurcations and places where a cut meets another vessel.");
   for (const std::size_t i : shown) html.wide_svg(diameter_curve(m, i));
 }
