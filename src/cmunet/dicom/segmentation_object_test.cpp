@@ -145,6 +145,21 @@ TEST(ReadSegmentation, SaysWhatIsWrong) {
   object.add(1, noise(16, 16, 2));
   object.save(folder / "seg.dcm");
   const std::string whole = read_file(folder / "seg.dcm");
+  using namespace std::string_literals;
+  std::string patched = whole;
+  for (const char tag : {'\x10', '\x11'}) {  // Rows and Columns become 32,000
+    const std::size_t at = patched.find("\x28\0"s + tag + "\0US\x02\0"s);
+    ASSERT_NE(at, std::string::npos);
+    patched.replace(at + 8, 2, "\x00\x7D"s);
+  }
+  write_file_atomic(folder / "huge.dcm", patched);
+  EXPECT_EQ(code_of(folder / "huge.dcm"), ErrorCode::kUnsupported);
+  patched = whole;  // the second mask becomes another image's
+  const std::string uid = test_source(2, 16, 16).header.source.sop_instance_uid;
+  char& last_digit = patched[patched.rfind(uid) + uid.size() - 1];
+  last_digit = last_digit == '1' ? '2' : '1';
+  write_file_atomic(folder / "two.dcm", patched);
+  EXPECT_EQ(code_of(folder / "two.dcm"), ErrorCode::kUnsupported);
   Rng rng(3);
   for (int i = 0; i < 300; ++i) {  // cut and damaged files end in an Error or are read, never in a crash
     std::string damaged = whole;
