@@ -216,8 +216,7 @@ class Benchmark {
     if (has_diverged(job, out_)) {
       log_warning("[benchmark] ", job.name, " diverged; the page says so, and nothing is made from it");
     } else if (status != 0) {
-      log_warning("[benchmark] ", job.name, " failed with status ", status,
-                  status > 128 ? concat(": signal ", status - 128, " ended it") : "");
+      log_warning("[benchmark] ", job.name, " failed with ", status_text(status));
       failed_.push_back(job.name);
       return;
     }

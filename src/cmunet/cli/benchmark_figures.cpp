@@ -2,14 +2,12 @@
 #include "cmunet/cli/benchmark_figures.h"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 
 #include "cmunet/base/error.h"
 #include "cmunet/cli/published_results.h"
 #include "cmunet/report/diameter_agreement.h"
 #include "cmunet/report/svg.h"
-#include "cmunet/stats/summary.h"
 
 namespace cmunet::cli {
 namespace {
@@ -30,20 +28,19 @@ report::LineChart labels_axes(const std::string& title, const std::string& measu
 }
 
 report::Series series_of(const FigureData& data, const std::string& method, const std::string& key) {
-  std::map<double, std::vector<double>> by_images;
+  std::map<std::int64_t, std::vector<const BenchmarkCell*>> by_images;
   for (const BenchmarkCell& cell : data.cells) {
-    if (cell.job.regime != data.regime || cell.job.method != method) continue;
-    const double value = cell.metric(data.shown, key);
-    if (!std::isnan(value)) by_images[static_cast<double>(cell.images)].push_back(value);
+    if (cell.job.regime == data.regime && cell.job.method == method) by_images[cell.images].push_back(&cell);
   }
   report::Series series;
   series.name = method;
-  for (const auto& [images, values] : by_images) {
-    series.x.push_back(images);
-    series.y.push_back(stats::mean(values));
-    const auto [low, high] = stats::student_mean_interval(values);
-    series.lower.push_back(values.size() < 2 ? series.y.back() : low);
-    series.upper.push_back(values.size() < 2 ? series.y.back() : high);
+  for (const auto& [images, seeds] : by_images) {
+    const SeedMean m = mean_over_seeds(seeds, data.shown, key);
+    if (m.cells.empty()) continue;
+    series.x.push_back(static_cast<double>(images));
+    series.y.push_back(m.mean);
+    series.lower.push_back(m.cells.size() < 2 ? m.mean : m.low);
+    series.upper.push_back(m.cells.size() < 2 ? m.mean : m.high);
   }
   return series;
 }

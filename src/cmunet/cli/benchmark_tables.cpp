@@ -2,13 +2,11 @@
 #include "cmunet/cli/benchmark_tables.h"
 
 #include <array>
-#include <cmath>
 
 #include "cmunet/base/error.h"
 #include "cmunet/cli/published_results.h"
 #include "cmunet/report/text.h"
 #include "cmunet/stats/agreement.h"
-#include "cmunet/stats/summary.h"
 
 namespace cmunet::cli {
 namespace {

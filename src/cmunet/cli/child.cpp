@@ -42,6 +42,10 @@ std::vector<std::string> common_words(const CommonOptions& common) {
   return words;
 }
 
+std::string status_text(int status) {
+  return concat("status ", status, status > 128 ? concat(": signal ", status - 128, " ended it") : "");
+}
+
 int run_child(std::vector<std::string> words, const std::filesystem::path& log) {
   words.insert(words.begin(), program_folder() + "/cmunet");
   std::vector<char*> argv;

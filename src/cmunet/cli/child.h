@@ -18,5 +18,7 @@ std::vector<std::string> common_words(const CommonOptions& common);
 /// @return its exit status; as in a shell, 128 + N when signal N ended it. @throws Error kInternal when it cannot be
 /// started.
 int run_child(std::vector<std::string> words, const std::filesystem::path& log);
+/// For people: "status 3", "status 137: signal 9 ended it".
+std::string status_text(int status);
 
 }  // namespace cmunet::cli

@@ -6,10 +6,13 @@
 #include "cmunet/base/error.h"
 #include "cmunet/base/log.h"
 #include "cmunet/codec/codec.h"
+#include "cmunet/dicom/xa.h"
 
 namespace cmunet::cli {
 
 namespace fs = std::filesystem;
+
+bool is_dicom(const fs::path& file) { return !codec::is_image_file(file) && dicom::is_dicom_file(file); }
 
 std::vector<fs::path> images_in(const fs::path& folder) {
   std::vector<fs::path> found;

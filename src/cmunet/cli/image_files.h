@@ -7,6 +7,9 @@
 
 namespace cmunet::cli {
 
+/// Does the file begin like DICOM, and have no image's ending? Not one that is not there.
+bool is_dicom(const std::filesystem::path& file);
+
 /// The files of a folder with an image's ending, by name.
 std::vector<std::filesystem::path> images_in(const std::filesystem::path& folder);
 

@@ -8,6 +8,7 @@
 
 #include "cmunet/base/log.h"
 #include "cmunet/base/number.h"
+#include "cmunet/cli/image_files.h"
 #include "cmunet/cli/model.h"
 #include "cmunet/cli/predict_run.h"
 #include "cmunet/cli/run_name.h"
@@ -21,10 +22,6 @@ namespace cmunet::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool is_dicom(const std::string& path) {
-  return !path.empty() && !codec::is_image_file(path) && fs::is_regular_file(path) && dicom::is_dicom_file(path);
-}
 
 // Folders are often named after patients.
 std::string name_of(const std::string& path) { return fs::path(path).filename().string(); }

@@ -61,7 +61,7 @@ Inputs find_inputs(const std::vector<std::string>& paths) {
     } else if (dicom::is_dicomdir(path)) {
       const std::vector<fs::path> runs = dicom::find_runs(path);
       inputs.runs.insert(inputs.runs.end(), runs.begin(), runs.end());
-    } else if (!codec::is_image_file(path) && fs::exists(path) && dicom::is_dicom_file(path)) {
+    } else if (is_dicom(path)) {
       inputs.runs.push_back(path);
     } else {
       inputs.images.push_back(path);  // a file that is not there is reported with the others that cannot be read

@@ -185,8 +185,7 @@ class Tuning {
     log_info("[tune] ", name);
     const int status = run_finetune(name, fold_words(settings_[setting], fold));
     if (status != 0 && status != kDiverged) {
-      log_warning("[tune] ", name, " failed with status ", status,
-                  status > 128 ? concat(": signal ", status - 128, " ended it") : "");
+      log_warning("[tune] ", name, " failed with ", status_text(status));
       failed_.insert(name);
       return;
     }
@@ -227,7 +226,7 @@ class Tuning {
                                            concat("finetune.schedule_steps=", schedule_steps(settings_[best]))});
     log_info("[tune] final model: ", line_of(settings_[best], scores_[best]));
     const int status = run_finetune(kFinal, words_of(kFinal, assignments));
-    CMUNET_CHECK(status == 0, ErrorCode::kIo, "[tune] the final training failed with status ", status);
+    CMUNET_CHECK(status == 0, ErrorCode::kIo, "[tune] the final training failed with ", status_text(status));
   }
 
   const Flags& flags_;
