@@ -111,7 +111,7 @@ TEST_F(MeasureCommand, WithoutCalibrationEverythingIsInPixels) {
     const Json& r = document["segments"][0]["narrowing"]["references"][reference];
     EXPECT_NEAR(r["reference_diameter"]["px"]["value"].get<double>(), kVessel_px, 0.3) << reference;
     EXPECT_NEAR(r["diameter_stenosis_percent"]["value"].get<double>(), 50, 3) << reference;
-    EXPECT_NEAR(r["area_stenosis_percent"].get<double>(), 75, 3) << reference;
+    EXPECT_NEAR(r["area_stenosis_percent"]["value"].get<double>(), 75, 3) << reference;
   }
   EXPECT_THAT(document.dump(), Not(HasSubstr("\"mm\"")));
   const std::string csv = read_file(root / "out/profiles.csv"), html = read_file(root / "out/report.html");
@@ -137,8 +137,8 @@ TEST_F(MeasureCommand, ByASpacingThatTheUserKnows) {
   const Json anisotropic = measured("--spacing-mm 0.5,0.25");
   EXPECT_NEAR(anisotropic["calibration"]["mm_per_row"].get<double>(), 0.5, 1e-12);
   EXPECT_NEAR(minimal(anisotropic)["mm"]["value"].get<double>(), kNarrow_px * 0.5, 0.15);
-  EXPECT_NEAR(anisotropic["segments"][0]["length"]["mm"].get<double>(),
-              exact["segments"][0]["length"]["mm"].get<double>(), 1.5);
+  EXPECT_NEAR(anisotropic["segments"][0]["length"]["mm"]["value"].get<double>(),
+              exact["segments"][0]["length"]["mm"]["value"].get<double>(), 1.5);
   EXPECT_THAT(read_file(root / "out/profiles.csv"), HasSubstr("diameter_mm"));
 }
 
@@ -325,7 +325,7 @@ TEST_F(MeasureCommand, MeasuresAProbabilityMapAndAPath) {
   EXPECT_EQ(program(concat("measure", map)).status, 0);
   const Json path = measured("--from 59,40 --to 59,120 --reference interpolated --markers 0.1,0.9");
   ASSERT_EQ(path["segments"].size(), 1U);
-  EXPECT_NEAR(path["segments"][0]["length"]["px"].get<double>(), 80, 3);
+  EXPECT_NEAR(path["segments"][0]["length"]["px"]["value"].get<double>(), 80, 3);
   EXPECT_EQ(path["reference"], "interpolated");
 }
 

@@ -21,16 +21,17 @@ vessel::Measurement narrowed(std::size_t first, std::size_t last, const vessel::
     segment.samples.push_back(
         {{20, x}, {20 - radius, x}, {20 + radius, x}, kFirstArc_px + 0.5 * static_cast<double>(i), 2 * radius, 0.4});
   }
-  segment.length_px = 52;
+  segment.length_px = {52, 2};
   segment.mean_diameter_px = {7.5, 0.4};
   vessel::Narrowing narrowing;
   narrowing.first = first, narrowing.last = last, narrowing.sample = first + 1;
   narrowing.minimal_px = {4, 0.4};
-  narrowing.length_px = 0.5 * static_cast<double>(last - first);
+  const double length_px = 0.5 * static_cast<double>(last - first);
+  narrowing.length_px = {length_px, length_px - 2, length_px + 5};
   for (vessel::Stenosis& stenosis : narrowing.against) {
     stenosis.reference_px = {8, 0.3};
     stenosis.diameter_percent = {50, 5};
-    stenosis.area_percent = 75;
+    stenosis.area_percent = {75, 5};
   }
   segment.narrowing = narrowing;
   vessel::Measurement measurement;
@@ -48,12 +49,13 @@ TEST(ArterialReport, IsInMillimetresWithBothUncertainties) {
   EXPECT_EQ(report.calibration->method, dicom::CalibrationMethod::kSpacingByUser);
   EXPECT_NEAR(report.calibration->mm_per_px.row_mm, 0.3, 1e-12);
   EXPECT_NEAR(report.calibration->mm_per_px.col_mm, 0.25, 1e-12);
-  EXPECT_NEAR(report.calibration->relative_uncertainty, 1.96 * 0.05, 1e-12);
+  EXPECT_NEAR(report.calibration->relative_uncertainty, 1.96 * 0.05, 1e-5);
   ASSERT_EQ(report.segments.size(), 1U);
   const dicom::ReportedSegment& segment = report.segments[0];
   EXPECT_EQ(segment.left_contour.size(), 100U);
   EXPECT_EQ(segment.right_contour.back(), (image::PointF{24, 59.5}));
-  EXPECT_NEAR(segment.length, 13, 1e-12);
+  EXPECT_NEAR(segment.length.value, 13, 1e-12);
+  EXPECT_NEAR(segment.length.uncertainty, 1.96 * std::hypot(2 * 0.25, 13 * 0.05), 1e-4);
   EXPECT_NEAR(segment.minimal_diameter.value, 1, 1e-12);
   EXPECT_NEAR(segment.maximal_diameter.value, 2, 1e-12);
   ASSERT_TRUE(segment.lesion.has_value());
@@ -61,8 +63,11 @@ TEST(ArterialReport, IsInMillimetresWithBothUncertainties) {
   EXPECT_NEAR(segment.lesion->minimal_diameter.value, 1, 1e-12);
   EXPECT_NEAR(segment.lesion->minimal_diameter.uncertainty, 1.96 * std::hypot(0.4 * 0.25, 1 * 0.05), 1e-4);
   EXPECT_NEAR(segment.lesion->reference_diameter.value, 2, 1e-12);
-  EXPECT_NEAR(segment.lesion->diameter_stenosis_percent.uncertainty, 9.8, 1e-9);
-  EXPECT_NEAR(segment.lesion->length, 2.5, 1e-12);
+  EXPECT_NEAR(segment.lesion->diameter_stenosis_percent.uncertainty, 9.8, 1e-3);
+  EXPECT_NEAR(segment.lesion->area_stenosis_percent.uncertainty, 9.8, 1e-3);
+  EXPECT_NEAR(segment.lesion->length.value, 2.5, 1e-12);
+  // The longer of its two sides.
+  EXPECT_NEAR(segment.lesion->length.uncertainty, std::hypot(5 * 0.25, 1.96 * 2.5 * 0.05), 1e-4);
   EXPECT_NEAR(segment.lesion->proximal_border, 5, 1e-12);
   EXPECT_NEAR(segment.lesion->distal_border, 7.5, 1e-12);
   EXPECT_NEAR(segment.lesion->site_of_minimum, 5.125, 1e-12);
@@ -92,7 +97,7 @@ TEST(ArterialReport, IsInPixelsWithoutCalibration) {
   EXPECT_FALSE(report.calibration.has_value());
   EXPECT_NEAR(report.segments[0].mean_diameter.value, 7.5, 1e-12);
   EXPECT_NEAR(report.segments[0].mean_diameter.uncertainty, 1.96 * 0.4, 1e-4);
-  EXPECT_NEAR(report.segments[0].lesion->length, 10, 1e-12);
+  EXPECT_NEAR(report.segments[0].lesion->length.value, 10, 1e-12);
 }
 
 TEST(ArterialReport, HandsOverLesionsOnly) {

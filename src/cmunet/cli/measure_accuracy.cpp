@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -123,20 +125,54 @@ MeasurementErrors tube_errors(const Input& input, double diameter_mm, Chance& ch
   return errors;
 }
 
-// Points of percentage: cosine-shaped stenoses, 10 mm long, of vessels of 3 and 4 mm.
-MeasurementErrors stenosis_errors(const Input& input, double percent, Chance& chance) {
-  MeasurementErrors errors;
+// Of cosine-shaped stenoses, 10 mm long, of vessels of 3 and 4 mm.
+struct StenosisErrors {
+  MeasurementErrors percent;    // points
+  MeasurementErrors length_mm;  // of what is narrower than 95 % of the vessel
+};
+
+StenosisErrors stenosis_errors(const Input& input, double percent, Chance& chance) {
+  StenosisErrors errors;
   for (const double diameter_mm : {3.0, 4.0}) {
     for (double angle = 0; angle <= 90; angle += input.angle_step()) {
       for (int phase = 0; phase < input.phases(); ++phase) {
         const phantom::TubeOptions made =
             tube_mm(diameter_mm, 30, angle, input.spacing_mm, phase, {.stenosis_percent = percent});
-        const Measurement m = measure_tube(made, make_tube(made), input, chance);
+        const phantom::Tube tube = make_tube(made);
+        const Measurement m = measure_tube(made, tube, input, chance);
         const auto i = m.tightest();
         if (!i) continue;
-        const vessel::Estimate& found =
-            m.segments[*i].narrowing->against_reference(vessel::Reference::kComputed).diameter_percent;
-        errors.add(found, percent);
+        const vessel::Narrowing& found = *m.segments[*i].narrowing;
+        errors.percent.add(found.against_reference(vessel::Reference::kComputed).diameter_percent, percent);
+        errors.length_mm.add(found.length_px, narrowed_length_mm(tube, 0.95), m.calibration);
+      }
+    }
+  }
+  return errors;
+}
+
+// Millimetres between two bifurcations of a vessel, 12 mm apart.
+MeasurementErrors segment_errors(const Input& input, double diameter_mm, Chance& chance) {
+  MeasurementErrors errors;
+  for (const double side_mm : {1.5, 2.5}) {
+    for (const double side_angle : {40.0, 60.0, 90.0}) {
+      for (double angle = 0; angle < 180; angle += 15) {
+        for (const bool is_one_side : {true, false}) {
+          const phantom::BranchedTube shape{.diameter_mm = diameter_mm,
+                                            .side_mm = side_mm,
+                                            .angle_deg = angle,
+                                            .side_angle_deg = side_angle,
+                                            .is_one_side = is_one_side,
+                                            .spacing_mm = input.spacing_mm.col_mm};
+          const image::Mask mask = branched_mask(shape);
+          vessel::MeasureOptions options;
+          options.calibration = vessel::calibrate_manually(input.spacing_mm);
+          const Measurement m = measure_vessels(input.is_noisy ? with_noisy_wall(mask, chance.masks) : mask, options);
+          const auto found = std::ranges::find_if(m.segments, [](const vessel::MeasuredSegment& s) {
+            return s.start == vessel::VesselEnd::kContinues && s.end == vessel::VesselEnd::kContinues;
+          });
+          if (found != m.segments.end()) errors.add(in_px(found->length_px), shape.between_mm, m.calibration);
+        }
       }
     }
   }
@@ -191,7 +227,13 @@ Part tube_part(Chance& chance) {
   });
 }
 
-Part stenosis_part(Chance& chance) {
+// A length's error, and how often its interval holds the truth.
+std::pair<report::Cell, Json> length_cell(const MeasurementErrors& errors) {
+  return {concat(errors.text(2), " (", report::format_fixed(errors.covered_percent(), 0), " %)"), errors.json()};
+}
+
+// Percentages and lengths.
+std::pair<Part, Part> stenosis_part(Chance& chance) {
   constexpr std::array<Input, 8> kStenosisInputs{{{"mask, 0.1 mm", {0.1, 0.1}},
                                                   {"mask, 0.15 mm", {0.15, 0.15}},
                                                   {"mask, 0.2 mm", {0.2, 0.2}},
@@ -200,12 +242,27 @@ Part stenosis_part(Chance& chance) {
                                                   {"soft edge, noisy", {0.2, 0.2}, Source::kSoftEdge, true},
                                                   {"picture, 0.2 mm", {0.2, 0.2}, Source::kPicture},
                                                   {"picture, rough mask", {0.2, 0.2}, Source::kPictureRough}}};
-  return part_of({"true stenosis (%)", 0}, "percent", kPercents, kStenosisInputs,
-                 [&](const Input& input, double percent) {
-                   const MeasurementErrors errors = stenosis_errors(input, percent, chance);
-                   const std::string largest = report::format_fixed(errors.largest(), 1);
-                   return std::pair<report::Cell, Json>(concat(errors.text(1), " (", largest, ")"), errors.json());
-                 });
+  std::map<std::pair<std::string, double>, MeasurementErrors> lengths;
+  const Table::Column percents{"true stenosis (%)", 0};
+  Part stenoses = part_of(percents, "percent", kPercents, kStenosisInputs, [&](const Input& input, double percent) {
+    const StenosisErrors errors = stenosis_errors(input, percent, chance);
+    lengths[{input.name, percent}] = errors.length_mm;
+    const std::string largest = report::format_fixed(errors.percent.largest(), 1);
+    return std::pair<report::Cell, Json>(concat(errors.percent.text(1), " (", largest, ")"), errors.percent.json());
+  });
+  Part of_lengths = part_of(percents, "percent", kPercents, kStenosisInputs, [&](const Input& input, double percent) {
+    return length_cell(lengths.at({input.name, percent}));
+  });
+  return {std::move(stenoses), std::move(of_lengths)};
+}
+
+Part segment_part(Chance& chance) {
+  constexpr std::array kSegmentDiameters_mm{2.0, 3.0, 4.0};
+  constexpr std::array<Input, 2> kSegmentInputs{
+      {{"mask, 0.2 mm", {0.2, 0.2}}, {"mask, noisy wall", {0.2, 0.2}, Source::kMask, true}}};
+  return part_of(
+      {"diameter (mm)", 1}, "diameter_mm", kSegmentDiameters_mm, kSegmentInputs,
+      [&](const Input& input, double diameter) { return length_cell(segment_errors(input, diameter, chance)); });
 }
 
 Part rotation_part(Chance& chance) {
@@ -224,21 +281,33 @@ Part rotation_part(Chance& chance) {
 
 void report_accuracy(const std::string& model, const CommonOptions& common) {
   Chance chance{Rng(common.seed), Rng(common.seed).fork(1)};
-  const Part tubes = tube_part(chance), stenoses = stenosis_part(chance), rotation = rotation_part(chance);
+  const Part tubes = tube_part(chance);
+  const auto [stenoses, lengths] = stenosis_part(chance);
+  const Part rotation = rotation_part(chance), segments = segment_part(chance);
   const PhantomAccuracy phantoms = measure_phantoms(model, common);
-  const Json document{{"disclaimer", kDisclaimer}, {"seed", common.seed},       {"tubes", tubes.json},
-                      {"stenoses", stenoses.json}, {"rotation", rotation.json}, {"phantoms", phantoms.json}};
+  const Json document{{"disclaimer", kDisclaimer},
+                      {"seed", common.seed},
+                      {"tubes", tubes.json},
+                      {"stenoses", stenoses.json},
+                      {"lesion_lengths", lengths.json},
+                      {"rotation", rotation.json},
+                      {"segment_lengths", segments.json},
+                      {"phantoms", phantoms.json}};
   print_result(
       common, document,
-      concat("Diameters of tubes: error (mm), mean ± standard deviation over straight, bent and tapered tubes at "
-             "0 to 90°\n\n",
-             to_markdown(tubes.table),
-             "\nDiameter stenoses of tubes: error (points), mean ± standard deviation (largest)\n\n",
-             to_markdown(stenoses.table), "\nLargest difference of the mean diameter between directions (px)\n\n",
-             to_markdown(rotation.table), "\nTrees of ", phantoms.json["phantoms"].get<int>(),
-             " phantom angiograms: error (mm), mean ± standard deviation\n\n", to_markdown(phantoms.diameters),
-             "\nTheir stenoses: found of those made, and error (points) of those that a path around them found\n\n",
-             to_markdown(phantoms.stenoses), "\n", kDisclaimer, "\n"));
+      concat(
+          "Diameters of tubes: error (mm), mean ± standard deviation over straight, bent and tapered tubes at "
+          "0 to 90°\n\n",
+          to_markdown(tubes.table),
+          "\nDiameter stenoses of tubes: error (points), mean ± standard deviation (largest)\n\n",
+          to_markdown(stenoses.table),
+          "\nTheir lesion lengths: error (mm), mean ± standard deviation (how often the interval holds the truth)\n\n",
+          to_markdown(lengths.table), "\nLengths between two bifurcations, 12 mm apart: error (mm), likewise\n\n",
+          to_markdown(segments.table), "\nLargest difference of the mean diameter between directions (px)\n\n",
+          to_markdown(rotation.table), "\nTrees of ", phantoms.json["phantoms"].get<int>(),
+          " phantom angiograms: error (mm), mean ± standard deviation\n\n", to_markdown(phantoms.diameters),
+          "\nTheir stenoses: found of those made, and error (points) of those that a path around them found\n\n",
+          to_markdown(phantoms.stenoses), "\n", kDisclaimer, "\n"));
 }
 
 }  // namespace cmunet::cli

@@ -19,8 +19,12 @@ class MeasurementErrors {
  public:
   /// Of a diameter in millimetres; the measurement is calibrated.
   void add(const vessel::Sample& s, double truth_mm, const vessel::Calibration& calibration) {
-    const vessel::Interval mm = *vessel::in_mm({s.diameter_px, s.sd_px}, calibration);
+    const vessel::Interval mm = *vessel::in_mm(vessel::Estimate{s.diameter_px, s.sd_px}, calibration);
     add(mm, truth_mm);
+  }
+  /// Of a length in millimetres, likewise.
+  void add(const vessel::Interval& length_px, double truth_mm, const vessel::Calibration& calibration) {
+    add(*vessel::in_mm(length_px, calibration), truth_mm);
   }
   /// Of a diameter stenosis, in points.
   void add(const vessel::Estimate& percent, double truth) { add(vessel::in_percent(percent), truth); }

@@ -8,8 +8,6 @@
 namespace cmunet::cli {
 namespace {
 
-constexpr double kSdsOf95Percent = 1.96;
-
 vessel::SpacingOrigin origin_of(dicom::SpacingCalibration calibration) {
   switch (calibration) {
     case dicom::SpacingCalibration::kGeometry: return vessel::SpacingOrigin::kGeometry;
@@ -39,10 +37,9 @@ dicom::ReferenceMethod method_of(vessel::Reference reference) {
   return dicom::ReferenceMethod::kMeanLocal;
 }
 
-// In millimetres when there are any, else in pixels.
-dicom::ReportedValue length_of(const vessel::Estimate& length_px, const vessel::Calibration& calibration) {
-  const vessel::Interval interval = vessel::in_mm(length_px, calibration).value_or(vessel::in_px(length_px));
-  return {interval.value, (interval.high - interval.low) / 2};
+// Of an interval with unequal sides the longer one, since a report has room for one number.
+dicom::ReportedValue reported(const vessel::Interval& interval) {
+  return {interval.value, std::max(interval.high - interval.value, interval.value - interval.low)};
 }
 
 dicom::ReportedLesion lesion_of(const vessel::Narrowing& narrowing, const vessel::MeasuredSegment& segment,
@@ -56,49 +53,33 @@ dicom::ReportedLesion lesion_of(const vessel::Narrowing& narrowing, const vessel
   // TID 3218 counts from the first contour points; cross-sections begin beyond the bifurcation.
   const double begin_px = segment.samples.front().arc_px;
   const auto arc = [&](const vessel::Sample& sample) { return unit * (sample.arc_px - begin_px); };
-  return {
-      .reference_method = method_of(measurement.reference),
-      .minimal_diameter = length_of(narrowing.minimal_px, measurement.calibration),
-      .reference_diameter = length_of(stenosis.reference_px, measurement.calibration),
-      .diameter_stenosis_percent = {stenosis.diameter_percent.value, kSdsOf95Percent * stenosis.diameter_percent.sd},
-      .area_stenosis_percent = stenosis.area_percent,
-      .length = unit * narrowing.length_px,
-      .proximal_border = arc(segment.samples[narrowing.first]),
-      .distal_border = arc(segment.samples[narrowing.last]),
-      .site_of_minimum = arc(segment.samples[narrowing.sample]),
-      .site_of_maximum = arc(*widest)};
-}
-
-// The cross-sections without those of a narrowing at an end, where contrast medium and segmentation fade out; all of
-// them when there are no others.
-std::span<const vessel::Sample> whole_part(const vessel::MeasuredSegment& segment) {
-  std::size_t first = 0, end = segment.samples.size();
-  for (const vessel::Narrowing& n : segment.excluded) {
-    if (n.first == 0) first = std::max(first, n.last + 1);
-    if (n.last + 1 == segment.samples.size()) end = std::min(end, n.first);
-  }
-  if (first >= end) return segment.samples;
-  return std::span(segment.samples).subspan(first, end - first);
+  return {.reference_method = method_of(measurement.reference),
+          .minimal_diameter = reported(in_unit(narrowing.minimal_px, measurement.calibration)),
+          .reference_diameter = reported(in_unit(stenosis.reference_px, measurement.calibration)),
+          .diameter_stenosis_percent = reported(in_percent(stenosis.diameter_percent)),
+          .area_stenosis_percent = reported(in_percent(stenosis.area_percent)),
+          .length = reported(in_unit(narrowing.length_px, measurement.calibration)),
+          .proximal_border = arc(segment.samples[narrowing.first]),
+          .distal_border = arc(segment.samples[narrowing.last]),
+          .site_of_minimum = arc(segment.samples[narrowing.sample]),
+          .site_of_maximum = arc(*widest)};
 }
 
 dicom::ReportedSegment segment_of(const vessel::MeasuredSegment& segment, const vessel::Measurement& measurement) {
-  const double unit = measurement.calibration.mm_per_px.value_or(1.0);
-  dicom::ReportedSegment reported;
+  const auto in_report = [&](const auto& length_px) { return reported(in_unit(length_px, measurement.calibration)); };
+  dicom::ReportedSegment result;
   for (const vessel::Sample& sample : segment.samples) {
-    reported.left_contour.push_back(sample.left);
-    reported.right_contour.push_back(sample.right);
+    result.left_contour.push_back(sample.left);
+    result.right_contour.push_back(sample.right);
   }
-  const vessel::Sample& narrowest = *std::ranges::min_element(whole_part(segment), {}, &vessel::Sample::diameter_px);
-  const vessel::Sample& widest = *std::ranges::max_element(segment.samples, {}, &vessel::Sample::diameter_px);
-  const auto diameter = [&](const vessel::Sample& sample) {
-    return length_of({sample.diameter_px, sample.sd_px}, measurement.calibration);
-  };
-  reported.length = unit * segment.length_px;
-  reported.mean_diameter = length_of(segment.mean_diameter_px, measurement.calibration);
-  reported.minimal_diameter = diameter(narrowest);
-  reported.maximal_diameter = diameter(widest);
-  if (has_lesion(segment, measurement.reference)) reported.lesion = lesion_of(*segment.narrowing, segment, measurement);
-  return reported;
+  const auto whole = vessel::whole_part(segment.samples, segment.excluded);
+  const auto [narrowest, widest] = std::ranges::minmax_element(whole, {}, &vessel::Sample::diameter_px);
+  result.length = in_report(segment.length_px);
+  result.mean_diameter = in_report(segment.mean_diameter_px);
+  result.minimal_diameter = in_report(vessel::Estimate{narrowest->diameter_px, narrowest->sd_px});
+  result.maximal_diameter = in_report(vessel::Estimate{widest->diameter_px, widest->sd_px});
+  if (has_lesion(segment, measurement.reference)) result.lesion = lesion_of(*segment.narrowing, segment, measurement);
+  return result;
 }
 
 }  // namespace
@@ -128,7 +109,7 @@ dicom::ArterialReport arterial_report(const vessel::Measurement& measurement, in
     const double mm = *calibration.mm_per_px;
     report.calibration = {.method = method_of(calibration.source),
                           .mm_per_px = {mm * calibration.aspect, mm},
-                          .relative_uncertainty = kSdsOf95Percent * calibration.relative_sd,
+                          .relative_uncertainty = vessel::kTwoSided95 * calibration.relative_sd,
                           .catheter_french = catheter_french,
                           .note = calibration.note};
   }

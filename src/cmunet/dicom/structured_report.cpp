@@ -184,8 +184,8 @@ void add_lesion(DcmItem& finding, const ReportedLesion& lesion, const Code& unit
   add_measurement(container, kLumenDiameter, lesion.minimal_diameter, unit, kMinimum);
   add_measurement(container, kLumenDiameter, lesion.reference_diameter, unit, {}, reference);
   add_measurement(container, kDiameterStenosis, lesion.diameter_stenosis_percent, kPercent, {}, reference);
-  add_measurement(container, kAreaStenosis, {lesion.area_stenosis_percent}, kPercent, {}, reference);
-  add_measurement(container, kLesionLength, {lesion.length}, unit);
+  add_measurement(container, kAreaStenosis, lesion.area_stenosis_percent, kPercent, {}, reference);
+  add_measurement(container, kLesionLength, lesion.length, unit);
   add_measurement(container, kProximalBorder, {lesion.proximal_border}, unit);
   add_measurement(container, kDistalBorder, {lesion.distal_border}, unit);
   add_measurement(container, kSiteOfMinimum, {lesion.site_of_minimum}, unit);
@@ -204,7 +204,7 @@ void add_segment(DcmItem& root, const ArterialReport& report, const ReportedSegm
   add_calibration(finding, report.calibration);
   add_contour(finding, kLeftContour, segment.left_contour, image_position);
   add_contour(finding, kRightContour, segment.right_contour, image_position);
-  add_measurement(finding, kSegmentLength, {segment.length}, unit);
+  add_measurement(finding, kSegmentLength, segment.length, unit);
   add_measurement(finding, kLumenDiameter, segment.mean_diameter, unit, kMean);
   add_measurement(finding, kLumenDiameter, segment.minimal_diameter, unit, kMinimum);
   add_measurement(finding, kLumenDiameter, segment.maximal_diameter, unit, kMaximum);

@@ -44,8 +44,8 @@ struct ReportedLesion {
   ReferenceMethod reference_method = ReferenceMethod::kCurveFitted;
   ReportedValue minimal_diameter, reference_diameter;
   ReportedValue diameter_stenosis_percent;
-  double area_stenosis_percent = 0;
-  double length = 0;
+  ReportedValue area_stenosis_percent;
+  ReportedValue length;
   double proximal_border = 0, distal_border = 0;    ///< along the midline from between the first contour points
   double site_of_minimum = 0, site_of_maximum = 0;  ///< of the diameter between the borders, likewise
 };
@@ -53,8 +53,7 @@ struct ReportedLesion {
 /// A vessel between two bifurcations or ends.
 struct ReportedSegment {
   std::vector<image::PointF> left_contour, right_contour;  ///< two points or more each; pixel centres at whole numbers
-  double length = 0;
-  ReportedValue mean_diameter, minimal_diameter, maximal_diameter;
+  ReportedValue length, mean_diameter, minimal_diameter, maximal_diameter;
   std::optional<ReportedLesion> lesion;
 };
 

@@ -26,11 +26,19 @@ ArterialReport narrowed_vessel() {
   ReportedSegment segment;
   segment.left_contour = {{10, 20}, {10, 30}, {10.25, 40}};
   segment.right_contour = {{18, 20}, {17, 30}, {18, 40}};
-  segment.length = 20.5;
+  segment.length = {20.5, 1.5};
   segment.mean_diameter = {2.75, 0.2};
   segment.minimal_diameter = {1.5, 0.2}, segment.maximal_diameter = {3.1, 0};
-  segment.lesion = ReportedLesion{
-      ReferenceMethod::kInterpolatedLocal, {1.5, 0.1}, {3.0, kUndefined}, {50, 4}, 75, 8.5, 4.25, 12.75, 9, 12.5};
+  segment.lesion = ReportedLesion{ReferenceMethod::kInterpolatedLocal,
+                                  {1.5, 0.1},
+                                  {3.0, kUndefined},
+                                  {50, 4},
+                                  {75, 4},
+                                  {8.5, 2},
+                                  4.25,
+                                  12.75,
+                                  9,
+                                  12.5};
   ReportedSegment plain = segment;
   plain.lesion.reset();
   plain.mean_diameter.value = kUndefined;

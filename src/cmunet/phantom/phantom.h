@@ -119,6 +119,19 @@ Tube make_tube(const TubeOptions& options);
 /// What models make of a tube: a mask half a millimetre too wide, its stenosis half as tight.
 image::Mask rough_mask(TubeOptions options);
 
+/// How much of an even tube's length, mm, is narrower than a share of the diameter at its beginning.
+double narrowed_length_mm(const Tube& tube, double share);
+
+/// A tube with two side branches, 14 mm long, and the way between the places where they leave it.
+struct BranchedTube {
+  double diameter_mm = 3, side_mm = 2, between_mm = 12;
+  double angle_deg = 0, side_angle_deg = 60;  ///< of the tube; of the side branches against it
+  bool is_one_side = true;                    ///< both branches on the same side
+  double spacing_mm = 0.2;
+};
+/// Its mask: the tube goes on for 12 mm beyond both places. @throws Error kInvalidArgument as `make_tube`.
+image::Mask branched_mask(const BranchedTube& shape);
+
 /// How far rays go through the tube, mm: 2 √(r² − d²) at a distance d from its middle, the mean over each pixel.
 image::ImageF chords_mm(const Tube& tube);
 

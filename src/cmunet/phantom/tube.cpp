@@ -84,6 +84,46 @@ Tube make_tube(const TubeOptions& o) {
   return tube;
 }
 
+double narrowed_length_mm(const Tube& tube, double share) {
+  const double aspect = tube.mask.spacing_mm->row_mm / tube.mask.spacing_mm->col_mm;
+  double length_px = 0;
+  for (std::size_t i = 1; i < tube.points.size(); ++i) {
+    const CentrelinePoint &p = tube.points[i - 1], &q = tube.points[i];
+    if (q.diameter_px < share * tube.points[0].diameter_px) length_px += std::hypot((q.y - p.y) * aspect, q.x - p.x);
+  }
+  return length_px * tube.mask.spacing_mm->col_mm;
+}
+
+image::Mask branched_mask(const BranchedTube& shape) {
+  constexpr double kSide_mm = 14, kBeyond_mm = 12;
+  const double px = shape.spacing_mm, along = shape.angle_deg * std::numbers::pi / 180;
+  const double length_mm = shape.between_mm + 2 * kBeyond_mm;
+  const int size = static_cast<int>(std::ceil((length_mm + 2 * kSide_mm + shape.diameter_mm) / px));
+  const auto mask_of = [&](double diameter_mm, double long_mm, double angle_deg, double y_mm, double x_mm) {
+    return make_tube({.height = size,
+                      .width = size,
+                      .diameter_px = diameter_mm / px,
+                      .end_diameter_px = diameter_mm / px,
+                      .angle_deg = angle_deg,
+                      .length_px = long_mm / px,
+                      .offset_y_px = y_mm / px,
+                      .offset_x_px = x_mm / px,
+                      .spacing_mm = {px, px}})
+        .mask;
+  };
+  image::Mask mask = mask_of(shape.diameter_mm, length_mm, shape.angle_deg, 0, 0);
+  for (const int side : {-1, 1}) {
+    const double at_mm = side * shape.between_mm / 2;
+    const double turned = side > 0 && !shape.is_one_side ? -shape.side_angle_deg : shape.side_angle_deg;
+    const double angle_deg = shape.angle_deg + turned, angle = angle_deg * std::numbers::pi / 180;
+    const image::Mask branch =
+        mask_of(shape.side_mm, kSide_mm, angle_deg, at_mm * std::sin(along) + kSide_mm / 2 * std::sin(angle),
+                at_mm * std::cos(along) + kSide_mm / 2 * std::cos(angle));
+    for (std::size_t i = 0; i < mask.size(); ++i) mask.data()[i] |= branch.data()[i];
+  }
+  return mask;
+}
+
 image::Mask rough_mask(TubeOptions options) {
   const double wider_px = 0.5 / options.spacing_mm.col_mm;
   options.diameter_px += wider_px, options.end_diameter_px += wider_px;

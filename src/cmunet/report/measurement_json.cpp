@@ -20,10 +20,14 @@ using vessel::Stenosis;
 
 Json interval_json(const Interval& i) { return {{"value", i.value}, {"low", i.low}, {"high", i.high}}; }
 
-Json length_json(const Estimate& length_px, const Calibration& calibration) {
-  Json json{{"px", interval_json(in_px(length_px))}};
+Json length_json(const Interval& length_px, const Calibration& calibration) {
+  Json json{{"px", interval_json(length_px)}};
   if (const auto mm = vessel::in_mm(length_px, calibration)) json["mm"] = interval_json(*mm);
   return json;
+}
+
+Json length_json(const Estimate& length_px, const Calibration& calibration) {
+  return length_json(vessel::in_px(length_px), calibration);
 }
 
 Json plain_length_json(double px, const Calibration& calibration) {
@@ -38,7 +42,7 @@ Json narrowing_json(const Narrowing& n, const MeasuredSegment& segment, const Me
   Json json{{"position", point_json(segment.samples[n.sample].centre)},
             {"along", plain_length_json(segment.samples[n.sample].arc_px, m.calibration)},
             {"minimal_diameter", length_json(n.minimal_px, m.calibration)},
-            {"lesion_length", plain_length_json(n.length_px, m.calibration)},
+            {"lesion_length", length_json(n.length_px, m.calibration)},
             {"lesion_from", plain_length_json(segment.samples[n.first].arc_px, m.calibration)},
             {"lesion_to", plain_length_json(segment.samples[n.last].arc_px, m.calibration)}};
   for (const Reference reference : vessel::kReferences) {
@@ -46,7 +50,7 @@ Json narrowing_json(const Narrowing& n, const MeasuredSegment& segment, const Me
     json["references"][std::string(to_string(reference))] = {
         {"reference_diameter", length_json(s.reference_px, m.calibration)},
         {"diameter_stenosis_percent", interval_json(vessel::in_percent(s.diameter_percent))},
-        {"area_stenosis_percent", s.area_percent}};
+        {"area_stenosis_percent", interval_json(vessel::in_percent(s.area_percent))}};
   }
   return json;
 }
@@ -61,7 +65,7 @@ Json segment_json(const Measurement& m, std::size_t i) {
   return {{"id", i + 1},
           {"from", segment.centreline.empty() ? Json() : point_json(segment.centreline.front())},
           {"to", segment.centreline.empty() ? Json() : point_json(segment.centreline.back())},
-          {"length", plain_length_json(segment.length_px, m.calibration)},
+          {"length", length_json(segment.length_px, m.calibration)},
           {"cross_sections", segment.samples.size()},
           {"mean_diameter", segment.samples.empty() ? Json() : length_json(segment.mean_diameter_px, m.calibration)},
           {"narrowing", segment.narrowing ? narrowing_json(*segment.narrowing, segment, m) : Json()},

@@ -26,10 +26,6 @@ using vessel::Stenosis;
 constexpr std::size_t kMaxCurves = 8;
 constexpr std::size_t kMaxCloseUps = 4;
 
-Interval in_unit(const Estimate& length_px, const Measurement& m) {
-  return vessel::in_mm(length_px, m.calibration).value_or(vessel::in_px(length_px));
-}
-
 std::string range_text(const Interval& i, int digits) {
   return concat(format_fixed(i.low, digits), "–", format_fixed(i.high, digits));
 }
@@ -82,7 +78,8 @@ std::vector<Fact> headline(const Measurement& m) {
   if (const auto i = m.tightest()) {
     const Narrowing& n = *m.segments[*i].narrowing;
     const Stenosis& s = n.against_reference(m.reference);
-    const Interval minimal = in_unit(n.minimal_px, m), reference = in_unit(s.reference_px, m);
+    const Interval minimal = in_unit(n.minimal_px, m.calibration), reference = in_unit(s.reference_px, m.calibration);
+    const Interval length = in_unit(n.length_px, m.calibration), area = vessel::in_percent(s.area_percent);
     const auto with_unit = [&](double value) { return concat(format_fixed(value, unit.digits), " ", unit.name); };
     const auto also_px = [&](double px) {
       return m.calibration.mm_per_px ? concat(format_fixed(px, 1), " px; ") : std::string();
@@ -94,8 +91,10 @@ std::vector<Fact> headline(const Measurement& m) {
                      concat(also_px(n.minimal_px.value), "95 % interval ", range_text(minimal, unit.digits))});
     facts.push_back({"Reference diameter there", with_unit(reference.value),
                      concat(also_px(s.reference_px.value), "95 % interval ", range_text(reference, unit.digits))});
-    facts.push_back({"Lesion length", with_unit(n.length_px * unit.per_px),
-                     concat(also_px(n.length_px), "area stenosis ", format_fixed(s.area_percent, 0), " %")});
+    facts.push_back({"Lesion length", with_unit(length.value),
+                     concat(also_px(n.length_px.value), "95 % interval ", range_text(length, unit.digits))});
+    facts.push_back({"Area stenosis there", concat(format_fixed(area.value, 0), " %"),
+                     concat("of round cross-sections; 95 % interval ", range_text(area, 0), " %")});
   }
   const vessel::LesionCount count = m.count_lesions();
   facts.push_back({"Lesions", concat(count.lesions),
@@ -216,7 +215,7 @@ Table profile_table(const Measurement& m) {
                             reference_px,
                             role_of(segment, k, m.reference),
                             s.is_from_image ? "image" : "mask"};
-      if (const auto mm = vessel::in_mm({s.diameter_px, s.sd_px}, m.calibration)) {
+      if (const auto mm = vessel::in_mm(Estimate{s.diameter_px, s.sd_px}, m.calibration)) {
         const double per_px = *m.calibration.mm_per_px;
         for (const double v : {s.arc_px * per_px, mm->value, mm->low, mm->high, reference_px * per_px}) {
           row.emplace_back(v);
@@ -243,21 +242,22 @@ Table segment_table(const Measurement& m) {
                {"95 % interval (%)"},
                {"area stenosis (%)", 0},
                titled("lesion length"),
+               {"95 % interval"},
                {"excluded at an end"}});
   for (std::size_t i = 0; i < m.segments.size(); ++i) {
     const MeasuredSegment& segment = m.segments[i];
     if (segment.samples.empty()) continue;
-    std::vector<Cell> row{static_cast<std::int64_t>(i + 1), segment.length_px * unit.per_px,
+    std::vector<Cell> row{static_cast<std::int64_t>(i + 1), segment.length_px.value * unit.per_px,
                           segment.mean_diameter_px.value * unit.per_px};
     if (const auto& n = segment.narrowing) {
       const Stenosis& s = n->against_reference(m.reference);
-      const Interval minimal = in_unit(n->minimal_px, m);
+      const Interval minimal = in_unit(n->minimal_px, m.calibration), length = in_unit(n->length_px, m.calibration);
       row.insert(row.end(), {minimal.value, range_text(minimal, unit.digits), s.reference_px.value * unit.per_px,
                              s.diameter_percent.value, range_text(vessel::in_percent(s.diameter_percent), 0),
-                             s.area_percent, n->length_px * unit.per_px});
+                             s.area_percent.value, length.value, range_text(length, unit.digits)});
     } else {
       const double none = std::nan("");
-      row.insert(row.end(), {none, "–", none, none, "–", none, none});
+      row.insert(row.end(), {none, "–", none, none, "–", none, none, "–"});
     }
     row.emplace_back(excluded_text(segment, m.reference));
     table.add_row(std::move(row));
@@ -273,12 +273,14 @@ Table reference_table(const Measurement& m, std::size_t segment) {
                {"95 % interval"},
                {"diameter stenosis (%)", 0},
                {"95 % interval (%)"},
-               {"area stenosis (%)", 0}});
+               {"area stenosis (%)", 0},
+               {"95 % interval (%)"}});
   for (const Reference reference : vessel::kReferences) {
     const Stenosis& s = n.against_reference(reference);
-    const Interval diameter = in_unit(s.reference_px, m);
+    const Interval diameter = in_unit(s.reference_px, m.calibration), area = vessel::in_percent(s.area_percent);
     table.add_row({reference_name(reference), diameter.value, range_text(diameter, unit.digits),
-                   s.diameter_percent.value, range_text(vessel::in_percent(s.diameter_percent), 0), s.area_percent});
+                   s.diameter_percent.value, range_text(vessel::in_percent(s.diameter_percent), 0), area.value,
+                   range_text(area, 0)});
   }
   return table;
 }

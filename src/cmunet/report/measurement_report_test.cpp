@@ -64,7 +64,7 @@ TEST(MeasurementReport, MillimetresArePixelsTimesTheSpacing) {
               std::hypot(0.2 * half_width(minimal["px"]), 1.96 * 0.02 * minimal["mm"]["value"].get<double>()), 1e-3);
   const Json& computed = json["segments"][0]["narrowing"]["references"]["computed"];
   EXPECT_NEAR(computed["diameter_stenosis_percent"]["value"].get<double>(), 60, 2);
-  EXPECT_NEAR(computed["area_stenosis_percent"].get<double>(), 84, 2);
+  EXPECT_NEAR(computed["area_stenosis_percent"]["value"].get<double>(), 84, 2);
   EXPECT_EQ(json["tightest_segment"], 1);
 }
 

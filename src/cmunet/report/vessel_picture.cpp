@@ -314,7 +314,7 @@ LengthUnit unit_of(const Measurement& m) {
 Window window_around_narrowing(const Measurement& m, std::size_t segment) {
   const MeasuredSegment& s = m.segments[segment];
   const double reference_px = s.narrowing->against_reference(m.reference).reference_px.value;
-  const double side = std::clamp(std::max(2 * s.narrowing->length_px, 12 * reference_px), 24.0,
+  const double side = std::clamp(std::max(2 * s.narrowing->length_px.value, 12 * reference_px), 24.0,
                                  static_cast<double>(std::min(m.height, m.width)));
   const PointF& middle = s.samples[s.narrowing->sample].centre;
   const auto from = [side](double centre, int size) {
@@ -352,7 +352,7 @@ std::string diameter_curve(const Measurement& m, std::size_t segment) {
   const LengthUnit unit = unit_of(m);
   const Axis x_axis{.label = concat("along the centre line (", unit.name, ")"), .min = 0.0, .max = std::nullopt};
   const Axis y_axis{.label = concat("diameter (", unit.name, ")"), .min = 0.0, .max = std::nullopt};
-  std::vector<double> arcs{s.length_px * unit.per_px}, diameters;
+  std::vector<double> arcs{s.length_px.value * unit.per_px}, diameters;
   for (const Sample& sample : s.samples) diameters.push_back((sample.diameter_px + 1.96 * sample.sd_px) * unit.per_px);
   Canvas canvas(kPictureWidth_px, 270, concat("Segment ", segment + 1));
   Frame frame;

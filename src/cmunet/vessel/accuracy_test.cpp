@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <vector>
 
 #include "cmunet/base/random.h"
@@ -122,6 +123,7 @@ TEST_P(MeasuredTubes, TurningThemChangesNoMeanDiameterByATenthOfAPixel) {
       const Measurement m = measured(make_tube(tube_mm(2, 15, angle, spacing, phase)), wall);
       for (const Sample& s : m.segments.at(0).samples) sum_px += s.diameter_px, ++n;
     }
+    ASSERT_GT(n, 0);
     lowest = std::min(lowest, sum_px / n), highest = std::max(highest, sum_px / n);
   }
   EXPECT_LE(highest - lowest, 0.1);
@@ -160,6 +162,50 @@ TEST(NoisyTubes, MeetTheLimitsFromSoftEdges) {
     EXPECT_LE(std::abs(errors.bias_mm()), 0.05 * 0.2 + 0.05) << diameter << " mm";
     EXPECT_LE(errors.sd_mm(), 0.10) << diameter << " mm";
   }
+}
+
+// Straight tubes of 3 mm with a stenosis of 10 mm, of which what lies below 95 % of the diameter is the lesion.
+TEST(IntervalsOfLengths, HoldTheLesionsTrueLength) {
+  int n = 0, held = 0;
+  for (const double percent : {30.0, 50.0, 80.0}) {
+    for (const double angle : {0.0, 20.0, 45.0, 70.0}) {
+      const Tube tube = make_tube(tube_mm(3, 24, angle, {0.2, 0.2}, 1, {.stenosis_percent = percent}));
+      const double truth_mm = phantom::narrowed_length_mm(tube, 0.95);
+      EXPECT_NEAR(truth_mm, 10 * 2 / std::numbers::pi * std::acos(std::sqrt(5 / percent)), 0.05);
+      for (const Wall wall : {Wall::kMask, Wall::kLevel}) {
+        const Measurement m = measured(tube, wall);
+        ASSERT_TRUE(m.tightest().has_value());
+        const Interval found = *in_mm(m.segments[*m.tightest()].narrowing->length_px, m.calibration);
+        EXPECT_LT(found.low, found.value);
+        EXPECT_LT(found.high - found.low, 6);
+        ++n, held += found.low <= truth_mm && truth_mm <= found.high ? 1 : 0;
+      }
+    }
+  }
+  EXPECT_GE(held, n * 0.9);
+}
+
+TEST(IntervalsOfLengths, HoldTheWayBetweenTwoBifurcations) {
+  int n = 0, held = 0;
+  for (const double diameter : {2.0, 4.0}) {
+    for (const double side_angle : {45.0, 90.0}) {
+      for (const double angle : {0.0, 25.0, 60.0, 110.0}) {
+        const image::Mask mask = phantom::branched_mask(
+            {.diameter_mm = diameter, .angle_deg = angle, .side_angle_deg = side_angle, .is_one_side = angle < 50});
+        MeasureOptions options;
+        options.calibration = calibrate_manually(*mask.spacing_mm);
+        const Measurement m = measure_vessels(mask, options);
+        const auto is_between = [](const MeasuredSegment& s) {
+          return s.start == VesselEnd::kContinues && s.end == VesselEnd::kContinues;
+        };
+        ASSERT_EQ(std::ranges::count_if(m.segments, is_between), 1);
+        const Interval found = *in_mm(std::ranges::find_if(m.segments, is_between)->length_px, m.calibration);
+        EXPECT_LT(found.high - found.value, diameter);
+        ++n, held += found.low <= 12 && 12 <= found.high ? 1 : 0;
+      }
+    }
+  }
+  EXPECT_GE(held, n * 0.85);
 }
 
 INSTANTIATE_TEST_SUITE_P(Grids, MeasuredTubes,

@@ -18,14 +18,15 @@ constexpr double kShaftDeficit_mm = 0.11;  // by which shafts are measured too t
 constexpr double kOffPlane = 0.05;
 constexpr double kMaxBeamAngle_deg = 60;
 
-void check_spacing(const Spacing& s) {
+bool is_plausible(const Spacing& s) {
   const auto in_range = [](double mm) { return mm >= 0.01 && mm <= 2; };
-  CMUNET_CHECK(in_range(s.row_mm) && in_range(s.col_mm), ErrorCode::kInvalidArgument, "[calibration] spacing ",
-               s.row_mm, " x ", s.col_mm, " mm; expected both in 0.01…2 mm");
+  const double aspect = s.row_mm / s.col_mm;
+  return in_range(s.row_mm) && in_range(s.col_mm) && aspect >= 1 / kMaxAspect && aspect <= kMaxAspect;
 }
 
 Calibration calibrated(CalibrationSource source, const Spacing& s, double relative_sd, std::string note) {
-  check_spacing(s);
+  CMUNET_CHECK(is_plausible(s), ErrorCode::kInvalidArgument, "[calibration] spacing ", s.row_mm, " x ", s.col_mm,
+               " mm; expected both in 0.01…2 mm, and neither more than ", kMaxAspect, " times the other");
   return {source, s.col_mm, s.row_mm / s.col_mm, relative_sd, 0, std::move(note)};
 }
 
@@ -46,8 +47,16 @@ Calibration uncalibrated(const AcquisitionGeometry& g, const std::string& why) {
   } else if (g.pixel_aspect) {
     c.aspect = *g.pixel_aspect;
   }
+  if (!(c.aspect >= 1 / kMaxAspect && c.aspect <= kMaxAspect)) c.aspect = 1;
   c.note += "; " + why;
   return c;
+}
+
+// By a header's spacing: a slip there must not keep anybody from measuring in pixels.
+Calibration by_header(const AcquisitionGeometry& g, CalibrationSource source, const Spacing& s,
+                      const std::string& note) {
+  if (!is_plausible(s)) return uncalibrated(g, concat("the header's spacing is not plausible: ", text(s)));
+  return calibrated(source, s, kOffPlane, concat(note, ": ", text(s)));
 }
 
 // How Pixel Spacing was corrected, when it was.
@@ -86,15 +95,14 @@ Calibration calibrate_manually(const Spacing& mm_per_px, double relative_sd) {
 
 Calibration calibrate_by_geometry(const AcquisitionGeometry& g) {
   if (const auto correction = correction_of(g)) {
-    return calibrated(CalibrationSource::kPixelSpacing, *g.pixel_spacing_mm, kOffPlane,
-                      concat("Pixel Spacing of the DICOM header, ", *correction, ": ", text(*g.pixel_spacing_mm)));
+    return by_header(g, CalibrationSource::kPixelSpacing, *g.pixel_spacing_mm,
+                     concat("Pixel Spacing of the DICOM header, ", *correction));
   }
   if (g.object_pixel_spacing_mm) {
     const bool is_oblique = g.beam_angle_deg && std::abs(*g.beam_angle_deg) > kMaxBeamAngle_deg;
-    return calibrated(
-        CalibrationSource::kPixelSpacing, *g.object_pixel_spacing_mm, kOffPlane,
-        concat("Object Pixel Spacing in Center of Beam of the DICOM header: ", text(*g.object_pixel_spacing_mm),
-               is_oblique ? "; doubtful: the beam meets the calibrated plane at more than 60°" : ""));
+    return by_header(g, CalibrationSource::kPixelSpacing, *g.object_pixel_spacing_mm,
+                     concat("Object Pixel Spacing in Center of Beam of the DICOM header",
+                            is_oblique ? ", doubtful, as the beam meets the calibrated plane at more than 60°" : ""));
   }
   if (!g.imager_pixel_spacing_mm) {
     return uncalibrated(g, g.pixel_spacing_mm ? "the header's Pixel Spacing does not say in which plane it holds"
@@ -112,9 +120,8 @@ Calibration calibrate_by_geometry(const AcquisitionGeometry& g) {
     return uncalibrated(g, concat("the header's magnification of ", *factor, " is not plausible"));
   }
   const Spacing s{g.imager_pixel_spacing_mm->row_mm / *factor, g.imager_pixel_spacing_mm->col_mm / *factor};
-  return calibrated(
-      CalibrationSource::kMagnification, s, kOffPlane,
-      concat("Imager Pixel Spacing at the isocentre, magnification ", *factor, " by ", how, ": ", text(s)));
+  return by_header(g, CalibrationSource::kMagnification, s,
+                   concat("Imager Pixel Spacing at the isocentre, magnification ", *factor, " by ", how));
 }
 
 CatheterWidth catheter_width_between(const image::PointF& wall, const image::PointF& other_wall, double aspect) {

@@ -23,6 +23,9 @@ enum class CalibrationSource {
 /// "none", "manual", "pixel_spacing", "magnification", "catheter".
 std::string_view to_string(CalibrationSource source);
 
+/// Pixels are taken to be at most so many times as high as wide, or as wide as high.
+inline constexpr double kMaxAspect = 5;
+
 /// All lengths of this module are in `px`: the width of a pixel column. With rows of another height, distances along y
 /// are multiplied by `aspect` first, so that right angles are right angles in the patient.
 struct Calibration {
@@ -36,8 +39,8 @@ struct Calibration {
 
 /// Spacing given by a user, in the plane of the vessel.
 /// @param relative_sd  0 takes it as exact
-/// @throws Error kInvalidArgument unless both spacings are in 0.01…2 mm (others are no angiogram's) and relative_sd
-/// in [0, 0.5].
+/// @throws Error kInvalidArgument unless both spacings are in 0.01…2 mm (others are no angiogram's), the pixels' aspect
+/// within kMaxAspect and relative_sd in [0, 0.5].
 Calibration calibrate_manually(const image::Spacing& mm_per_px, double relative_sd = 0);
 
 /// What Pixel Spacing Calibration Type (0028,0A02) says.
@@ -63,7 +66,8 @@ struct AcquisitionGeometry {
 /// 3. Imager Pixel Spacing over the magnification factor; 4. the same with factor SID / SOD, where SOD is the distance
 /// of the patient or, without it, of the isocentre.
 /// Imager Pixel Spacing alone, and Pixel Spacing of unknown origin alone or equal to it, are sizes on the detector and
-/// never used. Relative sd 5 %: an artery lies up to 4 cm off the calibrated plane, 75 cm from the source.
+/// never used; nor is a spacing that no angiogram has. Relative sd 5 %: an artery lies up to 4 cm off the calibrated
+/// plane, 75 cm from the source.
 Calibration calibrate_by_geometry(const AcquisitionGeometry& geometry);
 
 /// Which part of the catheter was measured. Shafts look thinner than they are: of true 2.50 mm, 2.39 ± 0.04 mm, metal

@@ -66,6 +66,19 @@ TEST(CalibrateByGeometry, DividesTheDetectorsSpacingByTheMagnification) {
   EXPECT_NE(calibrate_by_geometry(g).note.find("isocentre from the source"), std::string::npos);
 }
 
+TEST(CalibrateByGeometry, AHeadersSlipLeavesPixels) {
+  AcquisitionGeometry g;
+  g.pixel_spacing_origin = SpacingOrigin::kFiducial;
+  for (const image::Spacing& slip : {image::Spacing{5, 5}, {0.001, 0.001}, {1.8, 0.2}}) {
+    g.pixel_spacing_mm = slip;
+    const Calibration c = calibrate_by_geometry(g);
+    EXPECT_EQ(c.source, CalibrationSource::kNone);
+    EXPECT_EQ(c.aspect, 1);
+    EXPECT_NE(c.note.find("not plausible"), std::string::npos) << c.note;
+    EXPECT_THROW(calibrate_manually(slip), Error);  // of a user it is a mistake to be told
+  }
+}
+
 TEST(CalibrateByGeometry, WarnsOfAnObliqueBeam) {
   AcquisitionGeometry g = on_the_detector();
   g.object_pixel_spacing_mm = image::Spacing{0.2, 0.2};

@@ -16,6 +16,14 @@ struct Estimate {
   double sd = 0;
 };
 
+/// Standard deviations to either side that hold 95 % of a normal distribution.
+inline constexpr double kTwoSided95 = 1.959963984540054;
+
+/// A value with its 95 % interval, which need not be symmetric.
+struct Interval {
+  double value = 0, low = 0, high = 0;
+};
+
 /// One cross-section. Lengths are in px as calibration.h defines it; points are image coordinates.
 struct Sample {
   image::PointF centre, left, right;  ///< walls, with the centre midway; left as one looks along the line on a screen

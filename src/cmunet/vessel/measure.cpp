@@ -12,8 +12,6 @@ namespace {
 
 using image::PointF;
 
-constexpr double kTwoSided95 = 1.959963984540054;
-
 double inscribed_at(const Lumen& lumen, const PointF& p) {
   const int y = std::clamp(static_cast<int>(std::lround(p.y)), 0, lumen.mask.height() - 1);
   const int x = std::clamp(static_cast<int>(std::lround(p.x)), 0, lumen.mask.width() - 1);
@@ -25,21 +23,30 @@ Exclusion exclusion_at(const Lumen& lumen, const Node& bifurcation) {
   return {bifurcation.position, inscribed_at(lumen, bifurcation.position) + 1};
 }
 
-// Around a free end, where a vessel is round or thinning has led the line into a corner: one and a half of the radii
-// that the vessel has in the middle of the line.
-Exclusion exclusion_at_end(const Lumen& lumen, const std::vector<PointF>& line, const PointF& tip) {
-  return {tip, 1.5 * inscribed_at(lumen, line[line.size() / 2]) + 1};
-}
-
 // Where the line of a vessel begins or ends.
 struct LineEnd {
+  enum class Kind { kFree, kBifurcation, kChosen };  // kChosen: by a user
   PointF position;
-  bool is_free = false;
+  Kind kind = Kind::kFree;
+  bool is_free() const { return kind == Kind::kFree; }
 };
+
+// How well the place of an end is known, px. A line goes on for up to a radius into the round end of a vessel, or into
+// a corner of a ragged one. For bifurcations a share of the radius that tubes with two side branches gave; for a place
+// that a user chose half a pixel.
+double place_sd_px(const Lumen& lumen, const LineEnd& end, double radius_px) {
+  constexpr double kOfBifurcation = 0.25, kOfChoice_px = 0.5;
+  switch (end.kind) {
+    case LineEnd::Kind::kFree: return radius_px;
+    case LineEnd::Kind::kBifurcation: return kOfBifurcation * inscribed_at(lumen, end.position);
+    case LineEnd::Kind::kChosen: break;
+  }
+  return kOfChoice_px;
+}
 
 // A centre line ends up to half a width before the border that cuts its vessel off.
 VesselEnd kind_of(const LineEnd& end, const Lumen& lumen, double width_px) {
-  if (!end.is_free) return VesselEnd::kContinues;
+  if (!end.is_free()) return VesselEnd::kContinues;
   const int reach = static_cast<int>(std::ceil((std::isnan(width_px) ? 0 : width_px / 2) + 1));
   const int y = static_cast<int>(std::lround(end.position.y)), x = static_cast<int>(std::lround(end.position.x));
   for (int dy = -reach; dy <= reach; ++dy) {
@@ -67,12 +74,15 @@ struct Course {
 
 MeasuredSegment cut(const Lumen& lumen, const Course& course, double aspect) {
   const auto& [line, start, end, at_nodes] = course;
+  const double radius_px = inscribed_at(lumen, line[line.size() / 2]);
+  // Around a free end, where a vessel is round or thinning has led the line into a corner.
   std::vector<Exclusion> excluded = at_nodes;
-  if (start.is_free) excluded.push_back(exclusion_at_end(lumen, line, line.front()));
-  if (end.is_free) excluded.push_back(exclusion_at_end(lumen, line, line.back()));
+  if (start.is_free()) excluded.push_back({line.front(), 1.5 * radius_px + 1});
+  if (end.is_free()) excluded.push_back({line.back(), 1.5 * radius_px + 1});
   MeasuredSegment result;
   result.centreline = centred_line(lumen, line, aspect);
-  result.length_px = length_px(result.centreline, aspect);
+  result.length_px = {length_px(result.centreline, aspect),
+                      std::hypot(place_sd_px(lumen, start, radius_px), place_sd_px(lumen, end, radius_px))};
   result.samples = measure_diameters(lumen, result.centreline, excluded, aspect);
   const double width_px = mean_diameter(result.samples).value;
   result.start = kind_of(start, lumen, width_px);
@@ -88,8 +98,9 @@ std::vector<Course> courses(const Lumen& lumen, const Tree& tree, const std::opt
   if (ends) {
     Path path = find_path(tree, ends->from, ends->to);
     const auto end_of = [&](const PointF& p) {
-      return LineEnd{p,
-                     std::ranges::any_of(tree.nodes, [&p](const Node& n) { return n.degree == 1 && n.position == p; })};
+      const bool is_free =
+          std::ranges::any_of(tree.nodes, [&p](const Node& n) { return n.degree == 1 && n.position == p; });
+      return LineEnd{p, is_free ? LineEnd::Kind::kFree : LineEnd::Kind::kChosen};
     };
     Course& course =
         result.emplace_back(Course{path.points, end_of(path.points.front()), end_of(path.points.back()), {}});
@@ -99,7 +110,8 @@ std::vector<Course> courses(const Lumen& lumen, const Tree& tree, const std::opt
   for (const Segment& segment : tree.segments) {
     const auto from = static_cast<std::size_t>(segment.from), to = static_cast<std::size_t>(segment.to);
     const auto end_of = [&](std::size_t node) {
-      return LineEnd{tree.nodes[node].position, tree.nodes[node].degree == 1};
+      const bool is_free = tree.nodes[node].degree == 1;
+      return LineEnd{tree.nodes[node].position, is_free ? LineEnd::Kind::kFree : LineEnd::Kind::kBifurcation};
     };
     Course& course = result.emplace_back(Course{segment.points, end_of(from), end_of(to), {}});
     for (const std::size_t node : {from, to}) {
@@ -110,10 +122,10 @@ std::vector<Course> courses(const Lumen& lumen, const Tree& tree, const std::opt
 }
 
 void look_for_narrowings(MeasuredSegment& segment, const std::vector<double>& markers) {
-  segment.mean_diameter_px = mean_diameter(segment.samples);
   Narrowings found = find_narrowings(segment.samples, {.start = segment.start, .end = segment.end, .markers = markers});
   segment.narrowing = found.narrowest;
   segment.excluded = std::move(found.at_ends);
+  segment.mean_diameter_px = mean_diameter(whole_part(segment.samples, segment.excluded));
 }
 
 // Moves the walls of all segments to where the picture shows them.
@@ -129,8 +141,8 @@ Measurement measure(Lumen lumen, const MeasureOptions& options) {
   const double aspect = options.calibration.aspect;
   if (!options.field.empty()) image::check_same_size(lumen.mask, options.field, "measure");
   lumen.field = options.field;
-  CMUNET_CHECK(aspect >= 0.2 && aspect <= 5, ErrorCode::kInvalidArgument, "[measure] a row is ", aspect,
-               " times as high as a column is wide; expected 0.2…5");
+  CMUNET_CHECK(aspect >= 1 / kMaxAspect && aspect <= kMaxAspect, ErrorCode::kInvalidArgument, "[measure] a row is ",
+               aspect, " times as high as a column is wide; expected ", 1 / kMaxAspect, "…", kMaxAspect);
   Measurement result;
   result.calibration = options.calibration;
   result.reference = options.reference;
@@ -143,7 +155,10 @@ Measurement measure(Lumen lumen, const MeasureOptions& options) {
   for (const Course& course : courses(lumen, tree, options.path)) result.segments.push_back(cut(lumen, course, aspect));
   if (!options.angiogram.grey.empty()) result.walls = refine(result.segments, lumen, options);
   for (MeasuredSegment& segment : result.segments) look_for_narrowings(segment, options.markers);
-  if (!options.path) std::ranges::stable_sort(result.segments, std::greater<>(), &MeasuredSegment::length_px);
+  if (!options.path) {
+    std::ranges::stable_sort(result.segments, std::greater<>(),
+                             [](const MeasuredSegment& s) { return s.length_px.value; });
+  }
   return result;
 }
 
@@ -155,6 +170,7 @@ std::optional<std::size_t> Measurement::tightest() const {
   for (std::size_t i = 0; i < segments.size(); ++i) {
     if (!segments[i].narrowing) continue;
     const double percent = segments[i].narrowing->against_reference(reference).diameter_percent.value;
+    if (std::isnan(percent)) continue;  // no reference
     if (!found || percent > highest) found = i, highest = percent;
   }
   return found;
@@ -203,16 +219,30 @@ Interval in_px(const Estimate& length_px) {
 }
 
 Interval in_percent(const Estimate& percent) {
+  if (std::isnan(percent.value)) return {percent.value, percent.value, percent.value};
   const double half = kTwoSided95 * percent.sd;
   return {percent.value, std::max(std::min(0.0, percent.value), percent.value - half),
           std::min(100.0, percent.value + half)};
 }
 
 std::optional<Interval> in_mm(const Estimate& length_px, const Calibration& calibration) {
+  return in_mm(in_px(length_px), calibration);
+}
+
+std::optional<Interval> in_mm(const Interval& length_px, const Calibration& calibration) {
   if (!calibration.mm_per_px) return std::nullopt;
-  const double value = length_px.value * *calibration.mm_per_px;
-  const double half = kTwoSided95 * std::hypot(length_px.sd * *calibration.mm_per_px, value * calibration.relative_sd);
-  return Interval{value, std::max(0.0, value - half), value + half};
+  const double mm = *calibration.mm_per_px, value = mm * length_px.value;
+  const double of_calibration = kTwoSided95 * calibration.relative_sd * value;
+  return Interval{value, std::max(0.0, value - std::hypot(mm * (length_px.value - length_px.low), of_calibration)),
+                  value + std::hypot(mm * (length_px.high - length_px.value), of_calibration)};
+}
+
+Interval in_unit(const Interval& length_px, const Calibration& calibration) {
+  return in_mm(length_px, calibration).value_or(length_px);
+}
+
+Interval in_unit(const Estimate& length_px, const Calibration& calibration) {
+  return in_unit(in_px(length_px), calibration);
 }
 
 }  // namespace cmunet::vessel

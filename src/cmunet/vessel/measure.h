@@ -35,8 +35,8 @@ struct MeasureOptions {
 struct MeasuredSegment {
   std::vector<image::PointF> centreline;  ///< from node to node, image coordinates
   std::vector<Sample> samples;            ///< cross-sections, by rising `arc_px`
-  double length_px = 0;                   ///< of the centre line
-  Estimate mean_diameter_px;              ///< of the samples; NaN without any
+  Estimate length_px;                     ///< of the centre line; its sd is that of the places of its ends
+  Estimate mean_diameter_px;              ///< of the `whole_part` of the samples; NaN without any
   VesselEnd start = VesselEnd::kContinues, end = VesselEnd::kContinues;
   std::optional<Narrowing> narrowing = std::nullopt;  ///< the narrowest place with vessel on both sides; absent where
                                                       ///< there is none or the segment is too short
@@ -84,16 +84,16 @@ Measurement measure_vessels(const image::Mask& mask, const MeasureOptions& optio
 /// @param probability  [0, 1], at the picture's native resolution
 Measurement measure_vessels(const image::ImageF& probability, const MeasureOptions& options = {});
 
-/// A value with its 95 % interval.
-struct Interval {
-  double value = 0, low = 0, high = 0;
-};
-/// In pixels: ±1.96 sd of the walls.
+/// In pixels: ±1.96 sd, not below 0.
 Interval in_px(const Estimate& length_px);
-/// In millimetres: both uncertainties, of the walls and of the calibration, added in quadrature. Absent without
+/// In millimetres: both uncertainties, of the pixels and of the calibration, added in quadrature. Absent without
 /// calibration.
+std::optional<Interval> in_mm(const Interval& length_px, const Calibration& calibration);
 std::optional<Interval> in_mm(const Estimate& length_px, const Calibration& calibration);
-/// Of a diameter stenosis, from which the calibration cancels: within 0…100 %, but for a value that is below.
+/// In millimetres where there is a calibration, else in pixels.
+Interval in_unit(const Interval& length_px, const Calibration& calibration);
+Interval in_unit(const Estimate& length_px, const Calibration& calibration);
+/// Of a stenosis, from which the calibration cancels: within 0…100 %, but for a value that is below.
 Interval in_percent(const Estimate& stenosis_percent);
 
 }  // namespace cmunet::vessel

@@ -74,6 +74,7 @@ TEST(MeasureVessels, AVesselThatLeavesThePictureAtASlantIsNotNarrowThere) {
   ASSERT_EQ(m.segments.size(), 1U);
   EXPECT_EQ(m.segments[0].start, VesselEnd::kBorder);
   EXPECT_EQ(m.segments[0].end, VesselEnd::kBorder);
+  EXPECT_GT(m.segments[0].samples.size(), 50U);
   for (const Sample& s : m.segments[0].samples) EXPECT_NEAR(s.diameter_px, 12, 0.8);
   EXPECT_EQ(m.count_lesions().lesions + m.count_lesions().at_border, 0);
 }
@@ -89,6 +90,7 @@ TEST(MeasureVessels, AThinVesselThatTurnsBackIsNotNarrowThere) {
   }
   const Measurement m = measure_vessels(mask);
   ASSERT_EQ(m.segments.size(), 1U);
+  EXPECT_GT(m.segments[0].samples.size(), 50U);
   for (const Sample& s : m.segments[0].samples)
     EXPECT_NEAR(s.diameter_px, 2.7, 0.7) << s.centre.y << ", " << s.centre.x;
   EXPECT_EQ(m.count_lesions().lesions, 0);
@@ -109,6 +111,23 @@ TEST(MeasureVessels, OnAPathTheUsersEndsAreNoFreeEnds) {
   EXPECT_EQ(inner.segments[0].end, VesselEnd::kContinues);
   const Measurement whole = measure_vessels(mask, along({30, 40}, {30, 239}));
   EXPECT_EQ(whole.segments[0].end, VesselEnd::kFree);
+}
+
+TEST(MeasureVessels, TheMeanDiameterLeavesOutAFadingEnd) {
+  const MeasuredSegment fading = measure_vessels(vessel(220, 100, 40)).segments.at(0);
+  ASSERT_EQ(fading.excluded.size(), 1U);
+  EXPECT_NEAR(fading.mean_diameter_px.value, measure_vessels(vessel(180, 100, 0)).segments.at(0).mean_diameter_px.value,
+              0.1);
+  EXPECT_GT(fading.mean_diameter_px.value, mean_diameter(fading.samples).value + 0.3);
+}
+
+TEST(MeasureVessels, LengthsAreAsUncertainAsTheirEnds) {
+  const image::Mask mask = vessel(220, 100, 0);
+  const Estimate whole = measure_vessels(mask).segments.at(0).length_px;
+  const Estimate chosen = measure_vessels(mask, along({30, 40}, {30, 200})).segments.at(0).length_px;
+  EXPECT_NEAR(whole.sd, std::hypot(6, 6), 1);  // two free ends of a vessel of 12 px
+  EXPECT_NEAR(chosen.value, 160, 1);
+  EXPECT_DOUBLE_EQ(chosen.sd, std::hypot(0.5, 0.5));
 }
 
 TEST(IsLesion, NeedsThirtyPercentSurelyHalfOfThemAndAVesselWideEnough) {
@@ -134,12 +153,13 @@ TEST(Intervals, StayWhereTheQuantityCanBe) {
   EXPECT_DOUBLE_EQ(in_percent({95, 10}).high, 100);
   EXPECT_NEAR(in_percent({50, 10}).low, 30.4, 0.01);
   EXPECT_DOUBLE_EQ(in_percent({-4, 3}).low, -4);  // wider than the reference
+  EXPECT_TRUE(std::isnan(in_percent({std::nan(""), 3}).high));
 }
 
 TEST(Intervals, InMillimetresHoldBothUncertainties) {
-  EXPECT_FALSE(in_mm({10, 0.5}, {}).has_value());
+  EXPECT_FALSE(in_mm(Estimate{10, 0.5}, {}).has_value());
   const Calibration calibration = calibrate_manually({0.2, 0.2}, 0.05);
-  const Interval mm = *in_mm({10, 0.5}, calibration);
+  const Interval mm = *in_mm(Estimate{10, 0.5}, calibration);
   EXPECT_DOUBLE_EQ(mm.value, 2);
   // Walls 0.1 mm, calibration 0.1 mm.
   EXPECT_NEAR(mm.high - mm.value, 1.959964 * std::hypot(0.1, 0.1), 1e-6);

@@ -69,14 +69,39 @@ class LineFit {
   double first_ = std::numeric_limits<double>::infinity(), last_ = -first_;
 };
 
+// The samples around sample i of which `belongs` is true.
+template <typename Belongs>
+Stretch stretch_around(Samples samples, std::size_t i, const Belongs& belongs) {
+  Stretch part{i, i};
+  while (part.first > 0 && belongs(part.first - 1)) --part.first;
+  while (part.last + 1 < samples.size() && belongs(part.last + 1)) ++part.last;
+  return part;
+}
+
 // The stretch below kNarrowed of the line around sample i.
 Stretch narrowed_around(Samples samples, const std::vector<double>& diameters, const DiameterLine& line,
                         std::size_t i) {
-  const auto is_narrowed = [&](std::size_t k) { return diameters[k] < kNarrowed * line.at(samples[k].arc_px); };
-  Stretch part{i, i};
-  while (part.first > 0 && is_narrowed(part.first - 1)) --part.first;
-  while (part.last + 1 < samples.size() && is_narrowed(part.last + 1)) ++part.last;
-  return part;
+  return stretch_around(samples, i,
+                        [&](std::size_t k) { return diameters[k] < kNarrowed * line.at(samples[k].arc_px); });
+}
+
+double length_px(Samples samples, const Stretch& part) {
+  return samples[part.last].arc_px - samples[part.first].arc_px;
+}
+
+// The narrowed part is as short as where the vessel is surely narrowed, and as long as where it may be; no longer than
+// to where it is as wide as the reference.
+Interval narrowed_length_px(Samples samples, const std::vector<double>& diameters, const DiameterLine& line,
+                            const Narrowing& found) {
+  const auto below = [&](double sds, double at_most) {
+    return stretch_around(samples, found.sample, [&](std::size_t k) {
+      const double reference_px = line.at(samples[k].arc_px);
+      const double sd = std::hypot(samples[k].sd_px, kNarrowed * found.minimal_px.sd) / reference_px;
+      return diameters[k] < std::min(kNarrowed + sds * sd, at_most) * reference_px;
+    });
+  };
+  return {length_px(samples, {found.first, found.last}), length_px(samples, below(-kTwoSided95, kNarrowed)),
+          length_px(samples, below(kTwoSided95, 1))};
 }
 
 // The samples between those ends of a vessel that are no lesions.
@@ -198,9 +223,11 @@ Stenosis stenosis_of(const Narrowing& found, double arc_px, const DiameterLine& 
   Stenosis s;
   s.line = line;
   s.reference_px = {line.at(arc_px), found.minimal_px.sd};
+  // A line through two near markers may have left the vessel here: then there is no reference.
+  if (!(s.reference_px.value > 0)) s.reference_px.value = std::numeric_limits<double>::quiet_NaN();
   const double ratio = found.minimal_px.value / s.reference_px.value;
   s.diameter_percent = {100 * (1 - ratio), 100 * found.minimal_px.sd / s.reference_px.value * std::hypot(1, ratio)};
-  s.area_percent = 100 * (1 - ratio * ratio);
+  s.area_percent = {100 * (1 - ratio * ratio), 2 * ratio * s.diameter_percent.sd};
   return s;
 }
 
@@ -212,7 +239,7 @@ Narrowing narrowing_at(Samples samples, const std::vector<double>& diameters, co
   found.minimal_px = local_mean(samples, i, kAverage_px);
   const Stretch part = narrowed_around(samples, diameters, line, i);
   found.first = part.first, found.last = part.last;
-  found.length_px = samples[found.last].arc_px - samples[found.first].arc_px;
+  found.length_px = narrowed_length_px(samples, diameters, line, found);
   const double arc_px = samples[i].arc_px;
   found.against[0] = stenosis_of(found, arc_px, line);
   found.against[1] = stenosis_of(found, arc_px, interpolated_line(samples, markers));
@@ -264,6 +291,15 @@ Narrowings find_narrowings(Samples samples, const NarrowingSearch& search) {
     result.at_ends.push_back(narrowing_in(middle.beyond, samples.size(), search.end));
   }
   return result;
+}
+
+Samples whole_part(Samples samples, std::span<const Narrowing> at_ends) {
+  std::size_t first = 0, beyond = samples.size();
+  for (const Narrowing& n : at_ends) {
+    if (n.first == 0) first = std::max(first, n.last + 1);
+    if (n.last + 1 == samples.size()) beyond = std::min(beyond, n.first);
+  }
+  return first >= beyond ? samples : samples.subspan(first, beyond - first);
 }
 
 Estimate mean_diameter(Samples samples) {

@@ -28,12 +28,13 @@ inline constexpr std::array kReferences{Reference::kComputed, Reference::kInterp
 /// "computed", "interpolated", "mean_local".
 std::string_view to_string(Reference reference);
 
-/// How narrow the vessel is against one reference. Percentages are up to 100; wider than the reference is below 0.
+/// How narrow the vessel is against one reference. Percentages are up to 100; wider than the reference is below 0; all
+/// is NaN where the line is not above 0.
 struct Stenosis {
   DiameterLine line;          ///< constant for kMeanLocal
   Estimate reference_px;      ///< the line where the vessel is narrowest
   Estimate diameter_percent;  ///< 1 − MLD / reference; the calibration cancels out of it
-  double area_percent = 0;    ///< 1 − (MLD / reference)², of a round cross-section
+  Estimate area_percent;      ///< 1 − (MLD / reference)², of a round cross-section
 };
 
 /// What lies beyond the first or the last cross-section of a vessel.
@@ -52,7 +53,7 @@ struct Narrowing {
   Estimate minimal_px;                        ///< minimal lumen diameter (MLD)
   std::array<Stenosis, 3> against;            ///< by Reference
   std::size_t first = 0, last = 0;            ///< samples of the narrowed part: below 95 % of the computed reference
-  double length_px = 0;                       ///< of that part
+  Interval length_px;                         ///< of that part; see docs/reference/measurement.md#intervals
   VesselEnd touches = VesselEnd::kContinues;  ///< the end of the vessel that the narrowed part reaches, if it does
 
   const Stenosis& against_reference(Reference r) const { return against[static_cast<std::size_t>(r)]; }
@@ -79,5 +80,9 @@ Narrowings find_narrowings(std::span<const Sample> samples, const NarrowingSearc
 
 /// Mean diameter; its sd is that of single diameters, since what blurs a wall blurs it everywhere. NaN without samples.
 Estimate mean_diameter(std::span<const Sample> samples);
+
+/// The samples without those of the narrowings `at_ends` of the vessel, where it fades out or is cut off; all of them
+/// when there are no others.
+std::span<const Sample> whole_part(std::span<const Sample> samples, std::span<const Narrowing> at_ends);
 
 }  // namespace cmunet::vessel

@@ -61,17 +61,43 @@ TEST(FindNarrowing, TakesMarkers) {
   EXPECT_THROW(find_narrowing(samples, std::vector<double>{1.5}), Error);
 }
 
+// A taper from 20 to 6 px: a line through its beginning reaches 0 before the narrowed part at 90 % of the length.
+TEST(FindNarrowing, ALineThatLeavesTheVesselIsNoReference) {
+  const auto samples = profile(401, [](int i) {
+    const double taper = i < 120 ? 20 - 0.1 * i : 8;
+    return std::abs(i - 360) <= 8 ? 0.5 * taper : taper;
+  });
+  const auto found = find_narrowing(samples, {0.05, 0.25});
+  ASSERT_TRUE(found.has_value());
+  EXPECT_TRUE(std::isnan(found->against_reference(Reference::kInterpolated).diameter_percent.value));
+  EXPECT_TRUE(std::isnan(found->against_reference(Reference::kInterpolated).reference_px.value));
+  EXPECT_NEAR(percent_of(*found), 50, 5);
+}
+
 TEST(FindNarrowing, SaysWhatFollowsFromDiameterAndReference) {
   const auto found = find_narrowing(profile(201, tapered_and_halved));
   for (const Reference reference : kReferences) {
     const Stenosis& s = found->against_reference(reference);
     const double ratio = found->minimal_px.value / s.reference_px.value;
     EXPECT_NEAR(s.diameter_percent.value, 100 * (1 - ratio), 1e-9);
-    EXPECT_NEAR(s.area_percent, 100 * (1 - ratio * ratio), 1e-9);
+    EXPECT_NEAR(s.area_percent.value, 100 * (1 - ratio * ratio), 1e-9);
     EXPECT_NEAR(s.diameter_percent.sd, 100 * 0.4 / s.reference_px.value * std::hypot(1, ratio), 1e-9);
+    EXPECT_NEAR(s.area_percent.sd, 2 * ratio * s.diameter_percent.sd, 1e-9);
   }
   // The halved part, widened by the 1 px over which diameters are averaged.
-  EXPECT_NEAR(found->length_px, 10, 2.01);
+  EXPECT_NEAR(found->length_px.value, 10, 2.01);
+}
+
+// A funnel of 20 px that narrows by 0.5 px per px of way: each threshold has its own length.
+TEST(FindNarrowing, IsAsShortAsItSurelyIsAndAsLongAsItMayBe) {
+  const auto samples = profile(401, [](int i) { return std::min(20.0, 8 + 0.5 * std::abs(i / 2.0 - 100)); });
+  const auto found = find_narrowing(samples);
+  ASSERT_TRUE(found.has_value());
+  const double sd = std::hypot(0.4, 0.95 * 0.4);  // of a diameter less 95 % of the reference
+  const auto length_px = [](double diameter_px) { return 2 * (diameter_px - 8) / 0.5; };
+  EXPECT_NEAR(found->length_px.value, length_px(19), 1.01);  // a sample at each end
+  EXPECT_NEAR(found->length_px.low, length_px(19 - kTwoSided95 * sd), 1.01);
+  EXPECT_NEAR(found->length_px.high, length_px(20), 1.01);  // not beyond the whole width
 }
 
 // PS3.17 T.4, (b): a line through more than two markers is that of least squares.
@@ -181,6 +207,18 @@ TEST(FindNarrowings, NothingIsLeftOfAVesselThatOnlyFades) {
   const Narrowings found = find_narrowings(samples, {.start = VesselEnd::kFree, .end = VesselEnd::kFree});
   for (const Narrowing& n : found.at_ends) EXPECT_NE(n.touches, VesselEnd::kContinues);
   EXPECT_FALSE(found.at_ends.empty());
+}
+
+TEST(WholePart, LeavesOutWhatFadesAndKeepsAllWhenNothingElseIsThere) {
+  const auto samples = profile(301, narrowed_and_fading);
+  const Narrowings found = find_narrowings(samples, {.end = VesselEnd::kFree});
+  const auto whole = whole_part(samples, found.at_ends);
+  EXPECT_EQ(whole.front().arc_px, 0);
+  EXPECT_EQ(whole.size(), found.at_ends[0].first);
+  Narrowing everything;
+  everything.last = 300;
+  EXPECT_EQ(whole_part(samples, std::vector{everything}).size(), 301U);
+  EXPECT_EQ(whole_part(samples, {}).size(), 301U);
 }
 
 TEST(FindNarrowing, NeedsTenPixels) {

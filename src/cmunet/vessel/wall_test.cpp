@@ -185,6 +185,7 @@ TEST(WallsFromPictures, AroundTwoVesselsInOneMaskAreTheMasks) {
   for (std::size_t i = 0; i < chords.size(); ++i) chords.data()[i] += more.data()[i];
   for (const TubeExposure& exposure : {kNoiseless, TubeExposure{}}) {
     const Measurement m = measured(mask, picture_of(chords, exposure), {0.2, 0.2});
+    EXPECT_GT(m.segments.at(0).samples.size(), 50U);
     for (const Sample& s : m.segments.at(0).samples) EXPECT_GE(s.diameter_px, 17) << s.centre.x;
   }
 }
