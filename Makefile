@@ -40,13 +40,18 @@ package: build
 	cd build/release && cpack -G DEB
 
 bench: build
-	cd bench && npm install --ignore-scripts
+	-cd bench && npm install --ignore-scripts
 	node bench/onnxruntime.mjs speed build/release/bin/cmunet
 	node bench/onnxruntime.mjs memory build/release/bin/cmunet
-	cmake --build --preset release --parallel $$(tools/build_jobs.sh) --target train_step block_profile
+	build/release/bin/cmunet phantom --out build/bench-phantoms --count 24 --size 256 --force --quiet
+	node bench/onnxruntime.mjs agree build/release/bin/cmunet models/coronary-small.safetensors build/bench-phantoms/images 24
+	cmake --build --preset release --parallel $$(tools/build_jobs.sh) --target train_step block_profile multiply_rates
 	python3 bench/train_step.py build/release/bin/train_step --bf16 --out-of-the-box
 	build/release/bin/block_profile --base-width 16
 	build/release/bin/block_profile --base-width 64
+	build/release/bin/multiply_rates
+	bench/weak_scaling.sh build/release 3
+	bench/shared_cores.sh build/release
 
 clean:
 	rm -rf build

@@ -4,12 +4,17 @@
 //   node bench/onnxruntime.mjs agree CMUNET MODEL IMAGE_FOLDER [count]   a trained model on real 8-bit PNG images whose
 //                                                                         size is the model's, so nothing is resampled
 //   node bench/onnxruntime.mjs memory CMUNET [threads]                  largest resident memory, base width 64 at 512 px
+import { createRequire } from 'node:module';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import ort from 'onnxruntime-node';
-import png from 'pngjs';
+
+// Without the npm packages the native engine is timed alone.
+const ort = (await import('onnxruntime-node').catch(() => null))?.default;
+const png = (await import('pngjs').catch(() => null))?.default;
+const version = ort && createRequire(import.meta.url)('onnxruntime-node/package.json').version;
+if (!ort) console.log('peer: ONNX Runtime is absent and left out (npm install --ignore-scripts, in bench/)');
 
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 const openSession = (path, threads) =>
@@ -30,12 +35,12 @@ async function timeOnnxRuntime(session, size, repeat) {
 }
 
 async function speed(cmunet, threads, rounds, folder) {
-  console.log(`ONNX Runtime ${ort.env?.versions?.node ?? '1.30.0'}, fp32, ${threads} threads, medians of ${rounds} rounds`);
+  if (ort) console.log(`ONNX Runtime ${version}, fp32, ${threads} threads, medians of ${rounds} rounds`);
   console.log('base  size   native ms  onnxruntime ms  native/onnxruntime');
   for (const base of [16, 64]) {
     const onnx = join(folder, `base${base}.onnx`);
     execFileSync(cmunet, ['bench', '--base-width', `${base}`, '--size', '64', '--repeat', '1', '--onnx', onnx]);
-    const session = await openSession(onnx, threads);
+    const session = ort && await openSession(onnx, threads);
     for (const size of [256, 512]) {
       const repeat = base === 16 ? 15 : 5;
       const native = [], peer = [];
@@ -43,17 +48,18 @@ async function speed(cmunet, threads, rounds, folder) {
         const printed = execFileSync(cmunet, ['bench', '--json', '--base-width', `${base}`, '--size', `${size}`,
           '--repeat', `${repeat}`, '--threads', `${threads}`]);
         native.push(JSON.parse(printed).results[0].median_ms);
-        peer.push(await timeOnnxRuntime(session, size, repeat));
+        peer.push(ort ? await timeOnnxRuntime(session, size, repeat) : NaN);
       }
       const ratios = native.map((value, i) => value / peer[i]);
       console.log(`${base}`.padStart(4), `${size}`.padStart(5), median(native).toFixed(1).padStart(11),
         median(peer).toFixed(1).padStart(15), median(ratios).toFixed(3).padStart(19));
     }
-    await session.release();
+    await session?.release();
   }
 }
 
 async function agree(cmunet, model, images, count, folder) {
+  if (!ort || !png) return;
   const onnx = join(folder, 'model.onnx'), out = join(folder, 'masks');
   execFileSync(cmunet, ['export', '--model', model, '--onnx', onnx]);
   const names = readdirSync(images).filter((name) => name.endsWith('.png')).sort().slice(0, count);
@@ -82,12 +88,11 @@ async function memory(cmunet, threads, folder) {
   const onnx = join(folder, 'base64.onnx'), size = 512;
   execFileSync(cmunet, ['bench', '--base-width', '64', '--size', '64', '--repeat', '1', '--onnx', onnx]);
   const before = peakMib();
-  const session = await openSession(onnx, threads);
-  await timeOnnxRuntime(session, size, 2);
+  if (ort) await timeOnnxRuntime(await openSession(onnx, threads), size, 2);
   const native = JSON.parse(execFileSync(cmunet, ['bench', '--json', '--base-width', '64', '--size', `${size}`, '--repeat',
     '2', '--threads', `${threads}`]));
   console.log(`native: ${native.peak_mib.toFixed(0)} MiB, the whole process, reading the weights included`);
-  console.log(`ONNX Runtime: ${(peakMib() - before).toFixed(0)} MiB above Node's own`);
+  if (ort) console.log(`ONNX Runtime: ${(peakMib() - before).toFixed(0)} MiB above Node's own`);
 }
 
 const [command, cmunet, ...rest] = process.argv.slice(2);

@@ -22,7 +22,8 @@ run() {
   local pids=() rank
   rm -rf out meeting
   for ((rank = 0; rank < $1; rank++)); do
-    RANK=$rank WORLD_SIZE=$1 CMUNET_MEETING_FILE=$dir/meeting "$bin/cmunet-train" finetune --store store --out out \
+    RANK=$rank WORLD_SIZE=$1 LOCAL_WORLD_SIZE=$1 CMUNET_MEETING_FILE=$dir/meeting \
+      "$bin/cmunet-train" finetune --store store --out out \
       --config run.toml --set finetune.batch_size=$((4 * $1)) --threads 1 --quiet >/dev/null &
     pids+=($!)
   done

@@ -24,10 +24,14 @@ double logit(float probability) { return std::log(double{probability} / (1 - dou
 // Largest difference of logits, where neither probability is so near 0 or 1 that single precision hides it.
 double largest_logit_difference(const image::ImageF& a, const image::ImageF& b) {
   double largest = 0;
+  int compared = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
     if (std::abs(a.data()[i] - 0.5F) > 0.495F) continue;
-    largest = std::max(largest, std::abs(logit(a.data()[i]) - logit(b.data()[i])));
+    const double difference = std::abs(logit(a.data()[i]) - logit(b.data()[i]));
+    if (!(difference <= largest)) largest = difference;  // once NaN, always NaN
+    ++compared;
   }
+  EXPECT_GT(compared, 0);
   return largest;
 }
 
@@ -54,6 +58,33 @@ TEST(NativeEngine, IsTheSameForEveryThreadCountAndInBatches) {
   const auto engine = make_native_engine(unet, 3);
   EXPECT_EQ(engine->vessel_probability(images), one);
   EXPECT_EQ(engine->vessel_probability(std::span(images).subspan(1)).front(), one[1]);
+}
+
+TEST(NativeEngine, WhatIsNotANumberStaysSo) {
+  image::ImageF broken = random_image(48, 48, 1);
+  broken.at(20, 20) = std::nanf("");
+  const auto engine = make_native_engine(random_unet_weights(16, 1), 1);
+  EXPECT_TRUE(std::isnan(engine->vessel_probability(std::span(&broken, 1)).front().at(20, 20)));
+}
+
+TEST(NativeEngine, SeveralWorkAtTheSameTime) {
+  const std::vector<image::ImageF> images = {random_image(64, 64, 1)};
+  std::vector<std::shared_ptr<Engine>> engines;
+  std::vector<image::ImageF> expected;
+  for (const std::uint64_t seed : {1, 2, 3}) {
+    engines.push_back(make_native_engine(random_unet_weights(8, seed), 2));
+    expected.push_back(engines.back()->vessel_probability(images).front());
+  }
+  EXPECT_NE(expected[0], expected[1]);
+  std::atomic<int> right{0};
+  std::vector<std::thread> callers;
+  for (std::size_t e = 0; e < 3; ++e) {
+    callers.emplace_back([&, e] {
+      for (int i = 0; i < 5; ++i) right += engines[e]->vessel_probability(images).front() == expected[e] ? 1 : 0;
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(right, 15);
 }
 
 TEST(NativeEngine, MayBeCalledFromSeveralThreads) {

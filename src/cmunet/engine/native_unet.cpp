@@ -18,7 +18,7 @@ namespace {
 constexpr std::size_t kFewTilesLevel = 3;
 
 Floats zeros(std::size_t count) {
-  Floats floats = hwy::AllocateAligned<float>(count);
+  Floats floats = kernels::allocate_floats(count);
   std::fill_n(floats.get(), count, 0.0F);
   return floats;
 }
@@ -81,17 +81,6 @@ NativeUNet::NativeUNet(const UNetWeights& weights, kernels::ThreadPool& pool)
   last_bias_ = weights.last.bias[1] - weights.last.bias[0];
 }
 
-std::size_t NativeUNet::weight_bytes() const {
-  std::size_t bytes = 0;
-  const auto add = [&](const Blocks& blocks) {
-    for (const PackedConvolution& packed : blocks) bytes += packed.convolution.weight_bytes();
-  };
-  for (const Blocks& blocks : encoder_) add(blocks);
-  for (const Blocks& blocks : decoder_) add(blocks);
-  for (const PackedUp& up : up_) bytes += up.convolution.weight_bytes();
-  return bytes;
-}
-
 NativeUNet::Layout NativeUNet::layout(std::size_t height, std::size_t width) const {
   Layout result;
   std::size_t end = 0, between = 0, pooled = 0, scratch = 0;
@@ -148,8 +137,9 @@ void NativeUNet::last_convolution(const kernels::Map<const float>& input, float*
 void NativeUNet::forward(const float* grey, std::size_t height, std::size_t width, float* logits) {
   const Layout memory = layout(height, width);
   if (memory.total > memory_floats_) {
-    memory_.reset();
-    memory_ = hwy::AllocateAligned<float>(memory.total);
+    memory_.reset();  // before, so that both need not fit
+    memory_floats_ = 0;
+    memory_ = kernels::allocate_floats(memory.total);
     memory_floats_ = memory.total;
   }
   float* const base = memory_.get();

@@ -35,10 +35,6 @@ class NativeUNet {
   /// Memory is kept for the next image of the same size or a smaller one.
   void forward(const float* grey, std::size_t height, std::size_t width, float* logits);
 
-  /// Bytes of packed weights, and of feature maps and scratch memory at the largest size seen.
-  std::size_t weight_bytes() const;
-  std::size_t working_bytes() const { return memory_floats_ * sizeof(float); }
-
  private:
   struct PackedUp {
     kernels::UpConvolution convolution;

@@ -125,8 +125,24 @@ Postprocessed postprocess(const image::ImageF& probability, const PostprocessOpt
   return result;
 }
 
+namespace {
+
+void require_numbers(std::span<const image::ImageF> probabilities) {
+  for (const image::ImageF& probability : probabilities) {
+    const auto broken = std::ranges::count_if(probability, [](float p) { return std::isnan(p); });
+    if (broken == 0) continue;
+    throw Error(
+        ErrorCode::kNumeric,
+        concat("[segment] the network's output is not a number in ", broken, " of ", probability.size(), " pixels"),
+        "the model's weights or the image hold NaN or infinite values: cmunet info names the model's run");
+  }
+}
+
+}  // namespace
+
 std::vector<image::ImageF> vessel_probability(Engine& engine, std::span<const image::ImageF> images, bool flips) {
   std::vector<image::ImageF> result = engine.vessel_probability(images);
+  require_numbers(result);
   if (!flips) return result;
   for (const auto& [rows, columns] : {std::pair{false, true}, {true, false}, {true, true}}) {
     std::vector<image::ImageF> mirror;

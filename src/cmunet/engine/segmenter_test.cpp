@@ -26,6 +26,16 @@ class DarkIsVessel : public Engine {
   std::vector<std::size_t> batch_sizes;
 };
 
+class Broken : public Engine {
+ public:
+  std::string name() const override { return "broken"; }
+  std::vector<image::ImageF> vessel_probability(std::span<const image::ImageF> images) override {
+    std::vector<image::ImageF> result(images.begin(), images.end());
+    result.back().at(1, 2) = std::nanf("");
+    return result;
+  }
+};
+
 // A dark rectangle off the centre, so that a swap of axes or a shift is seen.
 image::ImageF bright_with_dark_block(int height, int width) {
   image::ImageF picture(height, width, 200.0F);
@@ -160,6 +170,18 @@ TEST(SegmentFrame, RefusesWhatDoesNotFit) {
   EXPECT_THROW(segment_frame(segmenter, picture, image::Mask(64, 32, 1)), Error);
   EXPECT_THROW(segment_frame(segmenter, image::ImageF(), image::Mask()), Error);
   EXPECT_THROW(segment_frame(segmenter, picture, image::Mask(64, 64, 1), {.pixel_aspect = 20}), Error);
+}
+
+TEST(Segmenter, RefusesWhatIsNotANumber) {
+  const std::vector<image::ImageF> images{image::ImageF(16, 16, 0.5F), image::ImageF(16, 16, 0.5F)};
+  Broken engine;
+  try {
+    vessel_probability(engine, images, false);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::kNumeric);
+    EXPECT_NE(std::string(e.what()).find("1 of 256 pixels"), std::string::npos) << e.what();
+  }
 }
 
 }  // namespace

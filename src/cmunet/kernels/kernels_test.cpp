@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
+#include <hwy/targets.h>
 
 #include <atomic>
 #include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <string_view>
 #include <vector>
 
 #include "cmunet/base/random.h"
@@ -57,9 +61,28 @@ void for_each_product(const Map<float>& output, std::size_t out, std::size_t in,
 
 double largest(const std::vector<double>& values) {
   double best = 0;
-  for (const double v : values) best = std::max(best, std::abs(v));
+  for (const double v : values) {
+    if (!(std::abs(v) <= best)) best = std::abs(v);  // once NaN, always NaN
+  }
   return best;
 }
+
+// Runs all tests with the instruction set that an environment variable names; CMake registers some of the older ones.
+class InstructionSet : public testing::Environment {
+ public:
+  void SetUp() override {
+    const char* name = std::getenv("CMUNET_TEST_INSTRUCTION_SET");
+    if (name == nullptr) return;
+    for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
+      if (std::string_view(hwy::TargetName(target)) != name) continue;
+      hwy::SetSupportedTargetsForTest(target);
+      ASSERT_EQ(instruction_set(), name);
+      return;
+    }
+    GTEST_SKIP() << "this processor has no " << name;
+  }
+};
+const testing::Environment* const kInstructionSet = testing::AddGlobalTestEnvironment(new InstructionSet);
 
 // Largest difference over the largest value.
 double relative_error(const std::vector<double>& expected, const std::vector<double>& actual) {
@@ -175,7 +198,8 @@ INSTANTIATE_TEST_SUITE_P(Shapes, Convolution3x3,
                                          Shape{17, 16, 2, 6, 7}, Shape{16, 16, 2, 40, 33}, Shape{31, 33, 1, 13, 30},
                                          Shape{32, 32, 2, 8, 8}, Shape{64, 64, 1, 9, 11}, Shape{64, 48, 2, 12, 20},
                                          Shape{130, 65, 1, 9, 11}, Shape{7, 300, 1, 8, 4}, Shape{300, 7, 1, 4, 9},
-                                         Shape{256, 256, 2, 3, 5}, Shape{700, 20, 1, 30, 25}, Shape{16, 512, 1, 4, 4}));
+                                         Shape{256, 256, 2, 3, 5}, Shape{700, 20, 1, 30, 25}, Shape{16, 512, 1, 4, 4},
+                                         Shape{1024, 512, 1, 6, 6}, Shape{512, 1024, 1, 4, 4}));
 
 TEST(WinogradConvolution, ReadsTwoMapsAsOneAndWritesTwo) {
   Rng rng(1);
@@ -358,14 +382,52 @@ TEST(ThreadPool, RunsEveryTaskOnceManyTimes) {
 }
 
 TEST(Layers, LogisticEqualsItsDefinition) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
   std::vector<float> values;
   for (int i = -400; i <= 403; ++i) values.push_back(static_cast<float>(i) * 0.1F);
+  for (float x : {88.0F, 104.0F, 177.0F, 178.0F, 250.0F, 500.0F, 1e4F, 1e30F, kInfinity}) {
+    values.push_back(x), values.push_back(-x);
+  }
   std::vector<float> result = values;
   logistic(result.data(), result.size());
   for (std::size_t i = 0; i < values.size(); ++i) {
     EXPECT_NEAR(result[i], 1 / (1 + std::exp(-double{values[i]})), 1e-6) << values[i];
   }
 }
+
+TEST(Layers, LogisticKeepsNotANumber) {
+  std::vector<float> values(35, std::numeric_limits<float>::quiet_NaN());
+  logistic(values.data(), values.size());
+  for (const float value : values) EXPECT_TRUE(std::isnan(value));
+}
+
+// A ReLU that makes 0 of NaN hides that a network or an image is broken.
+TEST(ReLU, KeepsNotANumber) {
+  Rng rng(3);
+  Picture picture(1, 12, 12, 16, 16, rng), out(1, 12, 12, 16, 16, rng);
+  const auto at_pixel = [](const Picture& p) { return p.memory[(5 * 12 + 5) * 16]; };
+  const Floats grey = random_floats(144, rng), weights = random_floats(16 * 16 * 9, rng), bias = random_floats(16, rng);
+  grey[5 * 12 + 5] = picture.memory[(5 * 12 + 5) * 16] = std::numeric_limits<float>::quiet_NaN();
+  first_convolution(grey.get(), weights.get(), bias.get(), true, {0, 12}, out.map);
+  EXPECT_TRUE(std::isnan(at_pixel(out)));
+  const Floats ones = random_floats(16, rng, 0);
+  for (std::size_t c = 0; c < 16; ++c) ones[c] = 1;
+  ThreadPool pool(1);
+  const Workers workers = pool.workers();
+  for (const Use use : kUses) {
+    const WinogradConvolution convolution({weights.get(), 16, 16}, channel_positions(1, 16), use, workers);
+    const Floats scratch = allocate_floats(convolution.scratch_floats(readable(picture.map), 1));
+    for (const Rectifier& rectifier : {Rectifier{}, Rectifier{ones.get(), ones.get()}}) {
+      Epilogue epilogue;
+      if (rectifier.scale == nullptr) epilogue.bias = bias.get();
+      const ConvolutionInput input{readable(picture.map), rectifier};
+      convolution.run({&input, 1}, {&out.map, 1}, epilogue, nullptr, scratch.get(), workers);
+      EXPECT_TRUE(std::isnan(at_pixel(out)));
+    }
+  }
+}
+
+TEST(AllocateFloats, ThrowsWhenThereIsNoMemory) { EXPECT_THROW(allocate_floats(std::size_t{1} << 60), std::bad_alloc); }
 
 }  // namespace
 }  // namespace cmunet::kernels

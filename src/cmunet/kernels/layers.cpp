@@ -2,7 +2,6 @@
 #include "cmunet/kernels/layers.h"
 
 #include <algorithm>
-#include <limits>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cmunet/kernels/layers.cpp"
@@ -36,7 +35,6 @@ struct Taps {
 
 void first_convolution(const float* grey, const float* weights, const float* bias, bool relu, RowRange rows,
                        const Map<float>& output) {
-  const V least = constant(relu ? 0 : std::numeric_limits<float>::lowest());
   for (std::size_t row = rows.begin; row < rows.end; ++row) {
     for (std::size_t x0 = 0; x0 < output.width; x0 += kPixels) {
       const Taps taps(grey, output, row, x0);
@@ -53,7 +51,9 @@ void first_convolution(const float* grey, const float* weights, const float* bia
           }
         }
         float* out = output.data + (row * output.width + x0) * output.pixel_stride + c;
-        for (std::size_t p = 0; p < pixels; ++p) hn::Store(hn::Max(sum[p], least), D(), out + p * output.pixel_stride);
+        for (std::size_t p = 0; p < pixels; ++p) {
+          hn::Store(relu ? positive_part(sum[p]) : sum[p], D(), out + p * output.pixel_stride);
+        }
       }
     }
   }
@@ -95,18 +95,22 @@ void logit_difference(const float* x, std::size_t pixel_stride, std::size_t chan
   }
 }
 
-void logistic(float* values, std::size_t count) {
+// Highway's exponential holds up to 104, and is 0 of NaN; from 88 on the result is 0 in floats.
+HWY_INLINE V sigmoid(V x) {
   const V one = constant(1);
+  const V result = hn::Div(one, hn::Add(one, hn::Exp(D(), hn::Min(constant(88), hn::Neg(x)))));
+  return hn::IfThenElse(hn::IsNaN(x), x, result);
+}
+
+void logistic(float* values, std::size_t count) {
   std::size_t i = 0;
   for (; i + kLanes <= count; i += kLanes) {
-    const V x = hn::LoadU(D(), values + i);
-    hn::StoreU(hn::Div(one, hn::Add(one, hn::Exp(D(), hn::Neg(x)))), D(), values + i);
+    hn::StoreU(sigmoid(hn::LoadU(D(), values + i)), D(), values + i);
   }
   float rest[kPanel] = {};
   std::copy(values + i, values + count, rest);
   for (std::size_t j = 0; j < count - i; j += kLanes) {
-    const V x = hn::LoadU(D(), rest + j);
-    hn::StoreU(hn::Div(one, hn::Add(one, hn::Exp(D(), hn::Neg(x)))), D(), rest + j);
+    hn::StoreU(sigmoid(hn::LoadU(D(), rest + j)), D(), rest + j);
   }
   std::copy(rest, rest + (count - i), values + i);
 }

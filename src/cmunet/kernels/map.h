@@ -9,6 +9,7 @@
 #include <hwy/aligned_allocator.h>
 
 #include <cstddef>
+#include <new>
 
 namespace cmunet::kernels {
 
@@ -23,8 +24,14 @@ inline constexpr std::size_t kLargeTile = 6;
 /// The products that a tile of this side takes.
 constexpr std::size_t positions_of(std::size_t side) { return (side + 2) * (side + 2); }
 
-/// 64-byte-aligned numbers, not initialised.
+/// 64-byte-aligned numbers.
 using Floats = hwy::AlignedFreeUniquePtr<float[]>;
+/// Not initialised. @throws std::bad_alloc
+inline Floats allocate_floats(std::size_t count) {
+  Floats floats = hwy::AllocateAligned<float>(count);
+  if (floats == nullptr) throw std::bad_alloc();
+  return floats;
+}
 
 /// The next multiple of kPanel: channel counts in memory.
 constexpr std::size_t padded_channels(std::size_t channels) { return (channels + kPanel - 1) / kPanel * kPanel; }
@@ -73,6 +80,14 @@ struct Transformed {
   std::size_t position_stride = 0;
   std::size_t tile_stride = 0;
 };
+
+/// position_stride of blocks whose positions take so many floats, a multiple of kPanel: an odd number of cache lines,
+/// as positions a power of two apart would all fall into the same cache set.
+constexpr std::size_t odd_stride(std::size_t floats) { return (floats / kPanel | 1) * kPanel; }
+/// What a block of transformed tiles that all threads share may take, and how many tiles one task of it transforms.
+/// Measured on AVX-512 cores with 32 MB of third-level cache.
+inline constexpr std::size_t kSharedBytes = 24 << 20;
+inline constexpr std::size_t kTilesPerTask = 4;
 
 /// A batch norm with its ReLU, max(0, scale·x + shift) per channel; null pointers mean neither.
 struct Rectifier {

@@ -4,7 +4,7 @@
 namespace cmunet::kernels {
 
 MomentBlocks::MomentBlocks(std::size_t blocks, std::size_t channels)
-    : channels_(channels), pixels_(blocks, 0), memory_(hwy::AllocateAligned<float>(3 * blocks * channels)) {}
+    : channels_(channels), pixels_(blocks, 0), memory_(allocate_floats(3 * blocks * channels)) {}
 
 Moments MomentBlocks::block(std::size_t index, std::size_t pixels) {
   pixels_[index] = pixels;

@@ -10,8 +10,10 @@
 namespace cmunet::kernels {
 namespace {
 
-// What a task's weights may take of the second-level cache.
-constexpr std::size_t kWeightBytes = 256 << 10;
+// Small pixels that a task takes at least: so often are its weights used when they have come.
+constexpr std::size_t kPixelsAtOnce = 64;
+// Panels that the multiplication takes at once.
+constexpr std::size_t kPanelsAtOnce = 2;
 // Input channels whose weight gradient one task sums up.
 constexpr std::size_t kChannelsAtOnce = 64;
 
@@ -23,15 +25,28 @@ T* pixels_of_row(const Map<T>& large, std::size_t y, std::size_t pixel) {
 
 }  // namespace
 
-// All weights and some rows, or few weights and every row: a task keeps its weights in the second-level cache.
+// A task takes some rows, and all panels or, where rows are few, some.
 struct UpConvolution::Split {
-  std::size_t panels_at_once, panel_groups, rows_at_once, row_groups;
+  std::size_t rows_at_once, row_groups, panels_at_once, panel_groups;
+
+  std::size_t tasks() const { return row_groups * panel_groups; }
+  // Calls `work(panel, count, y)` for every row of a task, kPanelsAtOnce panels after the other.
+  template <typename Work>
+  void for_each(std::size_t task, std::size_t panels, std::size_t rows, const Work& work) const {
+    const std::size_t first_row = task / panel_groups * rows_at_once;
+    const std::size_t first_panel = task % panel_groups * panels_at_once;
+    const std::size_t last_row = std::min(rows, first_row + rows_at_once);
+    const std::size_t last_panel = std::min(panels, first_panel + panels_at_once);
+    for (std::size_t panel = first_panel; panel < last_panel; panel += kPanelsAtOnce) {
+      for (std::size_t y = first_row; y < last_row; ++y) work(panel, std::min(kPanelsAtOnce, last_panel - panel), y);
+    }
+  }
 };
 
 UpConvolution::UpConvolution(const float* weights, std::size_t in, std::size_t out, Direction direction)
     : from_(padded_channels(direction == Direction::kForward ? in : out)),
       to_(padded_channels(direction == Direction::kForward ? out : in)),
-      weights_(hwy::AllocateAligned<float>(4 * from_ * to_)) {
+      weights_(allocate_floats(4 * from_ * to_)) {
   std::fill_n(weights_.get(), 4 * from_ * to_, 0.0F);
   for (std::size_t i = 0; i < in; ++i) {
     for (std::size_t o = 0; o < out; ++o) {
@@ -48,27 +63,26 @@ const float* UpConvolution::panels_of(std::size_t pixel, std::size_t panel) cons
   return weights_.get() + (pixel * (to_ / kPanel) + panel) * from_ * kPanel;
 }
 
-UpConvolution::Split UpConvolution::split(std::size_t rows, std::size_t products) const {
-  const std::size_t panels = to_ / kPanel;
-  const bool few_weights = products * to_ * from_ * sizeof(float) <= kWeightBytes;
-  const std::size_t panels_at_once = few_weights ? panels : std::min<std::size_t>(2, panels);
-  const std::size_t rows_at_once = few_weights ? 4 : rows;
-  return {panels_at_once, (panels + panels_at_once - 1) / panels_at_once, rows_at_once,
-          (rows + rows_at_once - 1) / rows_at_once};
+UpConvolution::Split UpConvolution::split(std::size_t rows, std::size_t width, std::size_t threads) const {
+  const std::size_t panels = to_ / kPanel, rows_at_once = std::max<std::size_t>(1, kPixelsAtOnce / width);
+  const std::size_t row_groups = (rows + rows_at_once - 1) / rows_at_once;
+  // Enough tasks that no thread waits long for the last one.
+  std::size_t panels_at_once = panels;
+  while (panels_at_once > kPanelsAtOnce && row_groups * (panels / panels_at_once) < 4 * threads) panels_at_once /= 2;
+  return {rows_at_once, row_groups, panels_at_once, (panels + panels_at_once - 1) / panels_at_once};
 }
 
 void UpConvolution::run(const Map<const float>& small, const float* bias, const Map<float>& large,
                         const Workers& workers) const {
   const std::size_t rows = small.images * small.height;
-  const Split parts = split(rows, 4);
-  workers.run(parts.row_groups * 4 * parts.panel_groups, [&](std::size_t task, std::size_t) {
-    const std::size_t group = task / (4 * parts.panel_groups), pixel = task / parts.panel_groups % 4;
-    const std::size_t panel = task % parts.panel_groups * parts.panels_at_once;
-    const std::size_t count = std::min(parts.panels_at_once, to_ / kPanel - panel);
-    for (std::size_t y = group * parts.rows_at_once; y < std::min(rows, (group + 1) * parts.rows_at_once); ++y) {
-      multiply(small.data + y * small.width * small.pixel_stride, small.pixel_stride, small.width,
-               panels_of(pixel, panel), count, from_, {bias + panel * kPanel},
-               pixels_of_row(large, y, pixel) + panel * kPanel, 2 * large.pixel_stride);
+  const Split parts = split(rows, small.width, workers.threads);
+  workers.run(parts.tasks(), [&](std::size_t task, std::size_t) {
+    for (std::size_t pixel = 0; pixel < 4; ++pixel) {
+      parts.for_each(task, to_ / kPanel, rows, [&](std::size_t panel, std::size_t count, std::size_t y) {
+        multiply(small.data + y * small.width * small.pixel_stride, small.pixel_stride, small.width,
+                 panels_of(pixel, panel), count, from_, {bias + panel * kPanel},
+                 pixels_of_row(large, y, pixel) + panel * kPanel, 2 * large.pixel_stride);
+      });
     }
   });
 }
@@ -76,17 +90,15 @@ void UpConvolution::run(const Map<const float>& small, const float* bias, const 
 void UpConvolution::run_input_gradient(const Map<const float>& large, const Map<float>& small,
                                        const Workers& workers) const {
   const std::size_t rows = small.images * small.height;
-  const Split parts = split(rows, 4);
-  workers.run(parts.row_groups * parts.panel_groups, [&](std::size_t task, std::size_t) {
-    const std::size_t group = task / parts.panel_groups, panel = task % parts.panel_groups * parts.panels_at_once;
-    const std::size_t count = std::min(parts.panels_at_once, to_ / kPanel - panel);
-    for (std::size_t y = group * parts.rows_at_once; y < std::min(rows, (group + 1) * parts.rows_at_once); ++y) {
+  const Split parts = split(rows, small.width, workers.threads);
+  workers.run(parts.tasks(), [&](std::size_t task, std::size_t) {
+    parts.for_each(task, to_ / kPanel, rows, [&](std::size_t panel, std::size_t count, std::size_t y) {
       for (std::size_t pixel = 0; pixel < 4; ++pixel) {
         multiply(pixels_of_row(large, y, pixel), 2 * large.pixel_stride, small.width, panels_of(pixel, panel), count,
                  from_, {nullptr, pixel > 0}, small.data + y * small.width * small.pixel_stride + panel * kPanel,
                  small.pixel_stride);
       }
-    }
+    });
   });
 }
 
@@ -94,20 +106,21 @@ void up_convolution_weight_gradient(const Map<const float>& small, const Map<con
                                     float* bias, const Workers& workers) {
   const std::size_t in = small.channels, out = large.channels, rows = small.images * small.height;
   const std::size_t groups = (in + kChannelsAtOnce - 1) / kChannelsAtOnce;
-  workers.run(4 * groups, [&](std::size_t task, std::size_t) {
+  const Floats of_threads = allocate_floats(workers.threads * kChannelsAtOnce * out);
+  workers.run(4 * groups, [&](std::size_t task, std::size_t thread) {
     const std::size_t pixel = task % 4, first = task / 4 * kChannelsAtOnce,
                       count = std::min(kChannelsAtOnce, in - first);
-    const Floats sums = hwy::AllocateAligned<float>(count * out);
+    float* sums = of_threads.get() + thread * kChannelsAtOnce * out;
     for (std::size_t y = 0; y < rows; ++y) {
       multiply_transposed({small.data + y * small.width * small.pixel_stride + first, small.pixel_stride},
                           {pixels_of_row(large, y, pixel), 2 * large.pixel_stride}, small.width, count, out, y > 0,
-                          sums.get(), out);
+                          sums, out);
     }
     for (std::size_t k = 0; k < count * out; ++k) weights[(first * out + k) * 4 + pixel] = sums[k];
   });
   // Sixteen parts at most, joined in order.
   const std::size_t large_rows = large.images * large.height, parts = std::min<std::size_t>(16, large_rows);
-  const Floats sums = hwy::AllocateAligned<float>(parts * out);
+  const Floats sums = allocate_floats(parts * out);
   workers.run(parts, [&](std::size_t part, std::size_t) {
     sum_pixels(large, {part * large_rows / parts, (part + 1) * large_rows / parts}, sums.get() + part * out);
   });

@@ -19,8 +19,6 @@ class UpConvolution {
   /// @param in, out  channels of the weights; in memory each is padded to a multiple of kPanel
   UpConvolution(const float* weights, std::size_t in, std::size_t out, Direction direction);
 
-  std::size_t weight_bytes() const { return 4 * from_ * to_ * sizeof(float); }
-
   /// @param small  [images, H, W, in]
   /// @param large  [images, 2H, 2W, out]
   /// @param bias   [out], padded
@@ -31,7 +29,7 @@ class UpConvolution {
   // Weights of `panel` onwards for one pixel of the 2×2 block.
   const float* panels_of(std::size_t pixel, std::size_t panel) const;
   struct Split;
-  Split split(std::size_t rows, std::size_t products) const;
+  Split split(std::size_t rows, std::size_t width, std::size_t threads) const;
 
   std::size_t from_ = 0, to_ = 0;
   Floats weights_;  // [4][to / kPanel][from][kPanel]

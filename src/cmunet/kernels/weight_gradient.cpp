@@ -15,12 +15,6 @@ constexpr std::size_t kSliceChannels = 64 * 32;
 constexpr std::size_t kSlicesPerThread = 4;
 // which may take this much of it.
 constexpr std::size_t kTileBytes = 384 << 10;
-// What a block of tiles that all threads share may take.
-constexpr std::size_t kSharedBytes = 24 << 20;
-constexpr std::size_t kTilesPerTask = 4;
-
-// An odd number of cache lines: positions a power of two apart would all fall into the same cache set.
-std::size_t stride_of(std::size_t floats) { return (floats / kPanel | 1) * kPanel; }
 
 }  // namespace
 
@@ -30,8 +24,8 @@ WeightGradient::WeightGradient(std::size_t in, std::size_t out, std::size_t tile
   if (sliced) slices_ = std::min(kSlicesPerThread * threads, tiles);
   const std::size_t budget = (sliced ? kTileBytes : kSharedBytes) / (kPositions * (in + out) * sizeof(float));
   block_ = std::min(std::max<std::size_t>(budget, 16), tiles);
-  in_stride_ = stride_of(block_ * in);
-  out_stride_ = stride_of(block_ * out);
+  in_stride_ = odd_stride(block_ * in);
+  out_stride_ = odd_stride(block_ * out);
 }
 
 std::size_t WeightGradient::scratch_floats() const {

@@ -132,8 +132,10 @@ void winograd_output_adjoint(const Map<const float>& gradient, Tiles tiles, Tran
   }
 }
 
-template <std::size_t Side>
-void transform_filters(const float* filters, std::size_t count, std::size_t position_stride, float* out) {
+// The positions of `Rows` rows from `first` on.
+template <std::size_t Side, std::size_t Rows>
+void transform_filters(const float* filters, std::size_t count, std::size_t first, std::size_t position_stride,
+                       float* out) {
   constexpr std::size_t kSize = Side + 2;
   for (std::size_t i = 0; i < count; ++i) {
     for (std::size_t lane = 0; lane < kPanel; lane += kLanes) {
@@ -143,9 +145,9 @@ void transform_filters(const float* filters, std::size_t count, std::size_t posi
         transform_taps(hn::Load(D(), g + x * kPanel), hn::Load(D(), g + (3 + x) * kPanel),
                        hn::Load(D(), g + (6 + x) * kPanel), half[x]);
       }
-      for (std::size_t a = 0; a < kSize; ++a) {
+      for (std::size_t a = 0; a < Rows; ++a) {
         V row[kSize];
-        transform_taps(half[0][a], half[1][a], half[2][a], row);
+        transform_taps(half[0][first + a], half[1][first + a], half[2][first + a], row);
         float* target = out + a * kSize * position_stride + i * kPanel + lane;
         for (std::size_t b = 0; b < kSize; ++b) hn::Store(row[b], D(), target + b * position_stride);
       }
@@ -156,10 +158,16 @@ void transform_filters(const float* filters, std::size_t count, std::size_t posi
 void winograd_filters(const float* filters, std::size_t count, std::size_t side, std::size_t position_stride,
                       float* out) {
   if (side == kLargeTile) {
-    transform_filters<kLargeTile>(filters, count, position_stride, out);
+    transform_filters<kLargeTile, kLargeTile + 2>(filters, count, 0, position_stride, out);
   } else {
-    transform_filters<kTile>(filters, count, position_stride, out);
+    transform_filters<kTile, kWindow>(filters, count, 0, position_stride, out);
   }
+}
+
+void winograd_half_filters(const float* filters, std::size_t count, std::size_t half, std::size_t position_stride,
+                           float* out) {
+  constexpr std::size_t kRows = kWindow / 2;
+  transform_filters<kTile, kRows>(filters, count, half * kRows, position_stride, out);
 }
 
 void winograd_filters_adjoint(const float* in, std::size_t position_stride, std::size_t filter_stride,
@@ -268,7 +276,7 @@ void transform_output(Transformed<const float> in, Tiles tiles, const Epilogue& 
     for_each_tile<Side>(in, tiles, output, [&](TileOf<Side>& tile, const Extent& extent, bool, std::size_t c) {
       const V bias = hn::Load(D(), epilogue.bias + c);
       for (std::size_t y = 0; y < Side; ++y) {
-        for (std::size_t x = 0; x < Side; ++x) tile[y][x] = hn::Max(hn::Add(tile[y][x], bias), hn::Zero(D()));
+        for (std::size_t x = 0; x < Side; ++x) tile[y][x] = positive_part(hn::Add(tile[y][x], bias));
       }
       if (epilogue.pooled.data != nullptr) pool_tile<Side>(tile, extent, epilogue.pooled, c);
     });
@@ -338,6 +346,7 @@ HWY_EXPORT(winograd_input);
 HWY_EXPORT(winograd_output);
 HWY_EXPORT(winograd_output_adjoint);
 HWY_EXPORT(winograd_filters);
+HWY_EXPORT(winograd_half_filters);
 HWY_EXPORT(winograd_filters_adjoint);
 
 void winograd_input(const Map<const float>& input, const Rectifier& rectifier, Tiles tiles, Transformed<float> out) {
@@ -355,6 +364,11 @@ void winograd_output_adjoint(const Map<const float>& gradient, Tiles tiles, Tran
 void winograd_filters(const float* filters, std::size_t count, std::size_t side, std::size_t position_stride,
                       float* out) {
   HWY_DYNAMIC_DISPATCH(winograd_filters)(filters, count, side, position_stride, out);
+}
+
+void winograd_half_filters(const float* filters, std::size_t count, std::size_t half, std::size_t position_stride,
+                           float* out) {
+  HWY_DYNAMIC_DISPATCH(winograd_half_filters)(filters, count, half, position_stride, out);
 }
 
 void winograd_filters_adjoint(const float* in, std::size_t position_stride, std::size_t filter_stride,

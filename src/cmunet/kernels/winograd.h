@@ -24,6 +24,10 @@ void winograd_input(const Map<const float>& input, const Rectifier& rectifier, T
 void winograd_filters(const float* filters, std::size_t count, std::size_t side, std::size_t position_stride,
                       float* out);
 
+/// The same at the upper (half 0) or lower 3×6 positions of F(4×4, 3×3) alone, counted from the first of them.
+void winograd_half_filters(const float* filters, std::size_t count, std::size_t half, std::size_t position_stride,
+                           float* out);
+
 /// A·d·Aᵀ of every 4×4 tile of a gradient; beyond the map's edge it is zero.
 void winograd_output_adjoint(const Map<const float>& gradient, Tiles tiles, Transformed<float> out);
 

@@ -14,22 +14,17 @@ namespace {
 // What a thread's transformed tiles may take of its second-level cache,
 constexpr std::size_t kTileBytes = 384 << 10;
 // what transformed filters may take that every thread reads for every block of tiles,
-constexpr std::size_t kFilterBytes = 6 << 20;
-// how large they may be for tiles of 6×6: beyond, streaming them costs what fewer products save,
+constexpr std::size_t kFilterBytes = 10 << 20;
+// and how large they may be for tiles of 6×6: beyond, streaming them costs what fewer products save.
 constexpr std::size_t kLargeTileFilterBytes = 2 << 20;
-// and how much memory a block of tiles that all threads share may take.
-constexpr std::size_t kSharedBytes = 24 << 20;
 // A multiple of the rows that the multiplication takes at once.
 constexpr std::size_t kTileStep = 12;
-// Tiles that one task of a shared block transforms.
-constexpr std::size_t kTilesPerTask = 4;
-// Filters that are transformed on the way: 36 · 128 · 32 floats stay in the second-level cache while they are used.
-constexpr std::size_t kDepthAtOnce = 128;
+// Filters that are transformed on the way: 18 · 256 · 32 floats stay in the second-level cache while they are used.
+// Half of the positions at a time: the deeper a product is, the less often its sums are read and written again.
+constexpr std::size_t kDepthAtOnce = 256;
 constexpr std::size_t kPanelsAtOnce = 2;
-constexpr std::size_t kFilterFloats = kPositions * (kPanelsAtOnce * kDepthAtOnce + 1) * kPanel;
-
-// An odd number of cache lines: positions a power of two apart would all fall into the same cache set.
-std::size_t stride_of(std::size_t floats) { return (floats / kPanel | 1) * kPanel; }
+constexpr std::size_t kHalfPositions = kPositions / 2;
+constexpr std::size_t kFilterFloats = kHalfPositions * (kPanelsAtOnce * kDepthAtOnce + 1) * kPanel;
 
 Tiles block_of(std::size_t tiles, std::size_t side, std::size_t at_once, std::size_t block) {
   const std::size_t first = block * at_once;
@@ -99,8 +94,8 @@ WinogradConvolution::WinogradConvolution(const Filters& filters, const std::vect
   if (use.large_tiles && fits(kLargeTile, kLargeTileFilterBytes)) side_ = kLargeTile;
   transformed_ = fits(side_, kFilterBytes);
   const std::size_t filter_floats = in_ * 9 * kPanel;  // of one panel
-  Floats packed = hwy::AllocateAligned<float>(out_ * in_ * 9);
-  if (transformed_) weights_ = hwy::AllocateAligned<float>(products() * in_ * out_);
+  Floats packed = allocate_floats(out_ * in_ * 9);
+  if (transformed_) weights_ = allocate_floats(products() * in_ * out_);
   workers.run(out_ / kPanel, [&](std::size_t panel, std::size_t) {
     float* target = packed.get() + panel * filter_floats;
     pack_panel(filters, positions, panel, target);
@@ -118,8 +113,8 @@ std::size_t WinogradConvolution::tiles_at_once(std::size_t tiles, std::size_t th
   return std::min(at_once, tiles);
 }
 
-std::size_t WinogradConvolution::input_stride(std::size_t tiles) const { return stride_of(tiles * in_); }
-std::size_t WinogradConvolution::output_stride(std::size_t tiles) const { return stride_of(tiles * out_); }
+std::size_t WinogradConvolution::input_stride(std::size_t tiles) const { return odd_stride(tiles * in_); }
+std::size_t WinogradConvolution::output_stride(std::size_t tiles) const { return odd_stride(tiles * out_); }
 
 std::size_t WinogradConvolution::scratch_floats(const Map<const float>& map, std::size_t threads) const {
   const std::size_t block = tiles_at_once(map.tiles(side_), threads);
@@ -212,15 +207,16 @@ void WinogradConvolution::multiply_panels(std::size_t first_panel, const float* 
     return weights_.get() + ((first_panel + panel) * in_ + k) * 9 * kPanel;
   };
   for (std::size_t k = 0; k < in_; k += kDepthAtOnce) {
-    const std::size_t depth = std::min(kDepthAtOnce, in_ - k), stride = stride_of(panels * depth * kPanel);
-    for (std::size_t panel = 0; panel < panels; ++panel) {
-      winograd_filters(filters_at(panel, k), depth, kTile, stride, filters + panel * depth * kPanel);
-    }
-    // Meanwhile the next filters come from memory.
+    const std::size_t depth = std::min(kDepthAtOnce, in_ - k), stride = odd_stride(panels * depth * kPanel);
     const std::size_t next = k + depth, lines = (std::min(in_, next + kDepthAtOnce) - next) * 9;
     for (std::size_t p = 0; p < kPositions; ++p) {
+      const std::size_t half = p / kHalfPositions, in_half = p % kHalfPositions;
+      for (std::size_t panel = 0; panel < panels && in_half == 0; ++panel) {
+        winograd_half_filters(filters_at(panel, k), depth, half, stride, filters + panel * depth * kPanel);
+      }
+      // Meanwhile the next filters come from memory.
       for (std::size_t panel = 0; panel < panels; ++panel) prefetch_part(filters_at(panel, next), lines, p);
-      multiply(v + p * input_stride(block) + k, in_, tiles, filters + p * stride, panels, depth, {nullptr, k > 0},
+      multiply(v + p * input_stride(block) + k, in_, tiles, filters + in_half * stride, panels, depth, {nullptr, k > 0},
                m + p * output_stride(block) + first_panel * kPanel, out_);
     }
   }

@@ -51,7 +51,6 @@ class WinogradConvolution {
                       const Workers& workers);
 
   std::size_t in_channels() const { return in_; }
-  std::size_t weight_bytes() const { return (transformed_ ? products() : 9) * in_ * out_ * sizeof(float); }
   /// Floats of scratch memory that `run` needs for maps of this size.
   std::size_t scratch_floats(const Map<const float>& map, std::size_t threads) const;
 

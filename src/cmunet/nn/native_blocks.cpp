@@ -4,6 +4,7 @@
 #include <ATen/autocast_mode.h>
 #include <torch/torch.h>
 
+#include "cmunet/base/error.h"
 #include "cmunet/kernels/layers.h"
 #include "cmunet/kernels/up_convolution.h"
 #include "cmunet/kernels/winograd_convolution.h"
@@ -62,6 +63,8 @@ ConvNormWeights weights_of(const ConvNorm& layer, const Parts& parts, bool grey)
 
 void update_running(torch::nn::BatchNorm2dImpl& norm, const at::Tensor& bias, const at::Tensor& mean,
                     const at::Tensor& variance, double n) {
+  CMUNET_CHECK(n > 1, ErrorCode::kInvalidArgument,
+               "[batch norm] one value per channel has no variance; expected more images or larger ones");
   const torch::NoGradGuard no_grad;
   const double momentum = norm.options.momentum().value();
   const std::int64_t channels = norm.running_mean.size(0);

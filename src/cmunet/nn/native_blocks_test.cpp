@@ -207,7 +207,10 @@ std::vector<double> losses(Kernels kernels, int steps, double disturbance = 0) {
 
 double largest_difference(const std::vector<double>& a, const std::vector<double>& b, std::size_t count) {
   double largest = 0;
-  for (std::size_t i = 0; i < count; ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
+  for (std::size_t i = 0; i < count; ++i) {
+    const double difference = std::abs(a[i] - b[i]);
+    if (!(difference <= largest)) largest = difference;  // once NaN, always NaN
+  }
   return largest;
 }
 
