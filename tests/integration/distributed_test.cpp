@@ -98,6 +98,7 @@ class Processes : public ::testing::Test {
         for (const auto& [name, value] : {std::pair{"RANK", rank}, std::pair{"WORLD_SIZE", size}}) {
           ::setenv(name, std::to_string(value).c_str(), 1);
         }
+        ::setenv("LOCAL_WORLD_SIZE", std::to_string(size).c_str(), 1);
         ::setenv("CMUNET_MEETING_FILE", meeting.c_str(), 1);
         ::setenv("OMP_WAIT_POLICY", "PASSIVE", 1);
         ::execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);

@@ -46,11 +46,11 @@ std::string StopRequest::own_reason() const {
 }
 
 void Throughput::begin_step() { step_start_ = Clock::now(); }
-void Throughput::data_done() { data_end_ = Clock::now(); }
+void Throughput::begin_data() { data_start_ = Clock::now(); }
+void Throughput::data_done() { data_s_ += std::chrono::duration<double>(Clock::now() - data_start_).count(); }
 
 void Throughput::end_step(std::int64_t images) {
   const auto now = Clock::now();
-  data_s_ += std::chrono::duration<double>(data_end_ - step_start_).count();
   total_s_ += std::chrono::duration<double>(now - step_start_).count();
   images_ += images;
   ++steps_;

@@ -58,6 +58,8 @@ class StopRequest {
 class Throughput {
  public:
   void begin_step();
+  /// Around each reading of images within a step.
+  void begin_data();
   void data_done();
   void end_step(std::int64_t images);
   double images_per_second() const;
@@ -67,7 +69,7 @@ class Throughput {
 
  private:
   using Clock = std::chrono::steady_clock;
-  Clock::time_point start_ = Clock::now(), step_start_, data_end_;
+  Clock::time_point start_ = Clock::now(), step_start_, data_start_;
   double data_s_ = 0, total_s_ = 0;
   std::int64_t images_ = 0, steps_ = 0;
 };

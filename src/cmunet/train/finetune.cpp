@@ -199,6 +199,7 @@ class Run {
 
   void train_step(std::span<const std::int64_t> rows) {
     throughput_.begin_step();
+    throughput_.begin_data();
     const double lr = learning_rate(plan_.schedule, position_.step);
     const augment::Augmented batch = make_batch(rows);
     throughput_.data_done();

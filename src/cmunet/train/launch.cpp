@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <string_view>
 #include <thread>
 
 #include "cmunet/base/error.h"
@@ -39,11 +40,15 @@ std::optional<int> number_of(const Environment& environment, const char* name) {
   return text && !text->empty() ? std::optional(number(name, *text)) : std::nullopt;
 }
 
+bool is_loopback(const std::string& host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
+
 void find_meeting_point(const Environment& environment, Launch& launch) {
   launch.file = environment("CMUNET_MEETING_FILE").value_or("");
   launch.is_served = environment("TORCHELASTIC_USE_AGENT_STORE").value_or("") == "True";
   launch.attempt = environment("TORCHELASTIC_RESTART_COUNT").value_or("");
   launch.port = number_of(environment, "MASTER_PORT").value_or(launch.port);
+  CMUNET_CHECK(launch.port > 0 && launch.port < 1 << 16, ErrorCode::kInvalidArgument, "[processes] MASTER_PORT is ",
+               launch.port, "; expected 1…65535");
   const std::optional<std::string> host = environment("MASTER_ADDR");
   if (host && !host->empty()) {
     launch.host = *host;
@@ -66,20 +71,28 @@ void find_meeting_point(const Environment& environment, Launch& launch) {
 
 Launch read_launch(const Environment& environment) {
   Launch launch;
+  std::optional<int> local_size;
   for (const Dialect& dialect : kDialects) {
     const std::optional<int> rank = number_of(environment, dialect.rank), size = number_of(environment, dialect.size);
+    const std::optional<int> local_rank = number_of(environment, dialect.local_rank);
     if (!rank || !size) continue;
+    // srun with its PMI-2 plugin sets PMI_RANK too, and knows more by its own names.
+    const bool is_srun = !local_rank && dialect.rank == std::string_view("PMI_RANK") && environment("SLURM_PROCID");
+    if (is_srun) continue;
     CMUNET_CHECK(*rank < *size, ErrorCode::kInvalidArgument, "[processes] ", dialect.rank, " is ", *rank, " and ",
                  dialect.size, " ", *size, "; the rank must be smaller");
     launch.launcher = dialect.launcher;
     launch.rank = *rank;
     launch.size = *size;
-    launch.local_rank = number_of(environment, dialect.local_rank).value_or(launch.rank);
-    launch.local_size = std::clamp(number_of(environment, dialect.local_size).value_or(launch.size), 1, launch.size);
+    launch.local_rank = local_rank.value_or(launch.rank);
+    local_size = number_of(environment, dialect.local_size);
+    launch.local_size = std::clamp(local_size.value_or(launch.size), 1, launch.size);
     break;
   }
   if (launch.alone()) return {};
   find_meeting_point(environment, launch);
+  launch.on_one_machine =
+      local_size ? launch.local_size == launch.size : launch.file.empty() && is_loopback(launch.host);
   return launch;
 }
 

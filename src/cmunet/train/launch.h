@@ -12,6 +12,7 @@ namespace cmunet::train {
 struct Launch {
   int rank = 0, size = 1;
   int local_rank = 0, local_size = 1;  ///< among those on this machine: which GPU, how many threads
+  bool on_one_machine = false;         ///< surely all of them
   std::string host = "127.0.0.1";      ///< of the process of rank 0
   int port = 29500;
   std::string file;        ///< when not empty, they meet in this file instead: new, and visible to all
@@ -27,7 +28,7 @@ using Environment = std::function<std::optional<std::string>(const char* name)>;
 /// Understands, in this order:
 ///  * RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE (torchrun, or set by hand);
 ///  * OMPI_COMM_WORLD_RANK, _SIZE, _LOCAL_RANK, _LOCAL_SIZE (Open MPI's mpirun);
-///  * PMI_RANK, PMI_SIZE, MPI_LOCALRANKID, MPI_LOCALNRANKS (MPICH's and Intel's mpirun);
+///  * PMI_RANK, PMI_SIZE, MPI_LOCALRANKID, MPI_LOCALNRANKS (MPICH's and Intel's mpirun; not what srun sets of these);
 ///  * SLURM_PROCID, SLURM_STEP_NUM_TASKS, SLURM_LOCALID, SLURM_STEP_TASKS_PER_NODE (srun).
 /// The meeting point is MASTER_ADDR and MASTER_PORT, or the file CMUNET_MEETING_FILE. Without them SLURM's first node
 /// is taken, with a port from the job's number; elsewhere this machine, when all processes are on it.

@@ -61,6 +61,34 @@ TEST(ReadLaunch, UnderstandsMpirun) {
   EXPECT_EQ(read({{"PMI_RANK", "3"}, {"PMI_SIZE", "4"}}).local_rank, 3);
 }
 
+TEST(ReadLaunch, KnowsOneMachineOnlyWhenItIsTold) {
+  std::map<std::string, std::string> by_hand{{"RANK", "0"}, {"WORLD_SIZE", "2"}, {"MASTER_ADDR", "127.0.0.1"}};
+  EXPECT_TRUE(read(by_hand).on_one_machine);
+  by_hand["MASTER_ADDR"] = "node1";  // the other may be elsewhere
+  EXPECT_FALSE(read(by_hand).on_one_machine);
+  by_hand["LOCAL_WORLD_SIZE"] = "2";
+  EXPECT_TRUE(read(by_hand).on_one_machine);
+  by_hand["LOCAL_WORLD_SIZE"] = "1";
+  EXPECT_FALSE(read(by_hand).on_one_machine);
+  EXPECT_FALSE(read({{"RANK", "0"}, {"WORLD_SIZE", "2"}, {"CMUNET_MEETING_FILE", "/shared/meet"}}).on_one_machine);
+}
+
+// As srun does with its PMI-2 plugin.
+TEST(ReadLaunch, PrefersSlurmsNamesToThePmiThatSlurmSets) {
+  std::map<std::string, std::string> variables{{"PMI_RANK", "3"},
+                                               {"PMI_SIZE", "4"},
+                                               {"SLURM_PROCID", "3"},
+                                               {"SLURM_STEP_NUM_TASKS", "4"},
+                                               {"SLURM_LOCALID", "1"},
+                                               {"SLURM_STEP_TASKS_PER_NODE", "2(x2)"},
+                                               {"SLURM_STEP_NODELIST", "n[1-2]"}};
+  EXPECT_EQ(read(variables).launcher, "SLURM");
+  EXPECT_EQ(read(variables).local_rank, 1);
+  EXPECT_EQ(read(variables).host, "n1");
+  variables["MPI_LOCALRANKID"] = "1", variables["MPI_LOCALNRANKS"] = "4";  // MPICH within a job
+  EXPECT_EQ(read(variables).launcher, "mpirun");
+}
+
 TEST(ReadLaunch, UnderstandsSlurm) {
   const Launch launch = read({{"SLURM_PROCID", "3"},
                               {"SLURM_STEP_NUM_TASKS", "6"},
@@ -81,7 +109,9 @@ TEST(ReadLaunch, RefusesNumbersThatMakeNoSense) {
   EXPECT_THROW(read({{"RANK", "2"}, {"WORLD_SIZE", "2"}}), Error);
   EXPECT_THROW(read({{"RANK", "-1"}, {"WORLD_SIZE", "2"}}), Error);
   EXPECT_THROW(read({{"RANK", "one"}, {"WORLD_SIZE", "2"}}), Error);
-  EXPECT_THROW(read({{"RANK", "0"}, {"WORLD_SIZE", "2"}, {"MASTER_PORT", "a"}}), Error);
+  for (const char* port : {"a", "0", "65536"}) {
+    EXPECT_THROW(read({{"RANK", "0"}, {"WORLD_SIZE", "2"}, {"MASTER_PORT", port}}), Error);
+  }
 }
 
 TEST(FirstHost, ReadsSlurmsLists) {

@@ -77,7 +77,7 @@ Autocast::~Autocast() {
 }
 
 bool LossScale::unscale(const std::vector<at::Tensor>& parameters) {
-  if (scale_ == 1.0) return true;
+  if (!is_on_) return true;
   const torch::NoGradGuard no_grad;
   at::Tensor finite = torch::ones({}, torch::TensorOptions(at::kBool).device(parameters.front().device()));
   for (const at::Tensor& parameter : parameters) {

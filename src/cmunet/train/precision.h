@@ -50,7 +50,7 @@ inline double activation_share(Precision precision) {
 /// Dynamic loss scaling: halves on overflow and skips that step, doubles after 2000 good steps. 1 unless fp16.
 class LossScale {
  public:
-  explicit LossScale(Precision precision) : scale_(precision == Precision::kFp16 ? 65536.0 : 1.0) {}
+  explicit LossScale(Precision precision) : is_on_(precision == Precision::kFp16), scale_(is_on_ ? 65536.0 : 1.0) {}
   double value() const { return scale_; }
   /// Divides the gradients by the scale. @return false when one is not finite: skip the optimiser step.
   bool unscale(const std::vector<at::Tensor>& parameters);
@@ -58,6 +58,7 @@ class LossScale {
   void set_state(double scale) { scale_ = scale; }
 
  private:
+  bool is_on_;
   double scale_;
   int good_steps_ = 0;
 };

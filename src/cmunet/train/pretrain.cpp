@@ -196,12 +196,13 @@ class Run {
     double loss_sum = 0;
     std::vector<std::string> ids;
     const std::size_t per_pass = std::min(rows.size(), static_cast<std::size_t>(options_.batch_size));
-    const auto passes = static_cast<double>((rows.size() + per_pass - 1) / per_pass);
+    const auto passes = static_cast<double>(rows.size() / per_pass + (rows.size() % per_pass >= 2 ? 1 : 0));
     for (std::size_t first = 0; first < rows.size(); first += per_pass) {
       const auto part = rows.subspan(first, std::min(per_pass, rows.size() - first));
       if (part.size() < 2) continue;  // batch norm needs two; see steps_per_epoch
+      throughput_.begin_data();
       const std::vector<at::Tensor> inputs = make_inputs(part, static_cast<std::int64_t>(first));
-      if (first == 0) throughput_.data_done();
+      throughput_.data_done();
       if (first + per_pass + 1 >= rows.size()) averager_.start();  // no pass of two images comes after it
       ssl::Loss loss;
       {

@@ -115,10 +115,9 @@ class ProcessGroup : public nn::Communicator {
                                                std::chrono::milliseconds timeout) {
     const auto options = c10d::ProcessGroupGloo::Options::create(timeout);
     const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
-    const bool one_machine = launch.local_size == launch.size;
-    options->devices.push_back(interface != nullptr ? c10d::ProcessGroupGloo::createDeviceForInterface(interface)
-                               : one_machine        ? c10d::ProcessGroupGloo::createDeviceForHostname("127.0.0.1")
-                                                    : c10d::ProcessGroupGloo::createDefaultDevice());
+    options->devices.push_back(interface != nullptr    ? c10d::ProcessGroupGloo::createDeviceForInterface(interface)
+                               : launch.on_one_machine ? c10d::ProcessGroupGloo::createDeviceForHostname("127.0.0.1")
+                                                       : c10d::ProcessGroupGloo::createDefaultDevice());
     options->threads = 2;  // a gradient's sum waits on one while batch norm's goes through the other
     return c10::make_intrusive<c10d::ProcessGroupGloo>(c10::make_intrusive<c10d::PrefixStore>("gloo", store),
                                                        launch.rank, launch.size, options);

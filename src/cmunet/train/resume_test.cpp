@@ -232,6 +232,18 @@ TEST_F(Loops, TheTestSplitIsNeverRead) {
   EXPECT_EQ(code_of([&] { pretrain(greedy, pretrain_request("no"), {}); }), ErrorCode::kInvalidArgument);
 }
 
+// 12 images in passes of 11: the one left over makes no pass, and must not count as one.
+TEST_F(Loops, APassThatIsLeftOutWeighsNothing) {
+  PretrainOptions options = pretrain_options();
+  options.batch_size = 11;
+  options.epochs = 1;
+  pretrain(options, pretrain_request("one"), {});
+  options.accumulate = 2;
+  options.lr = pretrain_options().lr;
+  pretrain(options, pretrain_request("two"), {});
+  EXPECT_EQ(losses(dir / "one/metrics.jsonl"), losses(dir / "two/metrics.jsonl"));
+}
+
 TEST_F(Loops, ANonFiniteLossNamesTheImages) {
   const fs::path file = dir / "store/images-00000.safetensors";
   std::string bytes = read_file(file);
@@ -240,13 +252,17 @@ TEST_F(Loops, ANonFiniteLossNamesTheImages) {
   const std::size_t offset = bytes.size() - (17 - 7) * 64 * 64 * sizeof(float);
   std::memcpy(bytes.data() + offset, &nan, sizeof nan);
   std::ofstream(file, std::ios::binary) << bytes;
-  try {
-    finetune(finetune_options(), finetune_request("fine"), {});
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), ErrorCode::kNumeric);
-    EXPECT_NE(std::string(e.what()).find("p7"), std::string::npos) << e.what();
-    EXPECT_NE(std::string(e.what()).find("learning rate"), std::string::npos);
+  for (const int base_width : {2, 16}) {  // LibTorch's kernels, and the native ones
+    FinetuneOptions options = finetune_options();
+    options.unet.base_width = base_width;
+    try {
+      finetune(options, finetune_request(concat("fine", base_width)), {});
+      FAIL();
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::kNumeric);
+      EXPECT_NE(std::string(e.what()).find("p7"), std::string::npos) << e.what();
+      EXPECT_NE(std::string(e.what()).find("learning rate"), std::string::npos);
+    }
   }
 }
 
