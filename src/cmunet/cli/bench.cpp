@@ -2,12 +2,14 @@
 // `cmunet bench`: how fast the native engine is on this machine, and a signature of what it computes.
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <fstream>
 #include <limits>
 #include <memory>
 #include <vector>
 
+#include "cmunet/base/file.h"
 #include "cmunet/base/hash.h"
 #include "cmunet/base/model_file.h"
 #include "cmunet/base/random.h"
@@ -27,14 +29,12 @@ struct Flags {
   std::string onnx;
 };
 
-constexpr std::uint64_t kSeed = 42;
-
 double milliseconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
 }
 
-image::ImageF random_image(int size) {
-  Rng rng(kSeed);
+image::ImageF random_image(int size, std::uint64_t seed) {
+  Rng rng(seed);
   image::ImageF picture(size, size);
   for (float& value : picture) value = static_cast<float>(rng.normal());
   return picture;
@@ -50,8 +50,7 @@ std::string signature(const image::ImageF& probability) {
   return hasher.hex();
 }
 
-Json measure(engine::Engine& engine, int size, int repeat) {
-  const image::ImageF picture = random_image(size);
+Json measure(engine::Engine& engine, const image::ImageF& picture, int repeat) {
   image::ImageF probability = engine.vessel_probability(std::span(&picture, 1)).front();  // warms up
   std::vector<double> times;
   for (int i = 0; i < repeat; ++i) {
@@ -60,7 +59,7 @@ Json measure(engine::Engine& engine, int size, int repeat) {
     times.push_back(milliseconds_since(start));
   }
   std::sort(times.begin(), times.end());
-  return {{"size", size},
+  return {{"size", picture.width()},
           {"median_ms", times[times.size() / 2]},
           {"min_ms", times.front()},
           {"signature", signature(probability)}};
@@ -82,9 +81,9 @@ struct Loaded {
   double load_ms = 0;  // reading excluded
 };
 
-Loaded load(const Flags& flags, int threads) {
+Loaded load(const Flags& flags, const CommonOptions& common) {
   const engine::UNetWeights weights =
-      flags.model.empty() ? engine::random_unet_weights(flags.base_width, kSeed)
+      flags.model.empty() ? engine::random_unet_weights(flags.base_width, common.seed)
                           : engine::read_unet_weights(SafetensorsFile::open(find_model_file(flags.model)));
   if (!flags.onnx.empty()) {
     preprocess::Options preprocessing;
@@ -92,12 +91,17 @@ Loaded load(const Flags& flags, int threads) {
     engine::export_onnx(flags.onnx, weights, preprocessing);
   }
   const auto start = std::chrono::steady_clock::now();
-  auto engine = engine::make_native_engine(weights, threads);
+  auto engine = engine::make_native_engine(weights, common.threads);
   return {std::move(engine), weights.base_width, milliseconds_since(start)};
 }
 
 void run(const Flags& flags, const CommonOptions& common) {
-  const Loaded loaded = load(flags, common.threads);
+  if (!flags.onnx.empty()) check_output_file(flags.onnx, common.force);
+  if (common.dry_run) {
+    const std::string text = flags.onnx.empty() ? "would write nothing" : concat("would write ", flags.onnx);
+    return print_result(common, {{"disclaimer", kDisclaimer}, {"onnx", flags.onnx}}, concat(text, "\n", kDisclaimer));
+  }
+  const Loaded loaded = load(flags, common);
   Json document = {{"disclaimer", kDisclaimer},
                    {"engine", loaded.engine->name()},
                    {"base_width", loaded.base_width},
@@ -106,7 +110,7 @@ void run(const Flags& flags, const CommonOptions& common) {
   std::string text = concat(loaded.engine->name(), ", base width ", loaded.base_width, ", batch 1\n",
                             "   size   median ms      min ms   images/s  signature\n");
   for (const int size : flags.sizes) {
-    const Json row = measure(*loaded.engine, size, flags.repeat);
+    const Json row = measure(*loaded.engine, random_image(size, common.seed), flags.repeat);
     const double median = row["median_ms"];
     char line[128];
     std::snprintf(line, sizeof line, "%4dx%-4d %9.2f %11.2f %10.1f  %s\n", size, size, median,
@@ -114,7 +118,9 @@ void run(const Flags& flags, const CommonOptions& common) {
     text += line;
     document["results"].push_back(row);
   }
-  document["peak_mib"] = peak_mib();
+  const double peak = peak_mib();
+  document["peak_mib"] = peak;
+  if (!std::isnan(peak)) text += concat("largest memory of the program: ", static_cast<int>(peak), " MiB\n");
   print_result(common, document, text + std::string(kDisclaimer));
 }
 

@@ -163,12 +163,9 @@ class Benchmark {
     } else {
       words.emplace_back("--force");  // what an interrupted run left before its first checkpoint
     }
-    std::vector<std::string> rest = common_words(common);
-    if (is_evaluation(job) && common.device == "cpu") {  // the native engine's work; --device asks for LibTorch
-      const auto device = std::ranges::find(rest, "--device");
-      rest.erase(device, device + 2);
+    for (const auto& rest : {common_words(common), device_words(common)}) {
+      words.insert(words.end(), rest.begin(), rest.end());
     }
-    words.insert(words.end(), rest.begin(), rest.end());
     return words;
   }
 

@@ -36,10 +36,14 @@ extern "C" void hand_on(int signal) {
 }  // namespace
 
 std::vector<std::string> common_words(const CommonOptions& common) {
-  std::vector<std::string> words{"--threads", std::to_string(common.threads), "--device", common.device};
+  std::vector<std::string> words{"--threads", std::to_string(common.threads)};
   if (common.seed_given) words.insert(words.end(), {"--seed", std::to_string(common.seed)});
   if (common.quiet) words.emplace_back("--quiet");
   return words;
+}
+
+std::vector<std::string> device_words(const CommonOptions& common) {
+  return common.device == "cpu" ? std::vector<std::string>() : std::vector<std::string>{"--device", common.device};
 }
 
 std::string status_text(int status) {

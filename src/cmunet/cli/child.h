@@ -10,8 +10,10 @@
 
 namespace cmunet::cli {
 
-/// --threads, --device, --quiet and, when it was given, --seed of `common` as words of a command line.
+/// --threads, --quiet and, when it was given, --seed of `common` as words of a command line.
 std::vector<std::string> common_words(const CommonOptions& common);
+/// --device likewise; nothing for "cpu", with which `predict` and `evaluate` would leave the native engine.
+std::vector<std::string> device_words(const CommonOptions& common);
 
 /// Runs `cmunet words…` to its end. What it prints on standard output is appended to `log`; standard error is shared.
 /// SIGTERM is handed on to it and SIGINT left to it, so that it can save.

@@ -20,14 +20,19 @@
 namespace cmunet::cli {
 namespace {
 
-void add_common_flags(CLI::App& app, CommonOptions& common) {
+void add_common_flags(CLI::App& app, CommonOptions& common, Device device) {
   app.add_flag("--json", common.json, "print one JSON document on stdout");
   app.add_flag("-q,--quiet", common.quiet, "no progress and no information on stderr");
   app.add_flag("--force", common.force, "overwrite existing output");
   app.add_flag("--dry-run", common.dry_run, "say what would be done and stop");
   app.add_option("--seed", common.seed, "seed of everything random")->capture_default_str();
   app.add_option("--threads", common.threads, "CPU threads, 0 for all cores")->check(CLI::Range(0, 1024));
-  app.add_option("--device", common.device, "cpu, cuda or cuda:N")->capture_default_str();
+  if (device == Device::kOwn) {
+    app.add_option("--device", common.device, "cpu, cuda or cuda:N")->capture_default_str();
+  } else if (device == Device::kElsewhere) {
+    app.add_option("--device", common.device,
+                   "run LibTorch on cpu, cuda or cuda:N; without this the native engine, which is faster on a CPU");
+  }
 }
 
 std::string one_line(std::string text) {
@@ -107,12 +112,12 @@ int run_program(int argc, char** argv, const char* description, std::span<const 
       app.add_subcommand(name, summary);
     }
     for (const Command& command : commands) {
-      const bool is_elsewhere = command.elsewhere_flag != nullptr && argc > 1 &&
-                                std::strcmp(argv[1], command.name) == 0 && has_flag(argc, argv, command.elsewhere_flag);
+      const bool is_elsewhere = command.device == Device::kElsewhere && argc > 1 &&
+                                std::strcmp(argv[1], command.name) == 0 && has_flag(argc, argv, "--device");
       if (is_elsewhere) return hand_over(other_program, argv);
       CLI::App* sub = app.add_subcommand(command.name, command.summary);
       sub->footer(kDisclaimer);
-      add_common_flags(*sub, common);
+      add_common_flags(*sub, common, command.device);
       command.add(*sub, common);
       sub->parse_complete_callback([&common, sub] {
         common.seed_given = sub->count("--seed") > 0;

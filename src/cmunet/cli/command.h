@@ -12,7 +12,7 @@
 
 namespace cmunet::cli {
 
-/// Flags that every command understands.
+/// Flags that every command understands, but for `device`.
 struct CommonOptions {
   bool json = false;        ///< print one JSON document on stdout; human text goes to stderr
   bool quiet = false;       ///< no progress, no information; warnings and errors stay
@@ -24,14 +24,20 @@ struct CommonOptions {
   std::string device = "cpu";
 };
 
+/// What --device means to a command.
+enum class Device {
+  kNone,       ///< it has no such flag
+  kOwn,        ///< where networks are trained or run
+  kElsewhere,  ///< the flag itself: the other program runs the command, under the same name, with LibTorch
+};
+
 /// One command: `add` declares its own flags on `app` and sets `app.callback(…)` to the function that runs it.
 /// `common` outlives the call and is filled when the callback runs.
 struct Command {
   const char* name;
   const char* summary;
   void (*add)(CLI::App& app, const CommonOptions& common);
-  /// A flag ("--model") with which the other program runs this command, under the same name; null for never.
-  const char* elsewhere_flag = nullptr;
+  Device device = Device::kNone;
 };
 
 /// Parses the command line, runs the command, turns every error into one line on stderr and an exit status.

@@ -86,8 +86,9 @@ class Demo {
 
   // Runs this program with the given words; its standard output goes to demo.log.
   void command(std::vector<std::string> words) {
-    const std::vector<std::string> common = common_words(common_);
-    words.insert(words.end(), common.begin(), common.end());
+    const bool has_network = words.front() != "phantom" && words.front() != "prepare";
+    const std::vector<std::string> device = has_network ? device_words(common_) : std::vector<std::string>();
+    for (const auto& rest : {common_words(common_), device}) words.insert(words.end(), rest.begin(), rest.end());
     if (common_.force) words.emplace_back("--force");
     std::string line = "cmunet";
     for (const std::string& word : words) line += " " + word;

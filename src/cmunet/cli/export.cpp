@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // `cmunet export`: a model in a form that other programs run.
-#include <filesystem>
 #include <memory>
 
+#include "cmunet/base/file.h"
 #include "cmunet/base/model_file.h"
 #include "cmunet/base/version.h"
 #include "cmunet/cli/command.h"
@@ -13,18 +13,11 @@
 namespace cmunet::cli {
 namespace {
 
-namespace fs = std::filesystem;
-
 struct Flags {
   std::string model;
   std::string onnx;
   std::string half;
 };
-
-void refuse_existing(const std::string& path, const CommonOptions& common) {
-  if (path.empty() || common.force || !fs::exists(path)) return;
-  throw Error(ErrorCode::kInvalidArgument, concat("[export] ", path, " exists already"), "--force overwrites it");
-}
 
 void run(const Flags& flags, const CommonOptions& common) {
   CMUNET_CHECK(!flags.onnx.empty() || !flags.half.empty(), ErrorCode::kInvalidArgument,
@@ -34,8 +27,9 @@ void run(const Flags& flags, const CommonOptions& common) {
   CMUNET_CHECK(info.kind == "segmentation", ErrorCode::kInvalidArgument, "[export] ", flags.model, " is a ", info.kind,
                " network; expected one from cmunet finetune");
   const preprocess::Options preprocessing = preprocess::options_from_json(info.preprocessing, flags.model);
-  refuse_existing(flags.onnx, common);
-  refuse_existing(flags.half, common);
+  for (const std::string& path : {flags.onnx, flags.half}) {
+    if (!path.empty()) check_output_file(path, common.force);
+  }
   Json document = {{"disclaimer", kDisclaimer}, {"model", file.path().string()}};
   std::string text;
   if (!flags.onnx.empty()) {

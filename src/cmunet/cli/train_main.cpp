@@ -7,12 +7,12 @@
 int main(int argc, char** argv) {
   using namespace cmunet::cli;
   const std::vector<Command> commands{
-      {"pretrain", "learn from unlabelled angiograms", add_pretrain},
-      {"finetune", "learn to segment from labelled angiograms", add_finetune},
+      {"pretrain", "learn from unlabelled angiograms", add_pretrain, Device::kOwn},
+      {"finetune", "learn to segment from labelled angiograms", add_finetune, Device::kOwn},
 #ifdef CMUNET_IMAGING
-      {"evaluate", "measure segmentations against the truth", add_evaluate},
-      {"info", "say what a model, run, store or weight file is", add_info},
-      {"predict", "segment angiograms with a model", add_predict},
+      {"evaluate", "measure segmentations against the truth", add_evaluate, Device::kOwn},
+      {"info", "say what a model, run, store or weight file is", add_info, Device::kOwn},
+      {"predict", "segment angiograms with a model", add_predict, Device::kOwn},
 #endif
   };
   return run_program(argc, argv, "The training half of cmunet.", commands);

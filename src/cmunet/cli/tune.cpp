@@ -122,8 +122,9 @@ class Tuning {
     }
     const bool begun = fs::exists(out_ / name / "checkpoints" / "last.state.safetensors");
     words.emplace_back(begun ? "--resume" : "--force");  // --force: what was left before the first checkpoint
-    const std::vector<std::string> rest = common_words(common_);
-    words.insert(words.end(), rest.begin(), rest.end());
+    for (const auto& rest : {common_words(common_), device_words(common_)}) {
+      words.insert(words.end(), rest.begin(), rest.end());
+    }
     return words;
   }
 
