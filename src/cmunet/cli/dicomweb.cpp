@@ -83,8 +83,11 @@ void store(const Flags& flags, const CommonOptions& common) {
   print_result(common,
                {{"disclaimer", kDisclaimer}, {"stored", answer.stored}, {"failure_reasons", answer.failure_reasons}},
                concat("stored ", answer.stored, " of ", flags.files.size(), " objects\n", kDisclaimer));
-  CMUNET_CHECK(answer.failure_reasons.empty(), ErrorCode::kIo, "[dicomweb] the server did not take ",
-               answer.failure_reasons.size(), " objects; its first reason is ", answer.failure_reasons.front());
+  if (answer.failure_reasons.empty()) return;
+  const int reason = answer.failure_reasons.front();
+  throw Error(ErrorCode::kIo,
+              concat("[dicomweb] the server did not say that it took ", answer.failure_reasons.size(), " objects; ",
+                     reason == 0 ? "it gave no reason" : concat("its first reason is ", reason)));
 }
 
 void run(const Flags& flags, const CommonOptions& common) {

@@ -369,9 +369,13 @@ StoreStatus AssociationServer::Data::hand_over(ReceivedFile& file, const ObjectI
     log_warning("[node] refused an object: the disk cannot take it");
     return StoreStatus::kOutOfResources;
   }
+  std::filesystem::path kept;
   try {
-    return on_object(file.commit(), identity);
+    kept = file.commit();
+    return on_object(kept, identity);
   } catch (const std::exception& e) {
+    std::error_code ignored;
+    if (!kept.empty()) std::filesystem::remove(kept, ignored);  // nobody is told that it arrived
     log_warning("[node] refused an object: ", e.what());
     return StoreStatus::kOutOfResources;
   }

@@ -302,8 +302,9 @@ StoreAnswer store(const WebServer& server, std::span<const fs::path> files) {
     const std::string reason = first_value(answer["00081198"]["Value"][i], "00081197");
     stored.failure_reasons.push_back(reason.empty() ? 0 : std::atoi(reason.c_str()));
   }
-  const bool is_explained = !stored.failure_reasons.empty() || answered.status != 409;
-  if (!is_explained) stored.failure_reasons.assign(files.size(), 0);
+  // A file that the answer does not name cannot be taken as stored, whatever the status.
+  const std::size_t named = static_cast<std::size_t>(stored.stored) + stored.failure_reasons.size();
+  if (named < files.size()) stored.failure_reasons.resize(stored.failure_reasons.size() + files.size() - named, 0);
   return stored;
 }
 

@@ -52,7 +52,9 @@ std::vector<std::filesystem::path> retrieve(const WebServer& server, const WebSe
 
 struct StoreAnswer {
   int stored = 0;
-  std::vector<int> failure_reasons;  ///< (0008,1197) of each instance that was not stored, PS3.18, table 10.5.3-2
+  /// (0008,1197) of each instance that was not stored, PS3.18, table 10.5.3-2; 0 where the server gave no reason, also
+  /// for those that its answer does not name at all.
+  std::vector<int> failure_reasons;
 };
 
 /// Stores files in one request, read as they are sent. @throws Error as `search`; kNotFound for a file.

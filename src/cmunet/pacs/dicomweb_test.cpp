@@ -160,6 +160,12 @@ TEST(DicomWeb, Stores) {
   const StoreAnswer partly = store(server.address(), files);
   EXPECT_EQ(partly.stored, 1);
   EXPECT_EQ(partly.failure_reasons, std::vector{272});
+  status = 200;
+  for (const char* silent : {"", "{}"}) {
+    answer = silent;
+    EXPECT_EQ(store(server.address(), files).stored, 0);
+    EXPECT_EQ(store(server.address(), files).failure_reasons, (std::vector{0, 0}));
+  }
   status = 409;
   answer = "";
   EXPECT_EQ(store(server.address(), files).failure_reasons.size(), 2U);

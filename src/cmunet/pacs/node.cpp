@@ -142,24 +142,29 @@ void Node::Data::send_results(const std::string& key) {
   if (Clock::now() < send_again) return;
   const std::vector<fs::path> files = spool.unsent_results(key);
   std::string refused;
-  bool is_complete = true;
+  bool is_complete = true, is_for_later = false;
   try {
     send_files(options.destination, files, {options.scp.ae_title}, [&](std::size_t i, const DeliveryReport& report) {
       if (report.delivery == Delivery::kStored) return spool.mark_sent(files[i]);
       is_complete = false;
       if (report.delivery == Delivery::kRefused) refused = concat(files[i].filename().string(), ": ", report.reason);
+      if (report.delivery == Delivery::kTryLater) is_for_later = true;
       log_warning("[node] ", files[i].filename().string(), " of ", brief(key), " was not taken: ", report.reason);
     });
     is_complete = is_complete && spool.unsent_results(key).empty();
   } catch (const Error& e) {
-    if (e.code() != ErrorCode::kIo) refused = e.what();
+    if (e.code() == ErrorCode::kIo) {
+      is_for_later = true;
+    } else {
+      refused = e.what();
+    }
     is_complete = false;
     log_warning("[node] ", e.what());
   }
   if (is_complete) {
     spool.finish(key);
     log_info("[node] sent ", brief(key));
-  } else if (!refused.empty()) {
+  } else if (!refused.empty() && !is_for_later) {  // every result has its final answer
     spool.fail(key, refused);
   } else {
     send_again = Clock::now() +

@@ -55,13 +55,18 @@ class Destination {
                contents_[identity.sop_instance_uid].insert(read_file(file));
                ++arrivals_;
                fs::remove(file);
-               return answer_;
+               const auto own = answers_.find(identity.sop_instance_uid);
+               return own == answers_.end() ? answer_ : own->second;
              }) {}
 
   Peer peer() const { return {"CMUNET", "127.0.0.1", scp_.port()}; }
   void set_answer(StoreStatus answer) {
     const std::lock_guard lock(mutex_);
     answer_ = answer;
+  }
+  void set_answer_to(const std::string& uid, StoreStatus answer) {
+    const std::lock_guard lock(mutex_);
+    answers_[uid] = answer;
   }
   int arrivals() {
     const std::lock_guard lock(mutex_);
@@ -78,6 +83,7 @@ class Destination {
   std::map<std::string, std::set<std::string>> contents_;
   int arrivals_ = 0;
   StoreStatus answer_ = StoreStatus::kSuccess;
+  std::map<std::string, StoreStatus> answers_;  // to objects with an answer of their own
   StoreScp scp_;
 };
 
@@ -193,6 +199,23 @@ TEST(Node, SetsAsideWhatCannotBeWorkedOnOrIsNotWanted) {
   EXPECT_TRUE(send_one(folder / "1.2.2.dcm", node.port()));  // sent again: tried again
   ASSERT_TRUE(wait_until([&] { return node.counts().done == 1; }));
   EXPECT_EQ(node.counts().failed, 1);
+}
+
+TEST(Node, ARefusedResultDoesNotKeepBackAnother) {
+  const ScratchFolder folder;
+  Destination destination;
+  const std::string seg = derive_uid("1.2.1", "seg"), sr = derive_uid("1.2.1", "sr");
+  destination.set_answer_to(seg, StoreStatus::kCannotStore);
+  destination.set_answer_to(sr, StoreStatus::kOutOfResources);
+  Node node(options_for(folder / "spool", destination.peer()), make_two);
+  EXPECT_TRUE(send_one(write_sample(folder.path(), "1.2.1"), node.port()));
+  ASSERT_TRUE(wait_until([&] { return destination.arrivals() >= 4; }));  // both twice
+  EXPECT_EQ(node.counts().failed, 0);
+  destination.set_answer_to(sr, StoreStatus::kSuccess);
+  ASSERT_TRUE(wait_until([&] { return node.counts().failed == 1; }));
+  const fs::path results = folder / "spool" / "failed" / Spool::key_of("1.2.1") / "results";
+  EXPECT_TRUE(fs::exists(results / "seg.dcm"));
+  EXPECT_TRUE(fs::exists(results / "sr.dcm.sent"));
 }
 
 TEST(Node, LogsIdentifyNobody) {

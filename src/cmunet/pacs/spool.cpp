@@ -57,6 +57,8 @@ int count(const fs::path& folder) {
   return static_cast<int>(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
 }
 
+bool has_results(const fs::path& job) { return fs::exists(job / "results") && !fs::is_empty(job / "results"); }
+
 // What is not needed any more once every result was sent.
 void remove_files(const fs::path& job) {
   fs::remove(job / "source.dcm");
@@ -78,6 +80,7 @@ Spool::Spool(const fs::path& root, const SpoolOptions& options)
     fs::create_directories(*folder, ec);
     CMUNET_CHECK(!ec, ErrorCode::kIo, "[spool] cannot create ", folder->string(), ": ", ec.message());
   }
+  flush_to_disk(root);
   fs::permissions(root, fs::perms::owner_all);  // it holds images of patients
   lock_fd_ = ::open((root / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   CMUNET_CHECK(lock_fd_ >= 0, ErrorCode::kIo, "[spool] cannot create ", (root / "lock").string(), ": ",
@@ -109,8 +112,12 @@ Spool::Taken Spool::take(const fs::path& file, const std::string& sop_instance_u
   const std::string key = key_of(sop_instance_uid);
   const fs::path waiting = incoming_ / (key + ".dcm");
   if (fs::exists(failed_ / key)) {
+    if (has_results(failed_ / key)) {  // they were made of the object that is there, and go out as they are
+      fs::remove(file);
+    } else {  // the sender may have corrected what could not be worked on
+      move(file, failed_ / key / "source.dcm");
+    }
     move(failed_ / key, working_ / key);
-    fs::remove(file);
     return Taken::kKnown;
   }
   if (fs::exists(waiting) || fs::exists(working_ / key) || fs::exists(done_ / key)) {
@@ -134,8 +141,8 @@ std::optional<std::string> Spool::next() {
   if (waiting.empty()) return std::nullopt;
   const std::string key = waiting.front().stem().string();
   fs::create_directories(working_ / key);
+  flush_to_disk(working_);  // before the object is in it: a folder that a loss of power undoes would take it along
   move(waiting.front(), working_ / key / "source.dcm");
-  flush_to_disk(working_);
   return key;
 }
 

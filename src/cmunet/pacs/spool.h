@@ -42,7 +42,8 @@ class Spool {
 
   enum class Taken {
     kStored,  ///< will be worked on, once
-    kKnown,   ///< this object was taken before: the copy is dropped. A failed one is tried again.
+    kKnown,   ///< this object was taken before: the copy is dropped. A failed one is tried again, from the new copy
+              ///< unless it has results.
     kFull,    ///< refused, the copy is dropped
   };
   /// Takes a file of `receiving_folder()` that is flushed to the disk. When this returns kStored the object survives

@@ -11,11 +11,13 @@ namespace cmunet::pacs {
 namespace {
 namespace fs = std::filesystem;
 
-Spool::Taken take(Spool& spool, const std::string& uid) {
+Spool::Taken take_bytes(Spool& spool, const std::string& uid, const std::string& bytes) {
   const fs::path file = spool.receiving_folder() / "arrived.part";
-  write_file_atomic(file, "object " + uid);
+  write_file_atomic(file, bytes);
   return spool.take(file, uid);
 }
+
+Spool::Taken take(Spool& spool, const std::string& uid) { return take_bytes(spool, uid, "object " + uid); }
 
 void make_results(Spool& spool, const std::string& key) {
   ASSERT_TRUE(spool.begin_attempt(key));
@@ -76,9 +78,23 @@ TEST(Spool, TriesAFailedObjectAgainWhenItComesAgain) {
   EXPECT_EQ(spool.counts().failed, 1);
   EXPECT_EQ(load_json(folder / "failed" / key / "record.json")["reason"], "no vessel");
   EXPECT_FALSE(spool.next().has_value());
-  EXPECT_EQ(take(spool, "1.2.3"), Spool::Taken::kKnown);
+  EXPECT_EQ(take_bytes(spool, "1.2.3", "corrected"), Spool::Taken::kKnown);
   EXPECT_EQ(spool.next(), key);
+  EXPECT_EQ(read_file(spool.source(key)), "corrected");
+  EXPECT_TRUE(fs::is_empty(spool.receiving_folder()));
+}
+
+TEST(Spool, KeepsTheSourceOfResultsThatWereRefused) {
+  const ScratchFolder folder;
+  Spool spool(folder.path(), {});
+  take(spool, "1.2.3");
+  const std::string key = spool.next().value();
+  make_results(spool, key);
+  spool.fail(key, "not wanted");
+  EXPECT_EQ(take_bytes(spool, "1.2.3", "another"), Spool::Taken::kKnown);
+  EXPECT_EQ(spool.unsent(), std::vector{key});
   EXPECT_EQ(read_file(spool.source(key)), "object 1.2.3");
+  EXPECT_TRUE(fs::is_empty(spool.receiving_folder()));
 }
 
 TEST(Spool, RefusesWhenFull) {

@@ -39,7 +39,8 @@ enum class StoreStatus : std::uint16_t {
 };
 
 /// Called on the thread of the association, for several associations at once, with a file that is flushed to the disk
-/// and now belongs to the callee. The sender gets what it returns; kOutOfResources when it throws.
+/// and now belongs to the callee. The sender gets what it returns; kOutOfResources when it throws, and the file is
+/// removed if it is still there.
 using OnObject = std::function<StoreStatus(const std::filesystem::path& file, const ObjectIdentity& identity)>;
 
 /// Listens from construction to destruction.

@@ -115,6 +115,20 @@ TEST(Store, ArrivesByteForByte) {
   EXPECT_FALSE(service.has_leftovers());
 }
 
+TEST(Store, LeavesNothingOfAnObjectThatCannotBeHandedOver) {
+  const ScratchFolder folder, receiving;
+  StoreScp scp(loopback(), receiving.path(), [](const fs::path& file, const ObjectIdentity&) -> StoreStatus {
+    EXPECT_TRUE(fs::exists(file));
+    throw Error(ErrorCode::kIo, "[test] the disk is full");
+  });
+  const fs::path sent = write_sample(folder.path(), "1.2.3");
+  std::uint16_t status = 0;
+  send_files({"CMUNET", "127.0.0.1", scp.port()}, std::span(&sent, 1), {"SENDER"},
+             [&](std::size_t, const DeliveryReport& report) { status = report.status; });
+  EXPECT_EQ(status, static_cast<std::uint16_t>(StoreStatus::kOutOfResources));
+  EXPECT_TRUE(fs::is_empty(receiving.path()));
+}
+
 TEST(Store, TakesCompressedObjectsAsTheyAre) {
   const fs::path derived = fs::path(CMUNET_SHARED_DATA) / "dicom_xa" / "derived";
   if (!fs::exists(derived)) GTEST_SKIP() << derived << " is not here";
