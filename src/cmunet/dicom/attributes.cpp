@@ -4,6 +4,8 @@
 #include <dcmtk/config/osconfig.h>
 #include <dcmtk/dcmdata/dctk.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <string_view>
 
@@ -31,7 +33,43 @@ std::string_view trimmed(std::string_view value) {
   return value.substr(begin, value.find_last_not_of(kPadding) - begin + 1);
 }
 
+// Length of the character of UTF-8 (RFC 3629) at `at`; 0 when none that is well-formed stands there.
+std::size_t utf8_length(std::string_view text, std::size_t at) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned lead = byte(at);
+  if (lead < 0x80) return 1;
+  const std::size_t length = lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
+  if (length == 0 || at + length > text.size()) return 0;
+  for (std::size_t i = at + 1; i < at + length; ++i) {
+    if ((byte(i) & 0xC0U) != 0x80) return 0;
+  }
+  const unsigned second = byte(at + 1);
+  const bool is_overlong = (lead == 0xE0 && second < 0xA0) || (lead == 0xF0 && second < 0x90);
+  const bool is_no_character = (lead == 0xED && second > 0x9F) || (lead == 0xF4 && second > 0x8F);
+  return is_overlong || is_no_character ? 0 : length;
+}
+
+bool is_utf8(std::string_view text) {
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t length = utf8_length(text, at);
+    if (length == 0) return false;
+    at += length;
+  }
+  return true;
+}
+
 }  // namespace
+
+std::string as_utf8(const std::string& text) {
+  if (is_utf8(text)) return text;
+  std::string converted;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x80) converted += static_cast<char>(0xC0U | byte >> 6);
+    converted += byte < 0x80 ? c : static_cast<char>(0x80U | (byte & 0x3FU));
+  }
+  return converted;
+}
 
 std::string text(DcmItem& item, const DcmTagKey& tag) {
   DcmElement* element = element_of(item, tag);
@@ -103,6 +141,13 @@ DcmItem* functional_group(DcmItem& dataset, int frame, const DcmTagKey& macro) {
 DcmItem& owner_of(DcmItem& dataset, int frame, const DcmTagKey& macro, const DcmTagKey& tag) {
   DcmItem* group = functional_group(dataset, frame, macro);
   return group != nullptr && group->tagExists(tag) ? *group : dataset;
+}
+
+std::string modality_name(const std::string& modality) {
+  constexpr std::array<std::string_view, 32> kTerms{
+      "CR", "CT", "DOC", "DX", "ECG", "ES", "FID", "GM", "HD", "IO",  "IVOCT", "IVUS",     "KO", "MG", "MR", "NM",
+      "OP", "OT", "PR",  "PT", "PX",  "RF", "REG", "RG", "SC", "SEG", "SM",    "RTSTRUCT", "SR", "US", "XA", "XC"};
+  return std::ranges::find(kTerms, modality) != kTerms.end() ? modality : "none that is known";
 }
 
 bool is_own_result(DcmItem& dataset) { return text(dataset, DCM_Manufacturer) == kManufacturer; }

@@ -86,14 +86,22 @@ void check_lossless_tables(std::span<const std::uint8_t> bytes) {
   }
 }
 
-int clear_comments(std::span<std::uint8_t> bytes) {
-  const auto word = [&](std::size_t at) { return bytes[at] << 8 | bytes[at + 1]; };
-  if (bytes.size() < 4) return 0;
-  const bool is_jpeg2000 = word(0) == 0xff4f;
-  if (!is_jpeg2000 && word(0) != 0xffd8) return 0;
-  const int last = is_jpeg2000 ? 0xff90 : 0xffda;  // start of tile, start of scan
+namespace {
+
+constexpr int kStartOfScan = 0xffda;                             // of JPEG
+constexpr int kStartOfTile = 0xff90, kStartOfTileData = 0xff93;  // of JPEG 2000: SOT and SOD
+constexpr std::size_t kSotBytes = 12, kTileLengthAt = 6;         // of the SOT segment with its marker
+
+bool holds_free_text(int marker, bool is_jpeg2000) {
+  const bool is_application = marker >= 0xffe0 && marker <= 0xffef && marker != 0xffe8 && marker != 0xffee;
+  return is_jpeg2000 ? marker == 0xff64 : marker == 0xfffe || is_application;
+}
+
+// Overwrites the free text of the segments from `at` on; `at` ends on the marker `last`, or where no segment follows.
+int clear_segments(std::span<std::uint8_t> bytes, std::size_t& at, int last, bool is_jpeg2000) {
+  const auto word = [&](std::size_t i) { return bytes[i] << 8 | bytes[i + 1]; };
   int cleared = 0;
-  for (std::size_t at = 2; at + 4 <= bytes.size();) {
+  while (at + 4 <= bytes.size()) {
     const int marker = word(at);
     if (marker == 0xffff) {  // a fill byte
       ++at;
@@ -101,13 +109,31 @@ int clear_comments(std::span<std::uint8_t> bytes) {
     }
     const auto length = static_cast<std::size_t>(word(at + 2));
     if (marker < 0xff00 || marker == last || length < 2 || at + 2 + length > bytes.size()) break;
-    const bool is_application = marker >= 0xffe0 && marker <= 0xffef && marker != 0xffe8 && marker != 0xffee;
-    if (is_jpeg2000 ? marker == 0xff64 : marker == 0xfffe || is_application) {
+    if (holds_free_text(marker, is_jpeg2000)) {
       const auto content = bytes.subspan(at + 4, length - 2);
       if (std::ranges::any_of(content, [](std::uint8_t b) { return b != 0; })) ++cleared;
       std::ranges::fill(content, std::uint8_t{0});
     }
     at += 2 + length;
+  }
+  return cleared;
+}
+
+}  // namespace
+
+int clear_comments(std::span<std::uint8_t> bytes) {
+  const auto word = [&](std::size_t at) { return static_cast<std::uint32_t>(bytes[at] << 8 | bytes[at + 1]); };
+  if (bytes.size() < 4) return 0;
+  std::size_t at = 2;
+  if (word(0) == 0xffd8) return clear_segments(bytes, at, kStartOfScan, false);
+  if (word(0) != 0xff4f) return 0;
+  int cleared = clear_segments(bytes, at, kStartOfTile, true);
+  while (at + kSotBytes <= bytes.size() && word(at) == kStartOfTile) {
+    const std::size_t begin = at, length = word(at + kTileLengthAt) << 16 | word(at + kTileLengthAt + 2);
+    at += kSotBytes;
+    cleared += clear_segments(bytes, at, kStartOfTileData, true);
+    if (length < kSotBytes || length > bytes.size() - begin) break;  // 0: the last one, up to the end
+    at = begin + length;
   }
   return cleared;
 }

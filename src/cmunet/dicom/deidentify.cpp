@@ -21,6 +21,7 @@
 #include "cmunet/dicom/attributes.h"
 #include "cmunet/dicom/codestream_comments.h"
 #include "cmunet/dicom/frames.h"
+#include "cmunet/dicom/jpeg2000.h"
 #include "cmunet/dicom/opening.h"
 #include "cmunet/dicom/result_object.h"
 #include "cmunet/dicom/toolkit.h"
@@ -120,6 +121,13 @@ std::optional<std::string> shifted_date(const std::string& value, int days) {
   return text + value.substr(8);
 }
 
+// Boxes around a code stream may hold any text, XML for example, and may come after it.
+void refuse_wrapped(std::span<const std::uint8_t> head) {
+  CMUNET_CHECK(!is_wrapped_jpeg2000(head), ErrorCode::kUnsupported,
+               "[deidentify] a frame is wrapped into a JP2 file, whose boxes may say who the patient is; such runs are "
+               "not copied");
+}
+
 int clear_frame_comments(DcmDataset& dataset) {
   DcmElement* element = nullptr;
   dataset.findAndGetElement(DCM_PixelData, element);
@@ -131,6 +139,7 @@ int clear_frame_comments(DcmDataset& dataset) {
   pixels->getOriginalRepresentationKey(syntax, parameter);
   if (!is_encapsulated(DcmXfer(syntax))) return 0;
   pixels->getEncapsulatedRepresentation(syntax, parameter, fragments);
+  const bool is_jpeg2000 = syntax == EXS_JPEG2000LosslessOnly || syntax == EXS_JPEG2000;
   int cleared = 0;
   DcmFileCache cache;
   if (fragments == nullptr) return 0;
@@ -138,9 +147,12 @@ int clear_frame_comments(DcmDataset& dataset) {
        object = fragments->nextInContainer(object)) {
     auto* item = dynamic_cast<DcmPixelItem*>(object);
     if (item == nullptr) continue;
-    // Only fragments that need it are brought into memory; what comes before the first scan is short.
-    std::vector<std::uint8_t> head(std::min<Uint32>(item->getLength(), 1 << 18));
+    // Only fragments that need it stay in memory; what comes before the first scan is short, but tile-part headers
+    // stand everywhere.
+    const Uint32 length = item->getLength();
+    std::vector<std::uint8_t> head(is_jpeg2000 ? length : std::min<Uint32>(length, 1 << 18));
     if (head.empty() || item->getPartialValue(head.data(), 0, static_cast<Uint32>(head.size()), &cache).bad()) continue;
+    if (is_jpeg2000) refuse_wrapped(head);
     if (clear_comments(head) == 0) continue;
     Uint8* bytes = nullptr;
     if (item->getUint8Array(bytes).good() && bytes != nullptr) cleared += clear_comments({bytes, item->getLength()});

@@ -10,6 +10,7 @@
 #include "cmunet/base/file.h"
 #include "cmunet/base/scratch_folder.h"
 #include "cmunet/dicom/codestream_comments.h"
+#include "cmunet/dicom/made_bytes.h"
 #include "cmunet/dicom/made_run.h"
 #include "cmunet/dicom/result_test_support.h"
 #include "cmunet/dicom/xa.h"
@@ -180,6 +181,47 @@ TEST_F(Deidentify, CommentsWithinFramesAreCleared) {
   EXPECT_EQ(deidentifier.copy(folder / "in.dcm", folder / "out.dcm").cleared_comments, 3);
   EXPECT_EQ(read_file(folder / "out.dcm").find("OpenJPEG"), std::string::npos);
   EXPECT_EQ(XaRun(folder / "out.dcm").frame(2), XaRun(folder / "in.dcm").frame(2));
+}
+
+TEST_F(Deidentify, CommentsInTilePartHeadersAreCleared) {
+  const std::string secret = "Quibble";
+  std::vector<std::uint8_t> stream{0xff, 0x4f};  // SOC; then two tile-parts, the second of which reaches to the end
+  for (const std::uint8_t length : {std::uint8_t{28}, std::uint8_t{0}}) {
+    const std::uint8_t start[] = {0xff, 0x90, 0, 10, 0, 0, 0, 0, 0, length, 0, 1, 0xff, 0x64, 0, 11, 0, 1};
+    stream.insert(stream.end(), std::begin(start), std::end(start));
+    stream.insert(stream.end(), secret.begin(), secret.end());
+    const std::uint8_t data[] = {0xff, 0x93, 7};
+    stream.insert(stream.end(), std::begin(data), std::end(data));
+  }
+  const std::vector<std::uint8_t> before = stream;
+  EXPECT_EQ(clear_comments(stream), 2);
+  EXPECT_EQ(std::search(stream.begin(), stream.end(), secret.begin(), secret.end()), stream.end());
+  EXPECT_EQ(stream.size(), before.size());
+  EXPECT_EQ(stream.back(), 7);
+}
+
+TEST_F(Deidentify, FramesInJp2FilesAreRefused) {
+  MadeRun made;
+  made.syntax = "1.2.840.10008.1.2.4.90";
+  made.frames = 1;
+  std::string bytes = make_run(made);
+  const std::string boxes("\0\0\0\x0cjP  \r\n\x87\n\0\0\0\0jp2c", 20);  // signature, and a code stream up to the end
+  const std::size_t at = bytes.find("\xff\x4f\xff\x51");
+  ASSERT_NE(at, std::string::npos);
+  std::uint32_t length = 0;  // of the fragment, in the four bytes before it
+  for (std::size_t i = 0; i < 4; ++i) length |= std::uint32_t{static_cast<std::uint8_t>(bytes[at - 4 + i])} << (8 * i);
+  bytes.replace(at - 4, 4, little(length + boxes.size(), 4));
+  bytes.insert(at, boxes);
+  write_file_atomic(folder / "in.dcm", bytes);
+  EXPECT_EQ(XaRun(folder / "in.dcm").frame(0).at(0, 1), static_cast<float>(made.cell(0, 0, 1, 0)));
+  try {
+    Deidentifier({}).copy(folder / "in.dcm", folder / "out.dcm");
+    ADD_FAILURE() << "was copied";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
+    EXPECT_THAT(error.what(), testing::HasSubstr("JP2"));
+  }
+  EXPECT_FALSE(fs::exists(folder / "out.dcm"));
 }
 
 TEST_F(Deidentify, ARealRunStaysValid) {

@@ -9,7 +9,9 @@
 #include <dcmtk/dcmdata/dctk.h>
 
 #include <algorithm>
+#include <array>
 #include <numeric>
+#include <string_view>
 
 #include "cmunet/dicom/attributes.h"
 #include "cmunet/dicom/jpeg2000.h"
@@ -53,6 +55,14 @@ int required(DcmItem& dataset, const DcmTagKey& tag, int low, int high) {
   const std::optional<int> value = integer(dataset, tag, low, high);
   CMUNET_CHECK(value, ErrorCode::kCorrupt, "[dicom] ", DcmTag(tag).getTagName(), " is missing");
   return *value;
+}
+
+// The terms of PS3.3 C.7.6.3.1.2, also retired ones; other text may be anything, also a name.
+std::string photometric_name(const std::string& photometric) {
+  constexpr std::array<std::string_view, 14> kTerms{
+      "MONOCHROME1",  "MONOCHROME2",     "PALETTE COLOR",   "RGB",     "HSV",     "ARGB", "CMYK", "YBR_FULL",
+      "YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT", "XYB"};
+  return std::ranges::find(kTerms, photometric) != kTerms.end() ? photometric : "an unknown kind";
 }
 
 // One sample of a frame, shifted and sign-extended from its cell: overlay bits above or below are left out.
@@ -102,8 +112,8 @@ image::ImageF to_grey(const Cells& cells, const PixelFormat& format) {
 PixelFormat read_pixel_format(DcmDataset& dataset, std::vector<std::string>& oddities) {
   const DcmXfer syntax(dataset.getOriginalXfer());
   CMUNET_CHECK(dataset.tagExists(DCM_PixelData), ErrorCode::kUnsupported,
-               "[dicom] the object has no pixel data (modality '", text(dataset, DCM_Modality),
-               "'); expected an X-ray image");
+               "[dicom] the object has no pixel data (its modality is ", modality_name(text(dataset, DCM_Modality)),
+               "); expected an X-ray image");
   if (!is_read(syntax.getXfer())) refuse_syntax(syntax.getXferID());
   PixelFormat format;
   format.transfer_syntax = syntax.getXferID();
@@ -126,7 +136,7 @@ PixelFormat read_pixel_format(DcmDataset& dataset, std::vector<std::string>& odd
   const bool is_grey = format.samples == 1 && (format.photometric.starts_with("MONOCHROME") || format.has_palette());
   const bool is_colour = format.samples == 3 && (format.photometric == "RGB" || format.photometric.starts_with("YBR_"));
   CMUNET_CHECK(is_grey || is_colour, ErrorCode::kUnsupported, "[dicom] ", format.samples, " samples per pixel of ",
-               format.photometric,
+               photometric_name(format.photometric),
                "; expected one of MONOCHROME1, MONOCHROME2 or PALETTE COLOR, or three of RGB or YBR");
   format.bits_allocated = required(dataset, DCM_BitsAllocated, 1, 64);
   if (format.bits_allocated != 8 && format.bits_allocated != 16) {
@@ -224,7 +234,7 @@ struct FrameReader::Data {
 
 void FrameReader::Data::find_native(std::vector<std::string>& oddities) {
   CMUNET_CHECK(!format.photometric.starts_with("YBR_FULL_422") && !format.photometric.starts_with("YBR_PARTIAL"),
-               ErrorCode::kUnsupported, "[dicom] uncompressed ", format.photometric, " is not read");
+               ErrorCode::kUnsupported, "[dicom] uncompressed ", photometric_name(format.photometric), " is not read");
   const Uint32 length = bytes_there();
   const auto there = static_cast<std::int64_t>(length / frame_bytes());
   CMUNET_CHECK(there >= 1, ErrorCode::kCorrupt, "[dicom] pixel data have ", length, " bytes; a frame needs ",
@@ -358,11 +368,19 @@ image::ImageF FrameReader::Data::stored(int index) const {
   const std::vector<std::int32_t> values =
       decode_jpeg2000(compressed(index), format.height, format.width, format.samples);
   image::ImageF grey(format.height, format.width);
+  if (format.samples == 1) {
+    // The data set says what the bits mean, also where the code stream says otherwise; its values begin at bit 0.
+    PixelFormat of_values = format;
+    of_values.high_bit = format.bits_stored - 1;
+    std::transform(values.begin(), values.end(), grey.begin(),
+                   [value = StoredValue(of_values)](std::int32_t cell) { return static_cast<float>(value(cell)); });
+    return grey;
+  }
   const bool is_luma_first = format.photometric == "YBR_FULL";  // otherwise decoding has made it RGB
   for (std::size_t i = 0; i < grey.size(); ++i) {
     const std::int32_t* p = values.data() + i * static_cast<std::size_t>(format.samples);
-    grey.data()[i] = static_cast<float>(
-        format.samples == 1 || is_luma_first ? static_cast<double>(p[0]) : 0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2]);
+    grey.data()[i] =
+        static_cast<float>(is_luma_first ? static_cast<double>(p[0]) : 0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2]);
   }
   return grey;
 }

@@ -74,14 +74,21 @@ struct Siz {
   std::int64_t components() const { return number(38, 2); }
 };
 
+constexpr std::uint8_t kBegin[] = {0xff, 0x4f, 0xff, 0x51};  // SOC, SIZ
+
+// Where the code stream begins, within the bytes that boxes may take; their end when it does not.
+std::size_t begin_of_codestream(std::span<const std::uint8_t> bytes) {
+  constexpr std::size_t kMaxBoxes = 4096;
+  const auto boxes = bytes.first(std::min(bytes.size(), kMaxBoxes));
+  const auto at = std::search(boxes.begin(), boxes.end(), std::begin(kBegin), std::end(kBegin)) - boxes.begin();
+  return static_cast<std::size_t>(at);
+}
+
 // Some devices wrap the code stream into a JP2 file, which DICOM does not allow but every viewer reads. Only what lies
 // within is decoded.
 std::span<const std::uint8_t> codestream_in(std::span<const std::uint8_t> bytes) {
-  constexpr std::uint8_t kBegin[] = {0xff, 0x4f, 0xff, 0x51};  // SOC, SIZ
-  constexpr std::size_t kMaxBoxes = 4096, kSizBytes = 42;
-  const auto boxes = bytes.first(std::min(bytes.size(), kMaxBoxes));
-  const auto at = std::search(boxes.begin(), boxes.end(), std::begin(kBegin), std::end(kBegin)) - boxes.begin();
-  const auto stream = bytes.subspan(static_cast<std::size_t>(at));
+  constexpr std::size_t kSizBytes = 42;
+  const auto stream = bytes.subspan(begin_of_codestream(bytes));
   CMUNET_CHECK(stream.size() >= kSizBytes && std::ranges::equal(stream.first(4), kBegin), ErrorCode::kCorrupt,
                "[dicom] a frame does not begin as JPEG 2000");
   return stream;
@@ -111,6 +118,14 @@ void check_size(const opj_image_t& picture, int height, int width, int samples) 
 }
 
 }  // namespace
+
+bool is_wrapped_jpeg2000(std::span<const std::uint8_t> bytes) {
+  constexpr std::uint8_t kSignature[] = {0, 0, 0, 12, 'j', 'P', ' ', ' '};  // ISO 15444-1 I.5.1
+  if (bytes.size() >= sizeof kSignature && std::ranges::equal(bytes.first(sizeof kSignature), kSignature)) return true;
+  const auto stream = bytes.subspan(begin_of_codestream(bytes));
+  return stream.size() < bytes.size() && stream.size() >= sizeof kBegin &&
+         std::ranges::equal(stream.first(sizeof kBegin), kBegin);
+}
 
 std::vector<std::int32_t> decode_jpeg2000(std::span<const std::uint8_t> bytes, int height, int width, int samples) {
   Memory memory{codestream_in(bytes)};

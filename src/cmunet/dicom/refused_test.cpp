@@ -64,6 +64,17 @@ TEST_F(Refused, ObjectsThatAreNoRuns) {
   made.attributes.clear();
   made.has_pixels = false;
   EXPECT_THAT(message_of(made, ErrorCode::kUnsupported), HasSubstr("no pixel data"));
+  made.attributes = {"Modality=SR"};
+  EXPECT_THAT(message_of(made, ErrorCode::kUnsupported), HasSubstr("modality is SR"));
+}
+
+TEST_F(Refused, WithoutShowingTextThatIsNoTerm) {
+  MadeRun made;
+  made.attributes = {"PhotometricInterpretation=JANE_DOE"};
+  EXPECT_THAT(message_of(made, ErrorCode::kUnsupported), testing::Not(HasSubstr("JANE_DOE")));
+  made.attributes = {"Modality=JANE_DOE"};
+  made.has_pixels = false;
+  EXPECT_THAT(message_of(made, ErrorCode::kUnsupported), testing::Not(HasSubstr("JANE_DOE")));
 }
 
 // A run whose pixels nobody looks at, since its transfer syntax is not read.

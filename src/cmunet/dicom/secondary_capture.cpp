@@ -65,7 +65,9 @@ void put_image(DcmItem& dataset, const XaHeader& header, const image::ImageRgb& 
   put(dataset, DCM_ConversionType, "WSD");
   put(dataset, DCM_PatientOrientation, "");
   put(dataset, DCM_Laterality, "");
-  put(dataset, DCM_BurnedInAnnotation, "NO");  // none that identifies the patient
+  // What the frame shows of the patient, the picture shows too.
+  if (header.burned_in_annotation) put(dataset, DCM_BurnedInAnnotation, "YES");
+  if (header.no_burned_in_annotation) put(dataset, DCM_BurnedInAnnotation, "NO");
   put(dataset, DCM_ImageComments, std::string(kDisclaimer));
   put(dataset, DCM_DerivationDescription, concat("Vessels marked by cmunet ", kVersion, ". ", kDisclaimer));
   put_lossy_compression(dataset, header);
@@ -74,6 +76,7 @@ void put_image(DcmItem& dataset, const XaHeader& header, const image::ImageRgb& 
   put(dataset, DCM_PlanarConfiguration, 0);
   put(dataset, DCM_Rows, picture.height());
   put(dataset, DCM_Columns, picture.width());
+  put_pixel_aspect_ratio(dataset, header);
   put(dataset, DCM_BitsAllocated, 8);
   put(dataset, DCM_BitsStored, 8);
   put(dataset, DCM_HighBit, 7);

@@ -35,6 +35,7 @@ void put_image(DcmItem& dataset, const XaHeader& header, std::size_t frames) {
   put(dataset, DCM_NumberOfFrames, static_cast<int>(frames));
   put(dataset, DCM_Rows, header.height);
   put(dataset, DCM_Columns, header.width);
+  put_pixel_aspect_ratio(dataset, header);
   put(dataset, DCM_BitsAllocated, 1);
   put(dataset, DCM_BitsStored, 1);
   put(dataset, DCM_HighBit, 0);
@@ -46,19 +47,19 @@ void put_image(DcmItem& dataset, const XaHeader& header, std::size_t frames) {
 }
 
 void put_segment(DcmItem& dataset, const std::string& model, const XaHeader& source) {
-  const std::string algorithm = model.empty() ? "cmunet" : "cmunet " + model;
+  const std::string algorithm = utf8_prefix(model.empty() ? "cmunet" : "cmunet " + model, 64);
   DcmItem& segment = add_item(dataset, DCM_SegmentSequence);
   put(segment, DCM_SegmentNumber, 1);
   put(segment, DCM_SegmentLabel, "Coronary arteries");
   put(segment, DCM_SegmentDescription,
       is_xray(source) ? std::string(kDisclaimer) : concat(kDisclaimer, " ", kNoAngiogram));
   put(segment, DCM_SegmentAlgorithmType, "AUTOMATIC");
-  put(segment, DCM_SegmentAlgorithmName, algorithm.substr(0, 64));
+  put(segment, DCM_SegmentAlgorithmName, algorithm);
   put_code(segment, DCM_SegmentedPropertyCategoryCodeSequence, kAnatomicalStructure);
   put_code(segment, DCM_SegmentedPropertyTypeCodeSequence, kCoronaryArtery);
   DcmItem& identification = add_item(segment, DCM_SegmentationAlgorithmIdentificationSequence);
   put_code(identification, DCM_AlgorithmFamilyCodeSequence, kArtificialIntelligence);
-  put(identification, DCM_AlgorithmName, algorithm.substr(0, 64));
+  put(identification, DCM_AlgorithmName, algorithm);
   put(identification, DCM_AlgorithmVersion, std::string(kVersion));
   // The sky blue of the overlays as scaled CIELab (PS3.3, C.10.7.1.1).
   constexpr std::array<Uint16, 3> kSkyBlue = {45400, 28579, 23766};

@@ -12,6 +12,7 @@
 #include "cmunet/base/file.h"
 #include "cmunet/base/random.h"
 #include "cmunet/base/scratch_folder.h"
+#include "cmunet/dicom/made_bytes.h"
 #include "cmunet/dicom/result_test_support.h"
 
 namespace cmunet::dicom {
@@ -79,6 +80,78 @@ TEST(SegmentationObject, HasNoErrorsForDciodvfy) {
   }
 }
 
+// The bytes of a segmentation of one empty frame.
+std::string saved(const ResultSource& source, const ResultOptions& options = {}) {
+  const ScratchFolder folder;
+  SegmentationObject object(source, options);
+  object.add(0, image::Mask(source.header.height, source.header.width));
+  object.save(folder / "seg.dcm");
+  return read_file(folder / "seg.dcm");
+}
+
+constexpr std::uint32_t kAspectRatio = 0x00280034, kLossyRatio = 0x00282112, kLossyMethod = 0x00282114;
+
+// Tag and VR of an attribute, as they stand before its value.
+std::string head_of(std::uint32_t tag, std::string_view vr) { return made_head(tag, vr, 0).substr(0, 6); }
+
+TEST(SegmentationObject, SaysThatPixelsAreNotSquare) {
+  ResultSource source = test_source(1, 8, 8);
+  EXPECT_THAT(saved(source), testing::Not(HasSubstr(head_of(kAspectRatio, "IS"))));
+  source.header.pixel_aspect_ratio = 4.0 / 3;
+  EXPECT_THAT(saved(source), HasSubstr(made_element(kAspectRatio, "IS", "1333\\1000")));
+}
+
+TEST(SegmentationObject, SaysHowTheSourceLostDetail) {
+  ResultSource source = test_source(1, 8, 8);
+  source.header.lossy_ratio = "12.5", source.header.lossy_method = "ISO_15444_1";
+  EXPECT_THAT(saved(source), testing::Not(HasSubstr(head_of(kLossyMethod, "CS"))));  // it does not say that it lost any
+  source.header.lossy = "compressed with loss before: ISO_15444_1";
+  EXPECT_THAT(saved(source), testing::AllOf(HasSubstr(made_element(kLossyRatio, "DS", "12.5")),
+                                            HasSubstr(made_element(kLossyMethod, "CS", "ISO_15444_1"))));
+  source.header.lossy_ratio = source.header.lossy_method = "";
+  const std::pair<const char*, const char*> syntaxes[] = {{"1.2.840.10008.1.2.4.50", "ISO_10918_1"},
+                                                          {"1.2.840.10008.1.2.4.51", "ISO_10918_1"},
+                                                          {"1.2.840.10008.1.2.4.81", "ISO_14495_1"},
+                                                          {"1.2.840.10008.1.2.4.91", "ISO_15444_1"}};
+  for (const auto& [syntax, method] : syntaxes) {
+    source.header.source.transfer_syntax_uid = syntax;
+    EXPECT_THAT(saved(source), HasSubstr(made_element(kLossyMethod, "CS", method)));
+    EXPECT_THAT(saved(source), testing::Not(HasSubstr(head_of(kLossyRatio, "DS"))));
+  }
+}
+
+TEST(SegmentationObject, SaysThatAnyOfItsTextsIsUtf8) {
+  const std::string declared = made_element(0x00080005, "CS", "ISO_IR 192");
+  ResultSource source = test_source(1, 8, 8);
+  EXPECT_THAT(saved(source), testing::Not(HasSubstr("ISO_IR 192")));
+  EXPECT_THAT(saved(source, {.model = "größer"}), HasSubstr(declared));
+  source.patient.accession_number = "Ä-42";
+  EXPECT_THAT(saved(source), HasSubstr(declared));
+}
+
+TEST(SegmentationObject, CutsNoCharacterOfTheAlgorithmsName) {
+  const ScratchFolder folder;
+  const std::string fits(56, 'a');  // with "cmunet " one byte below the most
+  SegmentationObject object(test_source(1, 8, 8), {.model = fits + "ü"});
+  object.add(0, image::Mask(8, 8));
+  object.save(folder / "seg.dcm");
+  EXPECT_EQ(read_segmentation(folder / "seg.dcm").algorithm_name, "cmunet " + fits);
+}
+
+TEST(SegmentationObject, TellsTheTimeInTheSourcesZone) {
+  constexpr std::uint32_t kOffset = 0x00080201, kContentDate = 0x00080023;
+  ResultSource source = test_source(1, 8, 8);
+  EXPECT_THAT(saved(source), testing::Not(HasSubstr(head_of(kOffset, "SH"))));
+  std::set<std::string> dates;
+  for (const char* offset : {"+1400", "-1200"}) {  // more than a day apart
+    source.header.utc_offset = offset;
+    const std::string bytes = saved(source);
+    EXPECT_THAT(bytes, HasSubstr(made_element(kOffset, "SH", offset)));
+    dates.insert(bytes.substr(bytes.find(made_head(kContentDate, "DA", 8)) + 8, 8));
+  }
+  EXPECT_EQ(dates.size(), 2U);
+}
+
 TEST(SegmentationObject, IsReadByPydicom) {
   if (!has_pydicom()) GTEST_SKIP() << "pydicom (python3-pydicom) is not installed";
   const ScratchFolder folder;
@@ -119,11 +192,14 @@ TEST(SegmentationObject, RefusesMasksThatDoNotBelong) {
   EXPECT_THROW(object.add(3, image::Mask(8, 8)), Error);
   object.add(1, image::Mask(8, 8));
   EXPECT_THROW(object.add(1, image::Mask(8, 8)), Error);
-  ResultSource nameless = test_source(1, 8, 8);
-  nameless.header.source.study_uid.clear();
-  SegmentationObject homeless(nameless);
-  homeless.add(0, image::Mask(8, 8));
-  EXPECT_THROW(homeless.save("/tmp/never.dcm"), Error);
+  for (std::string Source::*uid :
+       {&Source::study_uid, &Source::series_uid, &Source::sop_class_uid, &Source::sop_instance_uid}) {
+    ResultSource nameless = test_source(1, 8, 8);
+    (nameless.header.source.*uid).clear();
+    SegmentationObject homeless(nameless);
+    homeless.add(0, image::Mask(8, 8));
+    EXPECT_THROW(homeless.save("/tmp/never.dcm"), Error);
+  }
   EXPECT_FALSE(std::filesystem::exists("/tmp/never.dcm"));
 }
 

@@ -242,6 +242,7 @@ TEST_F(Shown, GeometryAndTimes) {
   EXPECT_DOUBLE_EQ(run.header().pixel_aspect_ratio, 0.8);
   EXPECT_THAT(run.header().frame_time_ms, testing::ElementsAre(0, 40, 120));
   EXPECT_TRUE(run.header().burned_in_annotation);
+  EXPECT_FALSE(run.header().no_burned_in_annotation);
   made.attributes = {"PixelAspectRatio=4\\3", "PixelSpacing=0\\0", "ImagerPixelSpacing=900\\1", "FrameTime=x"};
   const XaRun odd = read(made);
   EXPECT_DOUBLE_EQ(odd.header().pixel_aspect_ratio, 4.0 / 3);
@@ -295,12 +296,45 @@ TEST_F(Shown, OtherModalitiesAreReadAndSaidToBeOther) {
   EXPECT_THAT(read(made).header().oddities, Contains(HasSubstr("modality is none that is known")));
 }
 
+TEST_F(Shown, TheHeaderSaysWhatIsBurnedInAndWhatWasLost) {
+  MadeRun made;
+  made.attributes = {"BurnedInAnnotation=NO", "LossyImageCompression=01", "LossyImageCompressionRatio=12.5",
+                     "LossyImageCompressionMethod=ISO_15444_1"};
+  const XaRun run = read(made);
+  EXPECT_FALSE(run.header().burned_in_annotation);
+  EXPECT_TRUE(run.header().no_burned_in_annotation);
+  EXPECT_EQ(run.header().lossy_ratio, "12.5");
+  EXPECT_EQ(run.header().lossy_method, "ISO_15444_1");
+  made.attributes = {"LossyImageCompression=01", "LossyImageCompressionRatio=much",
+                     "LossyImageCompressionMethod=JANE_DOE"};
+  const XaRun silent = read(made);
+  EXPECT_FALSE(silent.header().burned_in_annotation || silent.header().no_burned_in_annotation);
+  EXPECT_EQ(silent.header().lossy_ratio + silent.header().lossy_method, "");
+}
+
 TEST_F(Shown, NamesComeAsUtf8) {
   MadeRun made;
   made.attributes = {"SpecificCharacterSet=ISO_IR 100",
                      "PatientName=\xdcnal^Ay\xe7"
                      "e"};
   EXPECT_EQ(read(made).patient().name, "Ünal^Ayçe");
+}
+
+TEST_F(Shown, UndeclaredCharactersBecomeUtf8) {
+  MadeRun made;
+  made.attributes = {"PatientName=M\xfcller^J\xfcrgen", "AccessionNumber=\xc4-42", "PatientID=Ünal"};
+  const Patient patient = read(made).patient();
+  EXPECT_EQ(patient.name, "Müller^Jürgen");
+  EXPECT_EQ(patient.accession_number, "Ä-42");
+  EXPECT_EQ(patient.id, "Ünal");  // what is UTF-8 already is not read as Latin-1
+}
+
+TEST_F(Shown, TheTimeZoneIsReadWhenItIsOne) {
+  MadeRun made;
+  made.attributes = {"TimezoneOffsetFromUTC=-0330"};
+  EXPECT_EQ(read(made).header().utc_offset, "-0330");
+  made.attributes = {"TimezoneOffsetFromUTC=CET"};
+  EXPECT_EQ(read(made).header().utc_offset, "");
 }
 
 }  // namespace

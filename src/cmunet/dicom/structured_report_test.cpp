@@ -10,6 +10,7 @@
 #include "cmunet/base/error.h"
 #include "cmunet/base/file.h"
 #include "cmunet/base/scratch_folder.h"
+#include "cmunet/dicom/made_bytes.h"
 #include "cmunet/dicom/result_test_support.h"
 #include "cmunet/dicom/secondary_capture.h"
 
@@ -147,6 +148,24 @@ TEST(SecondaryCapture, HasTheColoursAndTheWarningInItsPixels) {
   EXPECT_THAT(seen, HasSubstr("comment Research software, not for clinical use.\n"));
   EXPECT_THAT(seen, HasSubstr("pixel 40 17 is 250 1 2, 0 0 is 9 8 7\n"));
   EXPECT_THAT(seen, HasSubstr("\n #   #  ###  #####  "));  // the upper edge of N, O and T
+}
+
+TEST(SecondaryCapture, SaysOfAnnotationsAndPixelsWhatTheSourceSays) {
+  constexpr std::uint32_t kBurnedIn = 0x00280301, kAspectRatio = 0x00280034;
+  const ScratchFolder folder;
+  ResultSource source = test_source(1, 32, 32);
+  const auto saved = [&] {
+    write_secondary_capture(folder / "sc.dcm", source, 0, image::ImageRgb(32, 32));
+    return read_file(folder / "sc.dcm");
+  };
+  EXPECT_THAT(saved(), Not(HasSubstr(made_head(kBurnedIn, "CS", 0).substr(0, 6))));
+  EXPECT_THAT(saved(), Not(HasSubstr(made_head(kAspectRatio, "IS", 0).substr(0, 6))));
+  source.header.no_burned_in_annotation = true;
+  EXPECT_THAT(saved(), HasSubstr(made_element(kBurnedIn, "CS", "NO")));
+  source.header.no_burned_in_annotation = false, source.header.burned_in_annotation = true;
+  source.header.pixel_aspect_ratio = 0.8;
+  EXPECT_THAT(saved(), HasSubstr(made_element(kBurnedIn, "CS", "YES")));
+  EXPECT_THAT(saved(), HasSubstr(made_element(kAspectRatio, "IS", "800\\1000")));
 }
 
 TEST(SecondaryCapture, RefusesWhatDoesNotBelong) {

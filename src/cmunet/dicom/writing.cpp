@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -44,23 +45,40 @@ std::string decimal(std::array<std::uint32_t, 4> words) {
   return digits;
 }
 
-bool is_ascii(const std::string& text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+struct Moment {
+  std::string date, time;  // YYYYMMDD, HHMMSS
+};
+
+// One offset (±HHMM) holds for all times of an object, so ours follow the source's; without one they are local.
+Moment now_at(const std::string& utc_offset) {
+  std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  if (utc_offset.empty()) {
+    ::localtime_r(&now, &parts);
+  } else {
+    const int minutes = 60 * std::stoi(utc_offset.substr(1, 2)) + std::stoi(utc_offset.substr(3, 2));
+    now += (utc_offset.front() == '-' ? -60 : 60) * minutes;
+    ::gmtime_r(&now, &parts);
+  }
+  const auto formatted = [&](const char* format) {
+    std::array<char, 32> text{};
+    return std::string(text.data(), std::strftime(text.data(), text.size(), format, &parts));
+  };
+  return {formatted("%Y%m%d"), formatted("%H%M%S")};
 }
 
-std::string clock_text(const char* format) {
-  const std::time_t now = std::time(nullptr);
-  std::tm local{};
-  ::localtime_r(&now, &local);
-  std::array<char, 32> text{};
-  return {text.data(), std::strftime(text.data(), text.size(), format, &local)};
+// The term for what a lossy transfer syntax does (PS3.3 C.7.6.1.1.5.1); empty for others.
+std::string method_of_syntax(const std::string& transfer_syntax) {
+  if (transfer_syntax == UID_JPEGProcess1TransferSyntax || transfer_syntax == UID_JPEGProcess2_4TransferSyntax) {
+    return "ISO_10918_1";
+  }
+  if (transfer_syntax == UID_JPEGLSLossyTransferSyntax) return "ISO_14495_1";
+  if (transfer_syntax == UID_JPEG2000TransferSyntax) return "ISO_15444_1";
+  return "";
 }
 
 void put_patient_and_study(DcmItem& dataset, const ResultSource& source) {
   const Patient& patient = source.patient;
-  if (!is_ascii(patient.name + patient.id + patient.study_id + patient.referring_physician)) {
-    put(dataset, DCM_SpecificCharacterSet, "ISO_IR 192");
-  }
   put(dataset, DCM_PatientName, patient.name);
   put(dataset, DCM_PatientID, patient.id);
   put(dataset, DCM_PatientBirthDate, patient.birth_date);
@@ -94,6 +112,12 @@ void put(DcmItem& item, const DcmTagKey& tag, const std::string& value) {
 
 void put(DcmItem& item, const DcmTagKey& tag, int value) { put(item, tag, std::to_string(value)); }
 
+std::string utf8_prefix(const std::string& text, std::size_t max_bytes) {
+  std::size_t end = std::min(text.size(), max_bytes);
+  while (end > 0 && end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80) --end;
+  return text.substr(0, end);
+}
+
 std::string decimal_string(double value) {
   std::array<char, 32> text{};
   return {text.data(), static_cast<std::size_t>(std::snprintf(text.data(), text.size(), "%.6g", value))};
@@ -124,9 +148,12 @@ void put_reference(DcmItem& item, const Source& source, int frame) {
 
 void put_common_modules(DcmItem& dataset, const ResultSource& source, const ResultOptions& options,
                         const ObjectKind& kind) {
-  CMUNET_CHECK(!source.header.source.study_uid.empty() && !source.header.source.sop_instance_uid.empty(),
-               ErrorCode::kCorrupt,
-               "[dicom] the run has no Study or SOP Instance UID; a result needs both to point back");
+  const Source& origin = source.header.source;
+  const bool has_uids = !origin.study_uid.empty() && !origin.series_uid.empty() && !origin.sop_class_uid.empty() &&
+                        !origin.sop_instance_uid.empty();
+  CMUNET_CHECK(has_uids, ErrorCode::kCorrupt,
+               "[dicom] the run lacks its Study, Series or SOP Instance UID or its SOP Class UID; a result needs them "
+               "to point back");
   put_patient_and_study(dataset, source);
   put(dataset, DCM_SOPClassUID, std::string(kind.sop_class_uid));
   put(dataset, DCM_SOPInstanceUID, options.instance_uid.empty() ? new_uid() : options.instance_uid);
@@ -139,21 +166,38 @@ void put_common_modules(DcmItem& dataset, const ResultSource& source, const Resu
   put(dataset, DCM_ManufacturerModelName, std::string("cmunet"));
   put(dataset, DCM_DeviceSerialNumber, std::string("0"));
   put(dataset, DCM_SoftwareVersions, std::string(kVersion));
+  const Moment now = now_at(source.header.utc_offset);
+  if (!source.header.utc_offset.empty()) put(dataset, DCM_TimezoneOffsetFromUTC, source.header.utc_offset);
   for (const DcmTagKey& date : {DCM_SeriesDate, DCM_ContentDate, DCM_InstanceCreationDate}) {
-    put(dataset, date, clock_text("%Y%m%d"));
+    put(dataset, date, now.date);
   }
   for (const DcmTagKey& time : {DCM_SeriesTime, DCM_ContentTime, DCM_InstanceCreationTime}) {
-    put(dataset, time, clock_text("%H%M%S"));
+    put(dataset, time, now.time);
   }
 }
 
 void put_lossy_compression(DcmItem& dataset, const XaHeader& header) {
   put(dataset, DCM_LossyImageCompression, std::string(header.lossy ? "01" : "00"));
+  if (!header.lossy) return;
+  const std::string method =
+      header.lossy_method.empty() ? method_of_syntax(header.source.transfer_syntax_uid) : header.lossy_method;
+  if (!header.lossy_ratio.empty()) put(dataset, DCM_LossyImageCompressionRatio, header.lossy_ratio);
+  if (!method.empty()) put(dataset, DCM_LossyImageCompressionMethod, method);
+}
+
+void put_pixel_aspect_ratio(DcmItem& dataset, const XaHeader& header) {
+  constexpr int kParts = 1000;
+  const auto rows = static_cast<int>(std::lround(kParts * header.pixel_aspect_ratio));
+  if (rows != kParts) put(dataset, DCM_PixelAspectRatio, concat(rows, "\\", kParts));
 }
 
 void save_object(DcmFileFormat& file, const std::filesystem::path& path, bool keep_transfer_syntax) {
   const E_TransferSyntax syntax =
       keep_transfer_syntax ? file.getDataset()->getOriginalXfer() : EXS_LittleEndianExplicit;
+  DcmDataset& dataset = *file.getDataset();
+  if (!keep_transfer_syntax && dataset.containsExtendedCharacters()) {
+    put(dataset, DCM_SpecificCharacterSet, std::string("ISO_IR 192"));
+  }
   CMUNET_CHECK(file.validateMetaInfo(syntax).good(), ErrorCode::kInternal, "[dicom] the meta header is incomplete");
   AtomicFile out(path);
   std::vector<char> buffer(kWriteBytes);

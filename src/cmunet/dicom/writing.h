@@ -25,6 +25,8 @@ struct Code {
 void put(DcmItem& item, const DcmTagKey& tag, const std::string& value);
 /// The same from a whole number.
 void put(DcmItem& item, const DcmTagKey& tag, int value);
+/// The beginning of a text of UTF-8, at most `max_bytes` long and without a part of a character.
+std::string utf8_prefix(const std::string& text, std::size_t max_bytes);
 /// A decimal string (VR DS) of six significant digits: no measurement has more.
 std::string decimal_string(double value);
 
@@ -46,13 +48,18 @@ struct ObjectKind {
 };
 
 /// The modules Patient, General Study, General Series, (Enhanced) General Equipment and SOP Common, and the date and
-/// time of the content. Texts are taken to be UTF-8.
+/// time of the content, in the source's time zone when it names one. Texts are taken to be UTF-8. @throws Error
+/// kCorrupt when the run has no UIDs to point back to.
 void put_common_modules(DcmItem& dataset, const ResultSource& source, const ResultOptions& options,
                         const ObjectKind& kind);
-/// Lossy Image Compression: what the source lost, what is derived from it lacks too.
+/// Lossy Image Compression with its method and ratio, as far as they are known: what the source lost, what is derived
+/// from it lacks too.
 void put_lossy_compression(DcmItem& dataset, const XaHeader& header);
+/// Pixel Aspect Ratio of pixels that are not square, in thousandths; for objects that hold no spacing.
+void put_pixel_aspect_ratio(DcmItem& dataset, const XaHeader& header);
 
-/// Writes explicit VR little endian, or the syntax in which the object was read: temporary name, flush, rename.
+/// Writes explicit VR little endian and says that texts are UTF-8 where it matters, or keeps the syntax in which the
+/// object was read, and its character set: temporary name, flush, rename.
 /// @throws Error kIo.
 void save_object(DcmFileFormat& file, const std::filesystem::path& path, bool keep_transfer_syntax = false);
 

@@ -55,7 +55,10 @@ struct XaHeader {
   double pixel_aspect_ratio = 1.0;           ///< row / column, 0.1…10, by the spacing, else (0028,0034)
   std::vector<double> frame_time_ms;         ///< start of each frame; empty when unknown
   bool burned_in_annotation = false;         ///< (0028,0301) YES
+  bool no_burned_in_annotation = false;      ///< (0028,0301) NO; neither when the header does not say
   std::optional<std::string> lossy;          ///< why pixels are not the detector's, e.g. "JPEG baseline"
+  std::string lossy_ratio, lossy_method;     ///< (0028,2112) and (0028,2114), when they are numbers and terms
+  std::string utc_offset;                    ///< (0008,0201) of the header's times, ±HHMM; empty when absent
   Geometry geometry;                         ///< of the first frame, see XaRun::geometry
   Source source;
   std::vector<std::string> oddities;  ///< what was wrong and how it was read, one sentence each, without PHI

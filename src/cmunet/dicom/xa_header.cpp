@@ -5,9 +5,7 @@
 #include <dcmtk/dcmdata/dctk.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <string_view>
 
 #include "cmunet/dicom/attributes.h"
 
@@ -37,7 +35,7 @@ double read_aspect_ratio(DcmDataset& dataset, const Geometry& geometry, std::vec
   if (!ratio.empty() && !has_ratio) oddities.emplace_back("Pixel Aspect Ratio is not two positive numbers; left out");
   const auto& spacing = geometry.pixel_spacing_mm ? geometry.pixel_spacing_mm : geometry.imager_pixel_spacing_mm;
   const double aspect = spacing ? spacing->row_mm / spacing->col_mm : has_ratio ? ratio[0] / ratio[1] : 1.0;
-  constexpr double kMost = 10;
+  constexpr double kMost = 5;
   if (aspect <= kMost && aspect >= 1 / kMost) return aspect;
   oddities.push_back(concat("pixels are ", aspect, " times as high as wide; read as square"));
   return 1.0;
@@ -65,24 +63,31 @@ std::vector<double> read_frame_times(DcmDataset& dataset, int frames, std::vecto
   return times;
 }
 
+// This goes into reports, and other text than the standard's terms (PS3.3 C.7.6.1.1.5.1) may be anything.
+std::string read_lossy_method(DcmDataset& dataset) {
+  const std::string method = text(dataset, DCM_LossyImageCompressionMethod);
+  const bool is_term = method.starts_with("ISO_") &&
+                       method.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_\\") == std::string::npos;
+  return is_term ? method : "";
+}
+
+// "+0130"; empty for anything else.
+std::string read_utc_offset(DcmDataset& dataset) {
+  const std::string offset = text(dataset, DCM_TimezoneOffsetFromUTC);
+  const bool is_offset = offset.size() == 5 && (offset[0] == '+' || offset[0] == '-') &&
+                         offset.find_first_not_of("0123456789", 1) == std::string::npos &&
+                         offset.compare(1, 4, "1400") <= 0;
+  return is_offset ? offset : "";
+}
+
 std::optional<std::string> read_lossy(DcmDataset& dataset) {
   const E_TransferSyntax syntax = dataset.getOriginalXfer();
   if (syntax == EXS_JPEGProcess1) return "JPEG baseline";
   if (syntax == EXS_JPEGProcess2_4) return "JPEG extended";
   const bool was_lossy = text(dataset, DCM_LossyImageCompression) == "01";
   if (!was_lossy) return std::nullopt;
-  const std::string method = text(dataset, DCM_LossyImageCompressionMethod);
-  // This goes into reports, and other text than the standard's terms (PS3.3 C.7.6.1.1.5.1) may be anything.
-  const bool is_term = method.starts_with("ISO_") &&
-                       method.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_\\") == std::string::npos;
-  return is_term ? "compressed with loss before: " + method : "compressed with loss before";
-}
-
-// The defined terms of pictures (PS3.3 C.7.3.1.1.1); other text may be anything, also a name.
-std::string modality_name(const std::string& modality) {
-  constexpr std::array<std::string_view, 20> kTerms{"CR", "CT", "DX", "ECG", "ES", "GM", "IO", "IVOCT", "IVUS", "MG",
-                                                    "MR", "NM", "OP", "OT",  "PT", "PX", "RG", "SC",    "US",   "XC"};
-  return std::ranges::find(kTerms, modality) != kTerms.end() ? modality : "none that is known";
+  const std::string method = read_lossy_method(dataset);
+  return method.empty() ? "compressed with loss before" : "compressed with loss before: " + method;
 }
 
 }  // namespace
@@ -131,8 +136,15 @@ XaHeader read_header(DcmDataset& dataset, const PixelFormat& format) {
       text(owner_of(dataset, 0, DCM_FramePixelDataPropertiesSequence, DCM_PixelIntensityRelationship),
            DCM_PixelIntensityRelationship);
   header.is_log = header.pixel_intensity_relationship == "LOG";
-  header.burned_in_annotation = text(dataset, DCM_BurnedInAnnotation) == "YES";
+  const std::string burned_in = text(dataset, DCM_BurnedInAnnotation);
+  header.burned_in_annotation = burned_in == "YES";
+  header.no_burned_in_annotation = burned_in == "NO";
   header.lossy = read_lossy(dataset);
+  header.lossy_method = read_lossy_method(dataset);
+  if (!numbers(dataset, DCM_LossyImageCompressionRatio).empty()) {
+    header.lossy_ratio = text(dataset, DCM_LossyImageCompressionRatio);
+  }
+  header.utc_offset = read_utc_offset(dataset);
   if (!is_xray(header)) {
     header.oddities.push_back(concat("its modality is ", modality_name(header.modality),
                                      "; expected an X-ray angiogram, XA or RF: what is found in others means nothing"));
@@ -154,17 +166,20 @@ Patient read_patient(DcmDataset& dataset) {
       dataset.findAndInsertCopyOfElement(tag, &named);
     }
   }
-  named.convertToUTF8();  // on failure the bytes stay as they are
+  // This fails where a device wrote other characters than it declares; as_utf8 then makes of them what it can.
+  static_cast<void>(named.convertToUTF8());
+  const auto name_text = [&](const DcmTagKey& tag) { return as_utf8(text(named, tag)); };
+  const auto plain_text = [&](const DcmTagKey& tag) { return as_utf8(text(dataset, tag)); };
   Patient patient;
-  patient.name = text(named, DCM_PatientName);
-  patient.id = text(named, DCM_PatientID);
-  patient.birth_date = text(dataset, DCM_PatientBirthDate);
-  patient.sex = text(dataset, DCM_PatientSex);
-  patient.study_id = text(named, DCM_StudyID);
-  patient.study_date = text(dataset, DCM_StudyDate);
-  patient.study_time = text(dataset, DCM_StudyTime);
-  patient.accession_number = text(named, DCM_AccessionNumber);
-  patient.referring_physician = text(named, DCM_ReferringPhysicianName);
+  patient.name = name_text(DCM_PatientName);
+  patient.id = name_text(DCM_PatientID);
+  patient.birth_date = plain_text(DCM_PatientBirthDate);
+  patient.sex = plain_text(DCM_PatientSex);
+  patient.study_id = name_text(DCM_StudyID);
+  patient.study_date = plain_text(DCM_StudyDate);
+  patient.study_time = plain_text(DCM_StudyTime);
+  patient.accession_number = name_text(DCM_AccessionNumber);
+  patient.referring_physician = name_text(DCM_ReferringPhysicianName);
   return patient;
 }
 
