@@ -13,6 +13,7 @@
 #include <set>
 
 #include "cmunet/base/file.h"
+#include "cmunet/base/hash.h"
 #include "cmunet/base/json.h"
 
 namespace cmunet {
@@ -203,6 +204,16 @@ SafetensorsFile SafetensorsFile::open(const std::filesystem::path& path) {
 
 const std::map<std::string, std::string>& SafetensorsFile::metadata() const { return mapped_->metadata; }
 const std::vector<TensorRef>& SafetensorsFile::tensors() const& { return mapped_->tensors; }
+
+std::string SafetensorsFile::content_hash() const {
+  Hasher hasher;
+  for (const TensorRef& tensor : tensors()) {
+    hasher.update(tensor.name);
+    hasher.update(tensor.bytes);
+  }
+  return hasher.hex();
+}
+
 const std::filesystem::path& SafetensorsFile::path() const { return mapped_->path; }
 bool SafetensorsFile::contains(std::string_view name) const {
   return mapped_->index.find(name) != mapped_->index.end();

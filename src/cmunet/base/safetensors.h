@@ -50,6 +50,8 @@ class SafetensorsFile {
   /// @throws Error kCorrupt when there is no such tensor.
   const TensorRef& at(std::string_view name) const;
   const std::filesystem::path& path() const;
+  /// Of the tensors' names and bytes, in order; not of the metadata. Reads the whole file.
+  std::string content_hash() const;
 
  private:
   struct Mapped;

@@ -20,21 +20,13 @@ fs::path previous_of(const fs::path& path) {
   return previous;
 }
 
+// As SafetensorsFile::content_hash of the file that they are written to.
 std::string hash_of(const NamedTensors& tensors) {
   Hasher hasher;
   for (const auto& [name, tensor] : tensors) {
     const at::Tensor t = tensor.detach().to(at::kCPU).contiguous();
     hasher.update(name);
     hasher.update(std::span(static_cast<const std::byte*>(t.data_ptr()), t.nbytes()));
-  }
-  return hasher.hex();
-}
-
-std::string hash_of(const SafetensorsFile& file) {
-  Hasher hasher;
-  for (const TensorRef& ref : file.tensors()) {
-    hasher.update(ref.name);
-    hasher.update(ref.bytes);
   }
   return hasher.hex();
 }
@@ -49,9 +41,20 @@ TrainingState open_state(const fs::path& path) {
   const int version = json_get<int>(result.state, "version", origin);
   CMUNET_CHECK(version <= kStateVersion, ErrorCode::kUnsupported, "[checkpoint] ", origin, " has version ", version,
                "; this program reads up to ", kStateVersion);
-  CMUNET_CHECK(json_get<std::string>(result.state, "hash", origin) == hash_of(result.file), ErrorCode::kCorrupt,
+  CMUNET_CHECK(json_get<std::string>(result.state, "hash", origin) == result.file.content_hash(), ErrorCode::kCorrupt,
                "[checkpoint] ", origin, " does not match its checksum");
   return result;
+}
+
+// Before a network is built: what it says of its size may be anything.
+void check_architecture(const ModelInfo& info, const SafetensorsFile& file) {
+  const std::vector<std::int64_t>& first = file.at("down_conv1.double_conv.double_conv.0.weight").shape;
+  const std::vector<std::int64_t>& last = file.at("conv_last.weight").shape;
+  const bool fits = first.size() == 4 && first[0] == info.base_width && first[1] == info.in_channels &&
+                    last.size() == 4 && last[0] == info.classes;
+  CMUNET_CHECK(fits, ErrorCode::kCorrupt, "[model] ", file.path().string(), " says base_width ", info.base_width, ", ",
+               info.in_channels, " input channels and ", info.classes,
+               " classes; its first and last convolutions have other shapes");
 }
 
 }  // namespace
@@ -74,6 +77,7 @@ Model load_model(const fs::path& path) {
   model.info = read_model_info(file);
   CMUNET_CHECK(model.info.classes > 0, ErrorCode::kUnsupported, "[model] ", file.path().string(),
                " holds an encoder alone; expected a whole UNet, as cmunet finetune --init makes of it");
+  check_architecture(model.info, file);
   model.unet = nn::UNet(unet_options(model.info));
   load_exactly(*model.unet, file);
   model.unet->eval();
@@ -91,7 +95,7 @@ void save_state(const fs::path& path, const NamedTensors& tensors, const Json& s
     fs::remove(previous, ec);
     fs::create_hard_link(path, previous, ec);
   }
-  save_tensors(path, tensors, {{"cmunet_state", document.dump()}});
+  save_tensors(path, tensors, {{"cmunet_state", document.dump(-1, ' ', false, Json::error_handler_t::replace)}});
 }
 
 TrainingState load_state(const fs::path& path) {

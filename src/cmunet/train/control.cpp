@@ -19,7 +19,7 @@ constexpr std::array<const char*, 3> kReasons{"signal", "max_minutes", "stop fil
 }  // namespace
 
 StopRequest::StopRequest(const std::atomic<bool>* flag, double max_minutes, std::filesystem::path run_dir)
-    : flag_(flag), max_minutes_(max_minutes), stop_file_(run_dir / "stop") {}
+    : flag_(flag), max_minutes_(max_minutes), stop_file_(run_dir / kStopFile) {}
 
 std::string StopRequest::reason() const {
   nn::Communicator& peers = nn::communicator();

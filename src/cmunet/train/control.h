@@ -35,8 +35,11 @@ struct Observer {
   std::function<void(const std::string& name, const image::ImageF& strip)> on_picture;
 };
 
-/// Asks a loop to stop after the step it is in: a signal's flag, a time limit, or a file named "stop" in the run
-/// folder. What one process has seen stops all.
+/// In the run folder, the file that stops a run; the next start of the run removes it.
+inline constexpr const char* kStopFile = "stop";
+
+/// Asks a loop to stop after the step it is in: a signal's flag, a time limit, or the stop file. What one process has
+/// seen stops all.
 class StopRequest {
  public:
   /// @param flag         set by a signal handler; may be null

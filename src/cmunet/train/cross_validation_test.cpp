@@ -89,6 +89,19 @@ TEST_F(CrossValidation, FoldsDivideTheFineTuningSet) {
   EXPECT_EQ(measured, (std::multiset<std::string>{"p10", "p11", "p6", "p7", "p8", "p9"}));
 }
 
+TEST_F(CrossValidation, FoldsOfTheStoreAreTaken) {
+  Json manifest = load_json(folder / "store" / "manifest.json");
+  for (std::size_t i = 6; i < 12; ++i) manifest["images"][i]["fold"] = i < 8 ? 2 : i % 2;
+  save_json(folder / "store" / "manifest.json", manifest);
+  for (const auto& [fold, ids] : {std::pair{0, std::set<std::string>{"p8", "p10"}},
+                                  {1, std::set<std::string>{"p9", "p11"}},
+                                  {2, std::set<std::string>{"p6", "p7"}}}) {
+    EXPECT_EQ(run_fold(concat("fold", fold), fold)["validation_ids"].get<std::set<std::string>>(), ids);
+  }
+  options.folds = 2;
+  EXPECT_EQ(run_fold("half", 0)["validation_ids"].size(), 3U);
+}
+
 TEST_F(CrossValidation, NothingButTheFineTuningSetIsRead) {
   run_fold("fold", 1);
   options.validation = Validation::kNone;

@@ -93,7 +93,7 @@ class Run {
     Fields fields;
     describe(described, fields);
     folder_.emplace(request_.out, fields, request_.resume, request_.force);
-    check_agreement("options or data", fields.to_toml() + data_.content_hash);
+    check_agreement("options or data", fields.to_toml() + data_identity().dump());
     if (request_.resume) restore_state();
     const StopRequest stop(request_.stop_flag, options_.max_minutes, request_.out);
     log_info("fine-tuning on ", plan_.images, " labelled images of ", data_.height, "x", data_.width, ": ", plan_.steps,
@@ -182,8 +182,13 @@ class Run {
       throw Error(ErrorCode::kInvalidArgument, concat("[finetune] no tensor of ", origin, " fits this UNet"),
                   "expected names such as down_conv1.double_conv.double_conv.0.weight");
     }
-    init_report_ = {{"file", origin},        {"method", method},        {"loaded", report.loaded},
-                    {"new", report.missing}, {"unused", report.unused}, {"other_shape", report.mismatched}};
+    init_report_ = {{"file", origin},
+                    {"hash", file.content_hash()},
+                    {"method", method},
+                    {"loaded", report.loaded},
+                    {"new", report.missing},
+                    {"unused", report.unused},
+                    {"other_shape", report.mismatched}};
   }
 
   void run_epoch(const StopRequest& stop) {
@@ -214,11 +219,9 @@ class Run {
     const auto value = total.item<double>();
     check_finite(value, position_, lr, ids_of(rows));
     averager_.finish();
-    if (scale_.unscale(unet_->parameters())) {
-      optimizer_.step(lr);
-    } else {
-      means_.add("skipped_steps", 1);
-    }
+    const bool is_finite = scale_.unscale(unet_->parameters());
+    if (is_finite) optimizer_.step(lr);
+    add_skipped(means_, scale_, !is_finite);
     optimizer_.zero_grad();
     means_.add("loss", value);
     ++position_.step_in_epoch;
@@ -324,15 +327,38 @@ class Run {
     state["best_dice"] = best_dice_;
     state["best_step"] = best_step_;
     state["init"] = init_report_;
-    save_state(folder_->state_file(), state_of(*unet_, optimizer_), state);
+    state["data"] = data_identity();
+    // The model first: a run killed between the two has a state that comes to the same model again.
     save_as("last.safetensors");
+    save_state(folder_->state_file(), state_of(*unet_, optimizer_), state);
+  }
+
+  // What a resumed run must find as it was.
+  Json data_identity() const {
+    return {{"stores", {data_.content_hash}},
+            {"labels", request_.labels},
+            {"images", hash_of_ids(data_.train.ids)},
+            {"validation_images", hash_of_ids(data_.val.ids)}};
+  }
+
+  // A resumed run needs no --init; one that is given must hold the weights that the run began with.
+  void check_same_init(const Json& saved) const {
+    if (request_.init.empty()) return;
+    const bool is_older = saved.is_object() && !saved.contains("hash");
+    if (is_older) return;
+    const std::string began_with = saved.is_object() ? json_get<std::string>(saved, "hash", "state") : "none";
+    const std::string now = SafetensorsFile::open(find_model_file(request_.init)).content_hash();
+    CMUNET_CHECK(now == began_with, ErrorCode::kInvalidArgument, "[resume] --init ", request_.init.string(),
+                 " holds the weights ", now, " but the run began with ", began_with);
   }
 
   void restore_state() {
     const TrainingState saved = load_state(folder_->state_file());
+    check_same_data(saved, data_identity());
+    check_same_init(json_get<Json>(saved.state, "init", "state"));
     load_exactly(*unet_, saved.file);
     optimizer_.load(saved.file, json_get<std::int64_t>(saved.state, "optimizer_steps", "state"));
-    scale_.set_state(json_get<double>(saved.state, "loss_scale", "state"));
+    scale_.set_state(json_get<Json>(saved.state, "loss_scale", "state"));
     best_dice_ = json_get<double>(saved.state, "best_dice", "state");
     best_step_ = json_get<std::int64_t>(saved.state, "best_step", "state");
     init_report_ = json_get<Json>(saved.state, "init", "state");

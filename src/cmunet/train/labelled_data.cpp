@@ -45,12 +45,38 @@ struct Parts {
   std::vector<std::size_t> train, val;
 };
 
+// True when the store's folds, as cmunet prepare --folds drew them, are as many as are asked for, and each has an image
+// among these.
+bool has_folds(const dataset::Store& store, const std::vector<std::size_t>& images, int folds) {
+  int count = 0;
+  for (const std::size_t i : labelled_indices(store, dataset::Split::kTrain)) {
+    count = std::max(count, store.records()[i].fold + 1);
+  }
+  std::vector<bool> is_used(static_cast<std::size_t>(folds), false);
+  for (const std::size_t i : images) {
+    const int fold = store.records()[i].fold;
+    if (fold < 0 || fold >= folds) return false;
+    is_used[static_cast<std::size_t>(fold)] = true;
+  }
+  return count == folds && std::ranges::all_of(is_used, [](bool used) { return used; });
+}
+
+std::vector<int> folds_of(const dataset::Store& store, const std::vector<std::size_t>& images,
+                          const LabelledDataOptions& options) {
+  if (has_folds(store, images, options.folds)) {
+    std::vector<int> folds;
+    for (const std::size_t i : images) folds.push_back(store.records()[i].fold);
+    return folds;
+  }
+  std::vector<std::string> groups;
+  for (const std::size_t i : images) groups.push_back(store.records()[i].group);
+  return dataset::assign_folds(groups, options.folds, options.seed);
+}
+
 Parts divide(const dataset::Store& store, const std::vector<std::size_t>& images, const LabelledDataOptions& options) {
   if (options.validation == Validation::kNone) return {images, {}};
   if (options.validation == Validation::kSplit) return {images, labelled_indices(store, dataset::Split::kVal)};
-  std::vector<std::string> groups;
-  for (const std::size_t i : images) groups.push_back(store.records()[i].group);
-  const std::vector<int> folds = dataset::assign_folds(groups, options.folds, options.seed);
+  const std::vector<int> folds = folds_of(store, images, options);
   Parts parts;
   for (std::size_t i = 0; i < images.size(); ++i) {
     (folds[i] == options.fold ? parts.val : parts.train).push_back(images[i]);

@@ -39,7 +39,7 @@ struct LabelledData {
 };
 
 /// Reads nothing but the train split's labelled images and, with kSplit, the val split's. Folds keep groups (patients)
-/// together.
+/// together: they are the store's where it has as many and each holds one of the images, else drawn by the seed.
 /// @throws Error kInvalidArgument when there are too few of them; as Store::open.
 LabelledData load_labelled_data(const std::filesystem::path& store, const LabelledDataOptions& options,
                                 at::Device device);

@@ -97,4 +97,16 @@ bool LossScale::unscale(const std::vector<at::Tensor>& parameters) {
   return true;
 }
 
+Json LossScale::state() const { return {{"scale", scale_}, {"good_steps", good_steps_}}; }
+
+void LossScale::set_state(const Json& state) {
+  const bool is_scale_alone = state.is_number();
+  scale_ = is_scale_alone ? state.get<double>() : json_get<double>(state, "scale", "state");
+  good_steps_ = is_scale_alone ? 0 : json_get<int>(state, "good_steps", "state");
+}
+
+void add_skipped(Means& means, const LossScale& scale, bool was_skipped) {
+  if (scale.is_on()) means.add("skipped_steps", was_skipped ? 1 : 0);
+}
+
 }  // namespace cmunet::train

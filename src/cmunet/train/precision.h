@@ -12,7 +12,9 @@
 #include <utility>
 #include <vector>
 
+#include "cmunet/base/json.h"
 #include "cmunet/train/pretrain.h"
+#include "cmunet/train/session.h"
 
 namespace cmunet::train {
 
@@ -51,16 +53,22 @@ inline double activation_share(Precision precision) {
 class LossScale {
  public:
   explicit LossScale(Precision precision) : is_on_(precision == Precision::kFp16), scale_(is_on_ ? 65536.0 : 1.0) {}
+  bool is_on() const { return is_on_; }
   double value() const { return scale_; }
   /// Divides the gradients by the scale. @return false when one is not finite: skip the optimiser step.
   bool unscale(const std::vector<at::Tensor>& parameters);
-  double state() const { return scale_; }
-  void set_state(double scale) { scale_ = scale; }
+  Json state() const;
+  /// Takes what `state` gave, or the scale alone. @throws Error kCorrupt.
+  void set_state(const Json& state);
 
  private:
   bool is_on_;
   double scale_;
   int good_steps_ = 0;
 };
+
+/// Adds a step to the mean "skipped_steps", the share of steps that overflow made the optimiser skip; only where the
+/// loss is scaled.
+void add_skipped(Means& means, const LossScale& scale, bool was_skipped);
 
 }  // namespace cmunet::train

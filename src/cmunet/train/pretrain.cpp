@@ -98,7 +98,7 @@ class Run {
     Fields fields;
     describe(described, fields);
     folder_.emplace(request_.out, fields, request_.resume, request_.force);
-    check_agreement("options or data", concat(fields.to_toml(), Json(data_.content_hashes).dump()));
+    check_agreement("options or data", fields.to_toml() + data_identity().dump());
     if (request_.resume) restore_state();
     const StopRequest stop(request_.stop_flag, options_.max_minutes, request_.out);
     log_info("pre-training ", ssl::to_string(method_->kind()), " on ", plan_.images, " images of ", data_.height, "x",
@@ -186,7 +186,7 @@ class Run {
       const auto begin = static_cast<std::size_t>(position_.step_in_epoch * plan_.images_per_step);
       const auto end = std::min(order.size(), begin + static_cast<std::size_t>(plan_.images_per_step));
       train_step(std::span(order).subspan(begin, end - begin));
-      if (const std::string reason = stop.reason(); !reason.empty()) stop_now(reason);
+      if (const std::string reason = stop.reason(); !reason.empty() && position_.step < plan_.steps) stop_now(reason);
     }
   }
 
@@ -216,12 +216,12 @@ class Run {
     }
     check_finite(loss_sum, position_, lr, ids);
     averager_.finish();
-    if (scale_.unscale(method_->module().parameters())) {
+    const bool is_finite = scale_.unscale(method_->module().parameters());
+    if (is_finite) {
       optimizer_.step(lr, weight_decay());
       method_->after_step();
-    } else {
-      means_.add("skipped_steps", 1);
     }
+    add_skipped(means_, scale_, !is_finite);
     optimizer_.zero_grad();
     means_.add("loss", loss_sum);
     ++position_.step_in_epoch;
@@ -276,7 +276,7 @@ class Run {
     if (!nn::communicator().leads()) return;
     Json state = state_json(position_, means_, optimizer_.step_count());
     state["loss_scale"] = scale_.state();
-    save_state(folder_->state_file(), state_of(method_->module(), optimizer_), state);
+    state["data"] = data_identity();
     ModelInfo info;
     info.kind = "pretrained";
     info.method = ssl::to_string(method_->kind());
@@ -286,14 +286,20 @@ class Run {
     info.height = data_.height;
     info.width = data_.width;
     info.details = run_record("running");
+    // The model first: a run killed between the two has a state that comes to the same model again.
     save_model(folder_->checkpoint("last.safetensors"), method_->backbone(), info);
+    save_state(folder_->state_file(), state_of(method_->module(), optimizer_), state);
   }
+
+  // What a resumed run must find as it was.
+  Json data_identity() const { return {{"stores", data_.content_hashes}, {"images", hash_of_ids(data_.data.ids)}}; }
 
   void restore_state() {
     const TrainingState saved = load_state(folder_->state_file());
+    check_same_data(saved, data_identity());
     load_exactly(method_->module(), saved.file);
     optimizer_.load(saved.file, json_get<std::int64_t>(saved.state, "optimizer_steps", "state"));
-    scale_.set_state(json_get<double>(saved.state, "loss_scale", "state"));
+    scale_.set_state(json_get<Json>(saved.state, "loss_scale", "state"));
     restore(saved, position_, means_);
     check_agreement("training states", saved.state.dump());
     folder_->truncate_metrics(position_.step);

@@ -100,6 +100,15 @@ class Loops : public ::testing::Test {
     }
   }
 
+  // An observer that puts a folder where the state goes, so that writing it fails.
+  static Observer blocking_state_of(const fs::path& run) {
+    Observer observer;
+    observer.on_step = [run](const StepEvent&) {
+      fs::create_directories(run / "checkpoints/last.state.safetensors/in_the_way");
+    };
+    return observer;
+  }
+
   // Of each line of metrics.jsonl.
   static std::vector<double> losses(const fs::path& file) {
     std::vector<double> values;
@@ -146,6 +155,69 @@ TEST_F(Loops, FineTuningResumesBitForBit) {
   expect_same_tensors(dir / "whole/checkpoints/best.safetensors", dir / "parts/checkpoints/best.safetensors");
   EXPECT_EQ(whole["best_step"], parts["best_step"]);
   EXPECT_EQ(whole["best_val_dice"], parts["best_val_dice"]);
+}
+
+TEST_F(Loops, AStopAtTheLastStepIsTheEnd) {
+  std::atomic<bool> flag{false};
+  auto request = pretrain_request("run");
+  request.stop_flag = &flag;
+  const Json record = pretrain(pretrain_options(), request, stopping_after(9, flag));
+  EXPECT_EQ(record["exit"], "finished");
+  EXPECT_EQ(losses(dir / "run/metrics.jsonl").size(), 3U);
+}
+
+TEST_F(Loops, AStopFileStopsARunOnce) {
+  auto request = finetune_request("run");
+  Observer observer;
+  observer.on_step = [&](const StepEvent& e) {
+    if (e.step == 3) std::ofstream(dir / "run" / kStopFile) << "x";
+  };
+  expect_cancelled([&] { finetune(finetune_options(), request, observer); });
+  request.resume = true;
+  EXPECT_EQ(finetune(finetune_options(), request, {})["exit"], "finished");
+}
+
+TEST_F(Loops, TheModelIsWrittenBeforeTheState) {
+  EXPECT_THROW(pretrain(pretrain_options(), pretrain_request("pre"), blocking_state_of(dir / "pre")), Error);
+  EXPECT_TRUE(fs::exists(dir / "pre/checkpoints/last.safetensors"));
+  EXPECT_THROW(finetune(finetune_options(), finetune_request("fine"), blocking_state_of(dir / "fine")), Error);
+  EXPECT_TRUE(fs::exists(dir / "fine/checkpoints/last.safetensors"));
+}
+
+TEST_F(Loops, OtherDataAreRefusedOnResume) {
+  std::atomic<bool> flag{false};
+  auto request = finetune_request("fine");
+  request.stop_flag = &flag;
+  request.labels = 4;
+  expect_cancelled([&] { finetune(finetune_options(), request, stopping_after(1, flag)); });
+  request.stop_flag = nullptr;
+  request.resume = true;
+  request.labels = 5;
+  EXPECT_EQ(code_of([&] { finetune(finetune_options(), request, {}); }), ErrorCode::kInvalidArgument);
+  request.labels = 4;
+  EXPECT_NO_THROW(finetune(finetune_options(), request, {}));
+  auto pre = pretrain_request("pre");
+  pretrain(pretrain_options(), pre, {});
+  pre.resume = true;
+  EXPECT_NO_THROW(pretrain(pretrain_options(), pre, {}));
+  pre.stores.push_back(dir / "store");
+  EXPECT_EQ(code_of([&] { pretrain(pretrain_options(), pre, {}); }), ErrorCode::kInvalidArgument);
+}
+
+TEST_F(Loops, OtherInitialWeightsAreRefusedOnResume) {
+  pretrain(pretrain_options(), pretrain_request("pre"), {});
+  PretrainOptions other = pretrain_options();
+  other.seed = 7;
+  pretrain(other, pretrain_request("other"), {});
+  auto request = finetune_request("fine");
+  request.init = dir / "pre";
+  finetune(finetune_options(), request, {});
+  request.resume = true;
+  EXPECT_NO_THROW(finetune(finetune_options(), request, {}));
+  request.init = dir / "other";
+  EXPECT_EQ(code_of([&] { finetune(finetune_options(), request, {}); }), ErrorCode::kInvalidArgument);
+  request.init.clear();
+  EXPECT_NO_THROW(finetune(finetune_options(), request, {}));
 }
 
 TEST_F(Loops, SameSeedSameWeightsAndAnotherSeedOthers) {

@@ -10,6 +10,7 @@
 #include "cmunet/base/file.h"
 #include "cmunet/base/version.h"
 #include "cmunet/nn/communicator.h"
+#include "cmunet/train/control.h"
 
 namespace cmunet::train {
 namespace fs = std::filesystem;
@@ -59,6 +60,7 @@ void RunFolder::open(const Fields& fields, bool resume, bool force) {
     for (const char* old : {"checkpoints", "pictures", "metrics.jsonl", "run.json"}) fs::remove_all(dir_ / old);
   }
   std::error_code ec;
+  fs::remove(dir_ / kStopFile, ec);  // what stopped an earlier run must not stop this one
   fs::create_directories(dir_ / "checkpoints", ec);
   CMUNET_CHECK(!ec, ErrorCode::kIo, "[run] cannot create ", (dir_ / "checkpoints").string(), ": ", ec.message());
   write_file_atomic(config, concat("# Resolved options of this run. ", kDisclaimer, "\n", fields.to_toml()));

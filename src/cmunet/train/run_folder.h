@@ -19,7 +19,7 @@ class RunFolder {
   /// @param fields  the resolved options; with `resume` they must equal those in config.toml, but for the keys
   ///                whose names end in one of max_minutes, save_every_epochs, picture_every_epochs
   /// @throws Error kInvalidArgument when the folder is not empty (without force or resume), or the options differ.
-  /// Returns in all processes when the folder is there.
+  /// Removes a stop file that is left there. Returns in all processes when the folder is there.
   RunFolder(std::filesystem::path dir, const Fields& fields, bool resume, bool force);
 
   /// True when `dir` holds the state of a run, which can be resumed.

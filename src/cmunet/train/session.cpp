@@ -105,6 +105,26 @@ void restore(const TrainingState& saved, Position& position, Means& means) {
   means.set_state(json_get<Json>(saved.state, "means", origin));
 }
 
+std::string hash_of_ids(const std::vector<std::string>& ids) {
+  Hasher hasher;
+  for (const std::string& id : ids) {
+    hasher.update(id);
+    hasher.update("\n");
+  }
+  return hasher.hex();
+}
+
+void check_same_data(const TrainingState& saved, const Json& now) {
+  const Json before = saved.state.value("data", Json::object());
+  for (const auto& [name, value] : now.items()) {
+    if (!before.contains(name) || before[name] == value) continue;
+    throw Error(ErrorCode::kInvalidArgument,
+                concat("[resume] the data differ in ", name, ": ", value.dump(), " but the run began with ",
+                       before[name].dump()),
+                "resume with the same stores and --labels, or start a new run in another folder");
+  }
+}
+
 Rng rng_of_step(std::uint64_t seed, std::int64_t step) {
   return Rng(seed).fork(1).fork(static_cast<std::uint64_t>(step));
 }

@@ -62,6 +62,13 @@ NamedTensors state_of(const torch::nn::Module& module, const Optimizer& optimize
 /// Reads it back. @throws Error kCorrupt.
 void restore(const TrainingState& saved, Position& position, Means& means);
 
+/// Of the ids, in their order.
+std::string hash_of_ids(const std::vector<std::string>& ids);
+
+/// Compares the state's "data" with that of the run which goes on from it; what an older state lacks is not compared.
+/// @throws Error kInvalidArgument naming what differs.
+void check_same_data(const TrainingState& saved, const Json& now);
+
 /// Random numbers of a step, whatever process or part of the batch they are for: `augment::image_rngs` of it.
 Rng rng_of_step(std::uint64_t seed, std::int64_t step);
 

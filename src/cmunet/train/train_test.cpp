@@ -16,6 +16,7 @@
 #include "cmunet/train/finetune.h"
 #include "cmunet/train/memory.h"
 #include "cmunet/train/optimizer.h"
+#include "cmunet/train/precision.h"
 #include "cmunet/train/run_folder.h"
 #include "cmunet/train/session.h"
 #include "cmunet/train/tensorboard.h"
@@ -180,6 +181,12 @@ TEST_F(TrainFiles, AModelOfAnotherArchitectureOrVersionIsRefused) {
   info.base_width = 4;  // says 4, holds 2
   save_model(dir / "m.safetensors", *unet, info);
   EXPECT_EQ(code_of([&] { load_model(dir / "m.safetensors"); }), ErrorCode::kCorrupt);
+  for (std::int64_t ModelInfo::*member : {&ModelInfo::base_width, &ModelInfo::in_channels, &ModelInfo::classes}) {
+    info = small_info();
+    info.*member = std::int64_t{1} << 40;  // more memory than there is
+    save_model(dir / "huge.safetensors", *unet, info);
+    EXPECT_EQ(code_of([&] { load_model(dir / "huge.safetensors"); }), ErrorCode::kCorrupt);
+  }
   Json newer = {{"format", "cmunet-model"}, {"version", 99}};
   save_tensors(dir / "n.safetensors", state_of(*unet), {{"cmunet", newer.dump()}});
   EXPECT_EQ(code_of([&] { load_model(dir / "n.safetensors"); }), ErrorCode::kUnsupported);
@@ -220,6 +227,37 @@ TEST_F(TrainFiles, ADamagedStateFallsBackToThePreviousOne) {
   fs::remove(path);  // as after a crash between the two names
   EXPECT_EQ(load_state(path).state["step"], 1);
   EXPECT_EQ(code_of([&] { load_state(dir / "none.safetensors"); }), ErrorCode::kNotFound);
+}
+
+TEST_F(TrainFiles, AStateMayNameAFileThatIsNotUtf8) {
+  save_state(dir / "last.state.safetensors", {{"t", torch::ones({2})}}, {{"init", "\xff.safetensors"}});
+  EXPECT_EQ(load_state(dir / "last.state.safetensors").state["init"], "\xEF\xBF\xBD.safetensors");
+}
+
+TEST_F(TrainFiles, ARunFolderForgetsAnOldStopFile) {
+  double lr = 0.1;
+  Fields fields;
+  fields.add("finetune.lr", lr, "rate");
+  RunFolder(dir / "run", fields, false, false);
+  std::ofstream(dir / "run" / kStopFile) << "x";
+  RunFolder(dir / "run", fields, true, false);
+  EXPECT_EQ(StopRequest(nullptr, 0, dir / "run").reason(), "");
+}
+
+TEST_F(TrainFiles, DataThatChangedAreNamed) {
+  const Json before = {{"stores", {"abc"}}, {"labels", 20}};
+  save_state(dir / "new.safetensors", {{"t", torch::ones({2})}}, {{"data", before}});
+  const TrainingState saved = load_state(dir / "new.safetensors");
+  EXPECT_NO_THROW(check_same_data(saved, before));
+  try {
+    check_same_data(saved, {{"stores", {"abc"}}, {"labels", 50}});
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::kInvalidArgument);
+    EXPECT_NE(std::string(e.what()).find("labels: 50 but the run began with 20"), std::string::npos) << e.what();
+  }
+  save_state(dir / "old.safetensors", {{"t", torch::ones({2})}}, {{"step", 1}});
+  EXPECT_NO_THROW(check_same_data(load_state(dir / "old.safetensors"), before));
 }
 
 TEST_F(TrainFiles, ARunFolderIsNotOverwrittenAndResumesOnlyWithTheSameOptions) {
@@ -273,6 +311,32 @@ TEST(Memory, AnAllocatorThatGivesUpIsToldFromOtherErrors) {
   };
   EXPECT_EQ(code_of([] { torch::empty({std::int64_t{1} << 50}); }), ErrorCode::kOutOfMemory);
   EXPECT_EQ(code_of([] { torch::zeros({2}).add(torch::zeros({3})); }), ErrorCode::kInternal);
+}
+
+TEST(LossScale, GoesOnWhereItsStateWasTaken) {
+  const at::Tensor weight = torch::ones({1}, torch::requires_grad());
+  weight.mutable_grad() = torch::ones({1});
+  LossScale first(Precision::kFp16);
+  for (int i = 0; i < 1999; ++i) ASSERT_TRUE(first.unscale({weight}));
+  LossScale resumed(Precision::kFp16);
+  resumed.set_state(first.state());
+  EXPECT_EQ(resumed.value(), 65536);
+  resumed.unscale({weight});
+  EXPECT_EQ(resumed.value(), 131072);
+  resumed.set_state(1024.0);  // an older state
+  EXPECT_EQ(resumed.value(), 1024);
+}
+
+TEST(LossScale, SkippedStepsAreAShareOfAll) {
+  Means means;
+  for (const bool was_skipped : {true, false, false, false}) {
+    add_skipped(means, LossScale(Precision::kFp32), was_skipped);
+  }
+  EXPECT_TRUE(means.to_json().empty());
+  for (const bool was_skipped : {true, false, false, false}) {
+    add_skipped(means, LossScale(Precision::kFp16), was_skipped);
+  }
+  EXPECT_EQ(means.to_json()["skipped_steps"], 0.25);
 }
 
 TEST(StopRequest, KnowsFlagTimeAndFile) {
