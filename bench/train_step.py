@@ -28,8 +28,7 @@ CASES = {
 
 
 def run(command, environment):
-    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **environment}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **environment})
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)}\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])["median_ms"]
@@ -49,9 +48,10 @@ def python_with_torch():
 def programs(options):
     """Name, command and environment of everything that runs in a round."""
     ours, python = options.program, python_with_torch()
-    found = {"native": ([ours, "--kernels", "native"], {}), "libtorch": ([ours, "--kernels", "torch"], {})}
+    waiting = {"GOMP_SPINCOUNT": "10000"}  # as cmunet sets it; PyTorch waits as its library does by itself
+    found = {"native": ([ours, "--kernels", "native"], waiting), "libtorch": ([ours, "--kernels", "torch"], waiting)}
     if options.bf16:
-        found["libtorch bf16"] = ([ours, "--kernels", "torch", "--bf16"], {})
+        found["libtorch bf16"] = ([ours, "--kernels", "torch", "--bf16"], waiting)
     if python is not None:
         found["pytorch"] = ([python, PEER], {})
         if options.bf16:
