@@ -127,6 +127,16 @@ TEST(CompareCells, AveragesSeedsAndLeavesUndefinedImagesOut) {
   EXPECT_THROW(compare_cells({{0.1}}, {}), Error);
 }
 
+TEST(CompareCells, TheSeedIsOfTheBootstrap) {
+  Rng rng(1);
+  std::vector<double> values(30);
+  for (double& value : values) value = rng.normal();
+  const ValuesBySeed cell{values}, baseline{std::vector<double>(30)};
+  const Comparison first = compare_cells(cell, baseline);
+  EXPECT_EQ(compare_cells(cell, baseline, 42).low, first.low);
+  EXPECT_NE(compare_cells(cell, baseline, 7).low, first.low);
+}
+
 TEST(Comparisons, AreCorrectedTogether) {
   std::vector<Comparison> three(3);
   three[0].p_wilcoxon = 0.01, three[1].p_wilcoxon = std::nan(""), three[2].p_wilcoxon = 0.03;

@@ -5,10 +5,14 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "cmunet/base/file.h"
 #include "cmunet/base/json.h"
+#include "cmunet/base/model_file.h"
+#include "cmunet/base/safetensors.h"
 #include "cmunet/base/version.h"
 #include "cmunet/codec/codec.h"
 #include "run_program.h"
@@ -125,10 +129,39 @@ TEST_F(Evaluate, DataErrors) {
   EXPECT_EQ(run("evaluate").status, 2);
 }
 
+TEST_F(Evaluate, FlagsOfAModelAreRefusedForFolders) {
+  two_pairs();
+  for (const std::string& flag : {std::string("--threshold 0.4"), std::string("--low-threshold 0.2"),
+                                  std::string("--min-area 9"), std::string("--max-gap 3"), std::string("--flips"),
+                                  std::string("--split val"), concat("--postprocess ", root / "pred/a.png")}) {
+    const Outcome outcome = evaluate(flag);
+    EXPECT_EQ(outcome.status, 2) << flag;
+    EXPECT_THAT(outcome.err, HasSubstr("--model")) << flag;
+  }
+  EXPECT_EQ(run("evaluate --model m --store s --ignore-missing").status, 2);
+}
+
 TEST_F(Evaluate, DryRunWritesNothing) {
   two_pairs();
   EXPECT_THAT(evaluate(concat("--dry-run --out ", root / "out")).out, HasSubstr("would evaluate 2 images"));
   EXPECT_FALSE(fs::exists(root / "out"));
+}
+
+TEST_F(Evaluate, InfoKnowsTheLevelsOfAUNet) {
+  const std::vector<float> weight(2 * 1 * 3 * 3);
+  std::vector<TensorRef> tensors;
+  for (const char* module : {"down_conv0", "down_conv3", "up_convz"}) {
+    tensors.push_back({concat(module, ".0.weight"), DType::kF32, {2, 1, 3, 3}, std::as_bytes(std::span(weight))});
+  }
+  ModelInfo info;
+  info.height = info.width = 64;
+  write_safetensors(root / "model.safetensors", tensors, {{"cmunet", model_metadata(info)}});
+  const Outcome outcome = run(concat("info --json ", root / "model.safetensors"));
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const Json modules = parse_json(outcome.out, "stdout")["modules"];
+  EXPECT_EQ(modules[0]["output_shape"], Json({2, 64, 64}));
+  EXPECT_EQ(modules[1]["output_shape"], Json({2, 16, 16}));
+  EXPECT_EQ(modules[2]["output_shape"], Json({2, 64, 64}));
 }
 
 // A copy of the program beside a stand-in for cmunet-train, a shell script.
@@ -153,6 +186,15 @@ TEST_F(HandOver, ADeviceIsHandedOverUnchanged) {
   stand_in("printf '%s|' \"$@\"");
   EXPECT_EQ(run("evaluate --store 's t' --device=cpu --model=m --json", copy).out,
             "evaluate|--store|s t|--device=cpu|--model=m|--json|");
+}
+
+TEST_F(HandOver, TheDemoEndsWithTheStatusOfItsStep) {
+  for (const int status : {6, 4}) {
+    stand_in(concat("exit ", status));
+    const Outcome outcome = run(concat("demo --force --out ", root / "demo"), copy);
+    EXPECT_EQ(outcome.status, status);
+    EXPECT_THAT(outcome.err, HasSubstr(concat("status ", status, ": cmunet pretrain")));
+  }
 }
 
 TEST_F(HandOver, TrainingThreadsWaitBusilyForAShortWhileOnly) {

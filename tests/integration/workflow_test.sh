@@ -32,6 +32,11 @@ expect 2 "phantom refuses a folder that is not empty" "$cmunet" phantom --out ph
 expect 0 "prepare" \
   "$cmunet" prepare --images ph/images --masks ph/masks --split train=6,val=3,test=4 --config tiny.toml --out \
     store
+expect 2 "a rule is no split of one folder among several" \
+  "$cmunet" prepare --images ph/images --split train=0.7,test=0.3 --images ph/images --split val --out bad
+holds "it is named" grep -q -- "--split train=0.7,test=0.3 is one of 2" err.txt
+printf 'path\nph/images/0000.png\n' >list.csv
+expect 2 "a table takes one split" "$cmunet" prepare --manifest list.csv --split train --split val --out bad
 expect 0 "doctor" "$cmunet" doctor store
 expect 0 "info on a store" "$cmunet" info store --json
 holds "info says 16 images" json out.txt "d['images'] == 16 and d['splits']['test']['labelled'] == 4"

@@ -12,6 +12,7 @@
 #include "cmunet/base/hash.h"
 #include "cmunet/base/log.h"
 #include "cmunet/base/number.h"
+#include "cmunet/base/parallel.h"
 #include "cmunet/base/version.h"
 
 namespace cmunet {
@@ -122,6 +123,21 @@ TEST_F(Log, CallsTheSinkOnceAtATime) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(calls, 2000);
+}
+
+TEST(ForEachParallel, DoesEverythingOnceAndThrowsTheFirstError) {
+  std::array<int, 100> counts{};
+  for_each_parallel(counts.size(), 2, [&](std::size_t i) { ++counts[i]; });
+  EXPECT_THAT(counts, testing::Each(1));
+  for_each_parallel(0, 2, [](std::size_t) { FAIL(); });
+  try {
+    for_each_parallel(100, 2, [](std::size_t i) {
+      if (i >= 3) throw Error(ErrorCode::kIo, concat("image ", i));
+    });
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.message(), "image 3");
+  }
 }
 
 TEST(Version, CarriesTheDisclaimer) { EXPECT_STREQ(kDisclaimer, "Research software, not for clinical use."); }

@@ -29,7 +29,8 @@ std::string model_metadata(const ModelInfo& info) {
                          {"height", info.height},
                          {"width", info.width},
                          {"details", info.details}};
-  return document.dump();
+  // Names of files in the details need not be UTF-8.
+  return document.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 ModelInfo read_model_info(const SafetensorsFile& file) {

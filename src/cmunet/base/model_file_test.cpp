@@ -51,6 +51,14 @@ TEST(ModelFile, ComesBackAsItWasWritten) {
   EXPECT_EQ(info.details["step"], 7);
 }
 
+TEST(ModelFile, ANameThatIsNotUtf8IsWrittenWithAReplacement) {
+  ModelInfo info = example();
+  info.details = {{"file", "runs/\xff/last.safetensors"}};
+  const ScratchFolder folder;
+  const ModelInfo read = read_model_info(file_with(folder, model_metadata(info)));
+  EXPECT_EQ(read.details["file"], "runs/\xEF\xBF\xBD/last.safetensors");
+}
+
 TEST(ModelFile, RefusesANewerVersionAndAnotherArchitecture) {
   const ScratchFolder folder;
   Json document = Json::parse(model_metadata(example()));

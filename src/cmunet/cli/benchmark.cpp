@@ -8,7 +8,6 @@
 
 #include "cmunet/base/config.h"
 #include "cmunet/base/file.h"
-#include "cmunet/base/hash.h"
 #include "cmunet/base/log.h"
 #include "cmunet/base/version.h"
 #include "cmunet/cli/benchmark_plan.h"
@@ -32,15 +31,6 @@ struct Flags {
   bool test = false;
   bool report = false;
 };
-
-// Of the pixels, and of who is in which split.
-std::string identity_of(const dataset::Store& store) {
-  Hasher splits;
-  for (const dataset::Record& record : store.records()) {
-    splits.update(concat(record.id, "\t", to_string(record.split), "\n"));
-  }
-  return store.content_hash() + "-" + splits.hex();
-}
 
 class Benchmark {
  public:
@@ -95,7 +85,7 @@ class Benchmark {
     std::int64_t labelled = 0;
     for (const std::string& path : flags_.stores) {
       const dataset::Store store = dataset::Store::open(path);
-      identities_.push_back(identity_of(store));
+      identities_.push_back(dataset::identity_of(store));
       if (&path == &flags_.stores.front()) labelled = std::ssize(labelled_in(store, dataset::Split::kTrain));
     }
     for (const std::int64_t labels : options_.labels) {

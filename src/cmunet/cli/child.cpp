@@ -50,6 +50,19 @@ std::string status_text(int status) {
   return concat("status ", status, status > 128 ? concat(": signal ", status - 128, " ended it") : "");
 }
 
+ErrorCode code_of_status(int status) {
+  switch (status) {
+    case 2: return ErrorCode::kInvalidArgument;
+    case 3: return ErrorCode::kIo;
+    case 4: return ErrorCode::kOutOfMemory;
+    case 5: return ErrorCode::kNumeric;
+    case 6:
+    case 128 + SIGINT:
+    case 128 + SIGTERM: return ErrorCode::kCancelled;
+    default: return ErrorCode::kInternal;
+  }
+}
+
 int run_child(std::vector<std::string> words, const std::filesystem::path& log) {
   words.insert(words.begin(), program_folder() + "/cmunet");
   std::vector<char*> argv;

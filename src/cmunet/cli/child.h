@@ -20,6 +20,9 @@ std::vector<std::string> device_words(const CommonOptions& common);
 /// @return its exit status; as in a shell, 128 + N when signal N ended it. @throws Error kInternal when it cannot be
 /// started.
 int run_child(std::vector<std::string> words, const std::filesystem::path& log);
+/// What a command that gives up because another one ended with `status` throws, so that it ends with that status
+/// itself; SIGINT and SIGTERM count as cancelled.
+ErrorCode code_of_status(int status);
 /// For people: "status 3", "status 137: signal 9 ended it".
 std::string status_text(int status);
 

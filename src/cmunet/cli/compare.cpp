@@ -45,7 +45,8 @@ Evaluated values_by_image(const std::string& path, const std::string& metric) {
   return evaluated;
 }
 
-Comparison compare_files(const std::string& path, const std::string& base, const std::string& metric) {
+Comparison compare_files(const std::string& path, const std::string& base, const std::string& metric,
+                         std::uint64_t seed) {
   const auto [b, base_data] = values_by_image(base, metric);
   const auto [a, data] = values_by_image(path, metric);
   CMUNET_CHECK(data.is_null() || base_data.is_null() || data == base_data, ErrorCode::kInvalidArgument, "[compare] ",
@@ -59,7 +60,7 @@ Comparison compare_files(const std::string& path, const std::string& base, const
   }
   CMUNET_CHECK(values.size() == b.size(), ErrorCode::kInvalidArgument, "[compare] ", path, " has ", values.size(),
                " images and ", base, " ", b.size(), "; expected evaluations of the same images");
-  Comparison comparison = compare_cells({values}, {baseline});
+  Comparison comparison = compare_cells({values}, {baseline}, seed);
   comparison.method = path;
   return comparison;
 }
@@ -69,7 +70,7 @@ void run(const Flags& flags, const CommonOptions& common) {
                "[compare] there is one evaluation; expected two or more");
   std::vector<Comparison> rows;
   for (std::size_t i = 1; i < flags.evaluations.size(); ++i) {
-    rows.push_back(compare_files(flags.evaluations[i], flags.evaluations[0], flags.metric));
+    rows.push_back(compare_files(flags.evaluations[i], flags.evaluations[0], flags.metric, common.seed));
   }
   correct_together(rows);
   std::vector<report::Table::Column> columns = statistics_columns(flags.metric);

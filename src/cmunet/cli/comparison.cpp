@@ -10,8 +10,6 @@
 namespace cmunet::cli {
 namespace {
 
-constexpr std::uint64_t kBootstrapSeed = 42;
-
 void correct(std::vector<Comparison>& comparisons, double Comparison::*p, double Comparison::*adjusted) {
   std::vector<double> values;
   for (const Comparison& c : comparisons) values.push_back(std::isnan(c.*p) ? 1.0 : c.*p);
@@ -23,7 +21,7 @@ void correct(std::vector<Comparison>& comparisons, double Comparison::*p, double
 
 }  // namespace
 
-Comparison compare_cells(const ValuesBySeed& cell, const ValuesBySeed& baseline) {
+Comparison compare_cells(const ValuesBySeed& cell, const ValuesBySeed& baseline, std::uint64_t bootstrap_seed) {
   CMUNET_CHECK(!cell.empty() && cell.size() == baseline.size(), ErrorCode::kInvalidArgument, "[compare] ", cell.size(),
                " and ", baseline.size(), " seeds; expected as many");
   Comparison c;
@@ -46,7 +44,7 @@ Comparison compare_cells(const ValuesBySeed& cell, const ValuesBySeed& baseline)
   c.images = static_cast<std::int64_t>(differences.size());
   c.seeds = static_cast<std::int64_t>(cell.size());
   c.difference = stats::mean(differences);
-  const auto interval = stats::bootstrap_mean_interval(differences, kBootstrapSeed);
+  const auto interval = stats::bootstrap_mean_interval(differences, bootstrap_seed);
   c.low = interval[0], c.high = interval[1];
   const stats::TestResult t = stats::paired_t_test(a, b);
   c.effect_size = t.statistic / std::sqrt(static_cast<double>(c.images));  // mean over sd, undefined without a spread

@@ -28,7 +28,7 @@ struct Comparison {
 using ValuesBySeed = std::vector<std::vector<double>>;
 /// Compares without names and correction; both cells have the same seeds and images. Images undefined in one of both
 /// are left out. @throws Error kInvalidArgument when seeds or images differ.
-Comparison compare_cells(const ValuesBySeed& cell, const ValuesBySeed& baseline);
+Comparison compare_cells(const ValuesBySeed& cell, const ValuesBySeed& baseline, std::uint64_t bootstrap_seed = 42);
 
 /// Fills in p_t_holm and p_wilcoxon_holm. An undefined p counts as a test without evidence, and stays undefined.
 void correct_together(std::vector<Comparison>& comparisons);

@@ -94,7 +94,8 @@ class Demo {
     for (const std::string& word : words) line += " " + word;
     commands_.push_back(line);
     log_info("$ ", line);
-    CMUNET_CHECK(run_child(words, out_ / "demo.log") == 0, ErrorCode::kInternal, "[demo] this step failed: ", line);
+    const int status = run_child(words, out_ / "demo.log");
+    CMUNET_CHECK(status == 0, code_of_status(status), "[demo] this step ended with ", status_text(status), ": ", line);
   }
 
   // The test images with the middle one's neighbours would do; the first three by name are as good.

@@ -12,10 +12,10 @@
 #include "cmunet/base/error.h"
 #include "cmunet/base/file.h"
 #include "cmunet/base/log.h"
+#include "cmunet/base/parallel.h"
 #include "cmunet/base/version.h"
 #include "cmunet/cli/command.h"
 #include "cmunet/cli/evaluate_model.h"
-#include "cmunet/cli/parallel.h"
 #include "cmunet/codec/codec.h"
 #include "cmunet/metrics/evaluation.h"
 #include "cmunet/report/evaluation_report.h"
@@ -184,10 +184,10 @@ void add_evaluate(CLI::App& app, const CommonOptions& common) {
   app.add_option("--images", flags->images, "folder of the angiograms, shown in the report")->needs(pred);
   CLI::Option* model = app.add_option("--model", flags->of_model.model, "instead: model file or run folder");
   CLI::Option* store = app.add_option("--store", flags->of_model.store, "prepared store that the model segments");
-  app.add_option("--split", flags->of_model.split, "train, val or test")->capture_default_str();
-  add_postprocess_flags(app, flags->of_model.postprocess);
+  app.add_option("--split", flags->of_model.split, "train, val or test")->capture_default_str()->needs(model);
+  for (CLI::Option* option : add_postprocess_flags(app, flags->of_model.postprocess)) option->needs(model);
   app.add_option("--out", flags->out, "folder for evaluation.csv, evaluation.json and report.html");
-  app.add_flag("--ignore-missing", flags->ignore_missing, "leave out targets without a prediction");
+  app.add_flag("--ignore-missing", flags->ignore_missing, "leave out targets without a prediction")->needs(pred);
   pred->needs(target)->excludes(model);
   target->needs(pred);
   model->needs(store);

@@ -3,8 +3,8 @@
 
 #include "cmunet/base/file.h"
 #include "cmunet/base/log.h"
+#include "cmunet/base/parallel.h"
 #include "cmunet/cli/model.h"
-#include "cmunet/cli/parallel.h"
 #include "cmunet/cli/store_images.h"
 #include "cmunet/metrics/evaluation.h"
 #include "cmunet/report/evaluation_report.h"

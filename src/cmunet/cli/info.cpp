@@ -28,10 +28,11 @@ bool is_buffer(const std::string& name) {
   return name.ends_with("running_mean") || name.ends_with("running_var") || name.ends_with("num_batches_tracked");
 }
 
-// How many times a UNet module's output is smaller than the input: down_conv3 -> 4, the bottleneck -> 16.
+// How many times a UNet module's output is smaller than the input: down_conv3 -> 4, the bottleneck -> 16; 1 for names
+// that are none of a UNet.
 std::int64_t scale_of(const std::string& module) {
   const bool levelled = module.starts_with("down_conv") || module.starts_with("up_conv");
-  if (levelled && module.size() > 4) return std::int64_t{1} << (module.back() - '1');
+  if (levelled && module.back() >= '1' && module.back() <= '4') return std::int64_t{1} << (module.back() - '1');
   return module == "double_conv" ? 16 : 1;
 }
 

@@ -6,10 +6,10 @@
 
 #include "cmunet/base/file.h"
 #include "cmunet/base/log.h"
+#include "cmunet/base/parallel.h"
 #include "cmunet/base/version.h"
 #include "cmunet/cli/command.h"
 #include "cmunet/cli/model.h"
-#include "cmunet/cli/parallel.h"
 #include "cmunet/cli/postprocess_flags.h"
 #include "cmunet/cli/postprocess_search.h"
 #include "cmunet/cli/store_images.h"

@@ -8,14 +8,16 @@
 
 namespace cmunet::cli {
 
-void add_postprocess_flags(CLI::App& app, PostprocessFlags& flags) {
-  app.add_option("--postprocess", flags.file, "settings that cmunet postprocess chose; the flags below overrule them")
-      ->check(CLI::ExistingFile);
-  app.add_option("--threshold", flags.threshold, "vessel above this probability (0.5)");
-  app.add_option("--low-threshold", flags.low_threshold, "also above this where connected to vessel (hysteresis)");
-  app.add_option("--min-area", flags.min_area_px, "remove parts with fewer pixels of the network's grid");
-  app.add_option("--max-gap", flags.max_gap_px, "bridge gaps of up to so many pixels of the network's grid");
-  app.add_flag("--flips", flags.flips, "average four mirror images: four times the work");
+std::vector<CLI::Option*> add_postprocess_flags(CLI::App& app, PostprocessFlags& flags) {
+  return {
+      app.add_option("--postprocess", flags.file,
+                     "settings that cmunet postprocess chose; the flags below overrule them")
+          ->check(CLI::ExistingFile),
+      app.add_option("--threshold", flags.threshold, "vessel above this probability (0.5)"),
+      app.add_option("--low-threshold", flags.low_threshold, "also above this where connected to vessel (hysteresis)"),
+      app.add_option("--min-area", flags.min_area_px, "remove parts with fewer pixels of the network's grid"),
+      app.add_option("--max-gap", flags.max_gap_px, "bridge gaps of up to so many pixels of the network's grid"),
+      app.add_flag("--flips", flags.flips, "average four mirror images: four times the work")};
 }
 
 std::string model_hash(const std::string& model) { return hash_hex(read_file(find_model_file(model))); }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cmunet/cli/command.h"
 #include "cmunet/engine/postprocess.h"
@@ -18,7 +19,8 @@ struct PostprocessFlags {
   std::optional<double> threshold, low_threshold;
   std::optional<std::int64_t> min_area_px, max_gap_px;
 };
-void add_postprocess_flags(CLI::App& app, PostprocessFlags& flags);
+/// Returns the options, for a command that takes them with another one only.
+std::vector<CLI::Option*> add_postprocess_flags(CLI::App& app, PostprocessFlags& flags);
 
 /// The settings that the flags stand for; a threshold of 0.5 alone without any. Warns when the file was made for
 /// another model. @param model  model file or run folder

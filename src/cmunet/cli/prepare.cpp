@@ -34,6 +34,20 @@ std::optional<dataset::Split> whole_split(const std::string& text) {
   return rule.one;
 }
 
+// Of several --split each stands for the whole of one --images folder: nothing else can be shared out among them.
+void check_several_splits(const Flags& flags) {
+  if (flags.splits.size() < 2) return;
+  CMUNET_CHECK(!flags.images.empty() && flags.arcade.empty(), ErrorCode::kInvalidArgument, "[prepare] ",
+               flags.splits.size(), " --split were given; this source takes one");
+  for (const std::string& text : flags.splits) {
+    if (whole_split(text)) continue;
+    throw Error(ErrorCode::kInvalidArgument,
+                concat("[prepare] --split ", text, " is one of ", flags.splits.size(),
+                       "; expected pretrain, train, val or test for each --images"),
+                "a rule divides all images: give it as the only --split");
+  }
+}
+
 std::vector<dataset::Item> import_folders(const Flags& flags) {
   const std::size_t n = flags.images.size();
   const auto pairs_up = [n](const std::vector<std::string>& list) { return list.size() <= 1 || list.size() == n; };
@@ -62,6 +76,7 @@ std::vector<dataset::Item> import_items(const Flags& flags) {
     throw Error(ErrorCode::kInvalidArgument, concat("[prepare] ", sources, " sources were given; expected one"),
                 "use --images (with --masks), --arcade with --images, --dicom, --manifest, or --nnunet");
   }
+  check_several_splits(flags);
   if (!flags.dicom.empty()) {
     return dataset::import_dicom(flags.dicom, flags.frames,
                                  flags.splits.empty() ? std::nullopt : whole_split(flags.splits[0]));

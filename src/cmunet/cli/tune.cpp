@@ -9,6 +9,8 @@
 #include "cmunet/base/config.h"
 #include "cmunet/base/file.h"
 #include "cmunet/base/log.h"
+#include "cmunet/base/model_file.h"
+#include "cmunet/base/safetensors.h"
 #include "cmunet/base/version.h"
 #include "cmunet/cli/child.h"
 #include "cmunet/cli/claim.h"
@@ -85,21 +87,31 @@ class Tuning {
     fs::create_directories(out_);
     Json config = config_of(flags_);
     for (const char* other : {"prepare", "pretrain", "benchmark", "evaluate"}) config.erase(other);
-    const Json request = {{"store", fs::absolute(flags_.store).string()},
-                          {"init", flags_.init.empty() ? "" : fs::absolute(flags_.init).string()},
-                          {"labels", flags_.labels},
-                          {"seed", common_.seed_given ? Json(common_.seed) : Json()},
-                          {"config", config},
-                          {"set", flags_.assignments}};
+    Json request = {{"store", fs::absolute(flags_.store).string()},
+                    {"init", flags_.init.empty() ? "" : fs::absolute(flags_.init).string()},
+                    {"labels", flags_.labels},
+                    {"seed", common_.seed_given ? Json(common_.seed) : Json()},
+                    {"config", config},
+                    {"set", flags_.assignments},
+                    {"store_identity", dataset::identity_of(dataset::Store::open(flags_.store))},
+                    {"init_hash", init_hash()}};
     const fs::path file = out_ / "request.json";
-    if (!fs::exists(file)) {
-      save_json(file, request);
-    } else if (load_json(file) != request) {
+    if (!fs::exists(file)) save_json(file, request);
+    const Json begun_with = load_json(file);
+    for (const char* recent : {"store_identity", "init_hash"}) {  // folders of older versions lack them
+      if (!begun_with.contains(recent)) request.erase(recent);
+    }
+    if (begun_with != request) {
       throw Error(ErrorCode::kInvalidArgument,
                   concat("[tune] ", out_.string(), " was begun with other data or settings"),
                   "use another folder, or what " + file.string() + " says");
     }
     if (!flags_.config.empty()) write_file_atomic(settings_file(), read_file(flags_.config));
+  }
+
+  std::string init_hash() const {
+    if (flags_.init.empty()) return "";
+    return SafetensorsFile::open(find_model_file(flags_.init)).content_hash();
   }
 
   // Runs read the copy: whoever edits the file meanwhile changes nothing that is running.

@@ -82,6 +82,7 @@ image::Image<std::uint16_t> to_labels(const Raster& raster) {
   const std::uint16_t* sample = raster.samples.data();
   for (std::uint16_t& label : labels) {
     label = raster.channels >= 3 ? std::max({sample[0], sample[1], sample[2]}) : sample[0];
+    if (raster.white_is_zero) label = static_cast<std::uint16_t>(raster.max_value - label);
     sample += raster.channels;
   }
   return labels;

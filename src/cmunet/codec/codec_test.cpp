@@ -367,6 +367,7 @@ TEST_P(TiffKinds, ComeBackExactly) {
       double expected = value(y, x, 0) / unit;
       int label = value(y, x, 0);
       if (kind.photometric == PHOTOMETRIC_MINISWHITE || kind.colour_map) expected = 255 - expected;
+      if (kind.photometric == PHOTOMETRIC_MINISWHITE) label = 255 - label;
       if (kind.channels == 3) {
         expected = (0.299 * value(y, x, 0) + 0.587 * value(y, x, 1) + 0.114 * value(y, x, 2)) / unit;
         label = std::max({label, value(y, x, 1), value(y, x, 2)});

@@ -2,10 +2,13 @@
 #include "cmunet/dataset/import.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <sstream>
+#include <string_view>
 
 #include "cmunet/base/file.h"
+#include "cmunet/base/number.h"
 #include "cmunet/codec/codec.h"
 
 namespace cmunet::dataset {
@@ -77,11 +80,17 @@ std::vector<std::vector<std::string>> parse_csv(const std::string& text, const s
 }
 
 image::Spacing parse_spacing(const std::string& text, const std::string& origin) {
-  std::istringstream in(text);
-  image::Spacing spacing;
-  in >> spacing.row_mm;
-  if (!(in >> spacing.col_mm)) spacing.col_mm = spacing.row_mm;
-  CMUNET_CHECK(spacing.row_mm > 0 && spacing.col_mm > 0 && spacing.row_mm < 10 && spacing.col_mm < 10,
+  std::string words = text;
+  std::ranges::replace_if(
+      words, [](char c) { return std::string_view(",;x\\").find(c) != std::string_view::npos; }, ' ');
+  std::istringstream in(words);
+  std::vector<double> numbers;
+  for (std::string word; in >> word;) {
+    numbers.push_back(parse_number<double>(word).value_or(std::numeric_limits<double>::quiet_NaN()));
+  }
+  const bool has_numbers = numbers.size() == 1 || numbers.size() == 2;
+  const image::Spacing spacing = has_numbers ? image::Spacing{numbers.front(), numbers.back()} : image::Spacing{};
+  CMUNET_CHECK(has_numbers && spacing.row_mm > 0 && spacing.col_mm > 0 && spacing.row_mm < 10 && spacing.col_mm < 10,
                ErrorCode::kCorrupt, "[import] ", origin, ": spacing '", text,
                "' is not one or two numbers of millimetres between 0 and 10");
   return spacing;

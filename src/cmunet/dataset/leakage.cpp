@@ -7,8 +7,8 @@
 #include <mutex>
 #include <numeric>
 #include <set>
-#include <thread>
 
+#include "cmunet/base/parallel.h"
 #include "cmunet/image/resize.h"
 
 namespace cmunet::dataset {
@@ -66,23 +66,17 @@ std::vector<DuplicatePair> near_duplicates(std::span<const Thumbnail> thumbnails
                                            int threads, double threshold) {
   std::vector<DuplicatePair> pairs;
   std::mutex mutex;
-  const auto work = [&](std::size_t first) {
+  for_each_parallel(thumbnails.size(), threads, [&](std::size_t a) {
     std::vector<DuplicatePair> found;
-    for (std::size_t a = first; a < thumbnails.size(); a += static_cast<std::size_t>(threads)) {
-      const std::array<Thumbnail, 4> views = mirrorings(thumbnails[a]);
-      for (std::size_t b = a + 1; b < thumbnails.size(); ++b) {
-        if (!skip_equal.empty() && skip_equal[a] == skip_equal[b]) continue;
-        const double correlation = best_of(views, thumbnails[b]);
-        if (correlation > threshold) found.push_back({a, b, correlation});
-      }
+    const std::array<Thumbnail, 4> views = mirrorings(thumbnails[a]);
+    for (std::size_t b = a + 1; b < thumbnails.size(); ++b) {
+      if (!skip_equal.empty() && skip_equal[a] == skip_equal[b]) continue;
+      const double correlation = best_of(views, thumbnails[b]);
+      if (correlation > threshold) found.push_back({a, b, correlation});
     }
     const std::lock_guard lock(mutex);
     pairs.insert(pairs.end(), found.begin(), found.end());
-  };
-  {
-    std::vector<std::jthread> pool;
-    for (int t = 0; t < threads; ++t) pool.emplace_back(work, static_cast<std::size_t>(t));
-  }
+  });
   std::sort(pairs.begin(), pairs.end(),
             [](const DuplicatePair& p, const DuplicatePair& q) { return std::pair(p.a, p.b) < std::pair(q.a, q.b); });
   return pairs;

@@ -2,17 +2,15 @@
 #include "cmunet/dataset/prepare.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <exception>
+#include <functional>
 #include <map>
-#include <mutex>
 #include <numeric>
 #include <regex>
 #include <set>
-#include <thread>
 
 #include "cmunet/base/log.h"
+#include "cmunet/base/parallel.h"
 #include "cmunet/codec/codec.h"
 #include "cmunet/dataset/leakage.h"
 #include "cmunet/dicom/xa.h"
@@ -68,34 +66,10 @@ image::ImageF read_picture(const Item& item, PreparedItem& result) {
   return preprocess::with_square_pixels(grey, item.spacing_mm ? item.spacing_mm->row_mm / item.spacing_mm->col_mm : 1);
 }
 
-// Runs work(i) for all i on several threads; the first error stops the rest and is thrown here.
-template <typename Work>
-void parallel_for(std::size_t count, int threads, const Work& work) {
-  std::atomic<std::size_t> next{0};
-  std::exception_ptr error;
-  std::mutex mutex;
-  const auto run = [&] {
-    for (std::size_t i = next++; i < count; i = next++) {
-      try {
-        work(i);
-      } catch (...) {
-        const std::lock_guard lock(mutex);
-        if (!error) error = std::current_exception();
-        next = count;
-      }
-    }
-  };
-  {
-    std::vector<std::jthread> pool;
-    for (int t = 0; t < threads; ++t) pool.emplace_back(run);
-  }
-  if (error) std::rethrow_exception(error);
-}
-
 std::vector<PreparedItem> prepare_all(const PrepareRequest& request) {
   std::vector<PreparedItem> prepared(request.items.size());
-  parallel_for(prepared.size(), request.threads,
-               [&](std::size_t i) { prepared[i] = prepare_item(request.items[i], request.preprocessing); });
+  for_each_parallel(prepared.size(), request.threads,
+                    [&](std::size_t i) { prepared[i] = prepare_item(request.items[i], request.preprocessing); });
   std::int64_t antialiased = 0, images = 0;
   for (const PreparedItem& item : prepared) {
     antialiased += item.antialiased_pixels;
@@ -112,9 +86,10 @@ struct Moments {
   double mean = 0, sd = 0;
 };
 
-Moments moments_of(const std::vector<PreparedItem>& prepared) {
+template <typename Images>
+Moments moments_of(const Images& images) {
   double sum = 0, squares = 0, n = 0;
-  for (const PreparedItem& item : prepared) {
+  for (const PreparedItem& item : images) {
     for (const float v : item.image) {
       sum += static_cast<double>(v);
       squares += static_cast<double>(v) * static_cast<double>(v);
@@ -125,15 +100,36 @@ Moments moments_of(const std::vector<PreparedItem>& prepared) {
   return {mean, std::sqrt(std::max(0.0, squares / n - mean * mean))};
 }
 
-// z-scores by the mean and standard deviation over all images that may be learnt from are found on un-normalised ones.
-void normalise_by_dataset(std::vector<PreparedItem>& prepared, preprocess::Options& options) {
-  const Moments moments = moments_of(prepared);
+// Of the images that may be learnt from.
+Moments learnable_moments(const std::vector<Record>& records, const std::vector<PreparedItem>& prepared) {
+  std::vector<std::reference_wrapper<const PreparedItem>> learnable;
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    const bool is_learnable = records[i].split == Split::kPretrain || records[i].split == Split::kTrain;
+    if (is_learnable) learnable.emplace_back(prepared[i]);
+  }
+  if (learnable.empty()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "[prepare] normalise is dataset but no image is in the splits pretrain and train",
+                "set prepare.dataset_mean and prepare.dataset_sd to those that the model was trained with");
+  }
+  const Moments moments = moments_of(learnable);
   CMUNET_CHECK(moments.sd > 0, ErrorCode::kCorrupt, "[prepare] all images are one grey value");
-  options.dataset_mean = moments.mean;
-  options.dataset_sd = moments.sd;
+  return moments;
+}
+
+// z-scores by dataset_mean and dataset_sd, which are found and set here unless the user has set one of them.
+void normalise_by_dataset(const std::vector<Record>& records, std::vector<PreparedItem>& prepared,
+                          preprocess::Options& options) {
+  const preprocess::Options defaults;
+  const bool is_given = options.dataset_mean != defaults.dataset_mean || options.dataset_sd != defaults.dataset_sd;
+  if (!is_given) {
+    const Moments moments = learnable_moments(records, prepared);
+    options.dataset_mean = moments.mean;
+    options.dataset_sd = moments.sd;
+  }
   for (PreparedItem& item : prepared) {
     for (float& v : item.image) {
-      v = static_cast<float>((static_cast<double>(v) - moments.mean) / moments.sd);
+      v = static_cast<float>((static_cast<double>(v) - options.dataset_mean) / options.dataset_sd);
     }
   }
 }
@@ -326,11 +322,9 @@ Json prepare_store(const PrepareRequest& request, const std::filesystem::path& o
   CMUNET_CHECK(!request.items.empty(), ErrorCode::kInvalidArgument, "[prepare] there is no image");
   preprocess::Options preprocessing = request.preprocessing;
   std::vector<PreparedItem> prepared = prepare_all(request);
-  if (preprocessing.normalise == preprocess::Normalise::kDataset) normalise_by_dataset(prepared, preprocessing);
-
   std::vector<Thumbnail> thumbnails(prepared.size());
-  parallel_for(prepared.size(), request.threads,
-               [&](std::size_t i) { thumbnails[i] = thumbnail_of(prepared[i].image); });
+  for_each_parallel(prepared.size(), request.threads,
+                    [&](std::size_t i) { thumbnails[i] = thumbnail_of(prepared[i].image); });
   std::vector<std::string> groups;
   for (const Item& item : request.items) groups.push_back(item.group);
   if (request.group_duplicates) join_groups(groups, near_duplicates(thumbnails, {}, request.threads));
@@ -341,6 +335,9 @@ Json prepare_store(const PrepareRequest& request, const std::filesystem::path& o
   if (request.drop_duplicates) {
     dropped = drop_duplicates(records, prepared, duplicates);
     duplicates.clear();
+  }
+  if (preprocessing.normalise == preprocess::Normalise::kDataset) {
+    normalise_by_dataset(records, prepared, preprocessing);
   }
   set_folds(records, request.folds, request.seed);
   const std::vector<int> split_labels = split_labels_of(records);

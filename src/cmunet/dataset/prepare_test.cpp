@@ -243,6 +243,10 @@ TEST_F(PrepareTest, CsvManifest) {
   EXPECT_EQ(items[0].group, "Do\"e");
   EXPECT_EQ(items[0].spacing_mm, (image::Spacing{0.2, 0.2}));
   EXPECT_EQ(items[1].spacing_mm, (image::Spacing{0.2, 0.3}));
+  for (const char* spacing : {"0.3;0.2", "\"0.3,0.2\"", "\"0.3, 0.2\"", "0.3x0.2", "0.3 x 0.2", "0.3\\0.2"}) {
+    write_file_atomic(dir / "pair.csv", concat("path,spacing\nimages/c.png,", spacing, "\n"));
+    EXPECT_EQ(import_csv(dir / "pair.csv").at(0).spacing_mm, (image::Spacing{0.3, 0.2})) << spacing;
+  }
   EXPECT_EQ(items[1].split, Split::kTest);
   EXPECT_FALSE(items[1].has_mask());
   const auto refused = [&](const std::string& text) {
@@ -253,7 +257,9 @@ TEST_F(PrepareTest, CsvManifest) {
   EXPECT_EQ(refused("path,mask\nimages/c.png\n"), ErrorCode::kCorrupt);
   EXPECT_EQ(refused("path\n\"images/c.png\n"), ErrorCode::kCorrupt);
   EXPECT_EQ(refused("path\nimages/none.png\n"), ErrorCode::kNotFound);
-  EXPECT_EQ(refused("path,spacing\nimages/c.png,-1\n"), ErrorCode::kCorrupt);
+  for (const char* spacing : {"-1", "0.3mm", "0.3/0.2", "0.3 0.2 0.1", "\"0,3\"", "x", "nan"}) {
+    EXPECT_EQ(refused(concat("path,spacing\nimages/c.png,", spacing, "\n")), ErrorCode::kCorrupt) << spacing;
+  }
   EXPECT_EQ(refused("path\n"), ErrorCode::kCorrupt);
 }
 
@@ -280,6 +286,40 @@ TEST_F(PrepareTest, DatasetNormalisationUsesOneMeanAndSpread) {
   EXPECT_NEAR(manifest["statistics"]["mean"].get<double>(), 0, 1e-3);
   EXPECT_NEAR(manifest["statistics"]["sd"].get<double>(), 1, 1e-3);
   EXPECT_GT(manifest["preprocessing"]["dataset_mean"].get<double>(), 40);
+}
+
+TEST_F(PrepareTest, DatasetNormalisationLearnsNothingFromTest) {
+  for (int i = 0; i < 6; ++i) write_pair(dir, "p" + std::to_string(i), static_cast<std::uint64_t>(i));
+  auto items = import_folder(dir / "images", dir / "masks", Split::kTrain);
+  const auto mean_of = [&](const std::vector<Item>& some, const char* name) {
+    auto request = request_for(some);
+    request.preprocessing.normalise = preprocess::Normalise::kDataset;
+    fs::create_directories(dir / name);
+    return prepare_store(request, dir / name)["preprocessing"]["dataset_mean"].get<double>();
+  };
+  const double of_four = mean_of({items.begin(), items.begin() + 4}, "four");
+  items[4].split = Split::kVal;
+  items[5].split = Split::kTest;
+  EXPECT_DOUBLE_EQ(mean_of(items, "six"), of_four);
+  for (Item& item : items) item.split = Split::kTest;
+  EXPECT_EQ(code_of([&] { mean_of(items, "test"); }), ErrorCode::kInvalidArgument);
+}
+
+TEST_F(PrepareTest, DatasetNormalisationTakesTheConstantsThatAreGiven) {
+  for (int i = 0; i < 3; ++i) write_pair(dir, "p" + std::to_string(i), static_cast<std::uint64_t>(i));
+  auto request = request_for(import_folder(dir / "images", dir / "masks", Split::kTest));
+  request.preprocessing.normalise = preprocess::Normalise::kNone;
+  fs::create_directories(dir / "grey");
+  prepare_store(request, dir / "grey");
+  request.preprocessing.normalise = preprocess::Normalise::kDataset;
+  request.preprocessing.dataset_mean = 100;
+  request.preprocessing.dataset_sd = 20;
+  fs::create_directories(dir / "store");
+  const Json manifest = prepare_store(request, dir / "store");
+  EXPECT_EQ(manifest["preprocessing"]["dataset_mean"], 100.0);
+  EXPECT_EQ(manifest["preprocessing"]["dataset_sd"], 20.0);
+  const Store store = Store::open(dir / "store"), grey = Store::open(dir / "grey");
+  EXPECT_NEAR(store.image(1)[7], (grey.image(1)[7] - 100) / 20, 1e-5);
 }
 
 TEST_F(PrepareTest, DoctorFindsWhatWasPlanted) {

@@ -256,6 +256,14 @@ void StoreWriter::finish(const Json& details) {
   save_json(p.dir / "manifest.json", manifest);
 }
 
+std::string identity_of(const Store& store) {
+  Hasher splits;
+  for (const Record& record : store.records()) {
+    splits.update(concat(record.id, "\t", to_string(record.split), "\n"));
+  }
+  return store.content_hash() + "-" + splits.hex();
+}
+
 std::vector<std::size_t> label_subset(const Store& store, Split split, std::size_t n, std::uint64_t seed) {
   std::vector<std::size_t> labelled;
   for (std::size_t i = 0; i < store.records().size(); ++i) {

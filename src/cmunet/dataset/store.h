@@ -88,6 +88,9 @@ class StoreWriter {
   std::unique_ptr<Pending> pending_;
 };
 
+/// Of the pixels, and of who is in which split: stores of one identity give the same runs.
+std::string identity_of(const Store& store);
+
 /// The first `n` labelled records of a split in one seeded order: smaller subsets are part of larger ones.
 /// @throws Error kInvalidArgument when there are fewer than n.
 std::vector<std::size_t> label_subset(const Store& store, Split split, std::size_t n, std::uint64_t seed);

@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-namespace cmunet::cli {
+namespace cmunet {
 
 /// Calls run(i) for every i below `count` on `threads` threads (0: all cores). Of several errors the one with the
 /// lowest i is thrown, whichever came first in time: indices are taken in order, and what is taken is done.
@@ -40,4 +40,4 @@ void for_each_parallel(std::size_t count, int threads, Run run) {
   }
 }
 
-}  // namespace cmunet::cli
+}  // namespace cmunet
