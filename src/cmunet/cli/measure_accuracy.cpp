@@ -227,9 +227,11 @@ Part tube_part(Chance& chance) {
   });
 }
 
-// A length's error, and how often its interval holds the truth.
+// A length's error, how often its interval holds the truth, and half of the interval's width.
 std::pair<report::Cell, Json> length_cell(const MeasurementErrors& errors) {
-  return {concat(errors.text(2), " (", report::format_fixed(errors.covered_percent(), 0), " %)"), errors.json()};
+  const std::string held = report::format_fixed(errors.covered_percent(), 0);
+  const std::string half_width = report::format_fixed(errors.median_half_width(), 1);
+  return {concat(errors.text(2), " (", held, " %, ± ", half_width, ")"), errors.json()};
 }
 
 // Percentages and lengths.
@@ -295,19 +297,19 @@ void report_accuracy(const std::string& model, const CommonOptions& common) {
                       {"phantoms", phantoms.json}};
   print_result(
       common, document,
-      concat(
-          "Diameters of tubes: error (mm), mean ± standard deviation over straight, bent and tapered tubes at "
-          "0 to 90°\n\n",
-          to_markdown(tubes.table),
-          "\nDiameter stenoses of tubes: error (points), mean ± standard deviation (largest)\n\n",
-          to_markdown(stenoses.table),
-          "\nTheir lesion lengths: error (mm), mean ± standard deviation (how often the interval holds the truth)\n\n",
-          to_markdown(lengths.table), "\nLengths between two bifurcations, 12 mm apart: error (mm), likewise\n\n",
-          to_markdown(segments.table), "\nLargest difference of the mean diameter between directions (px)\n\n",
-          to_markdown(rotation.table), "\nTrees of ", phantoms.json["phantoms"].get<int>(),
-          " phantom angiograms: error (mm), mean ± standard deviation\n\n", to_markdown(phantoms.diameters),
-          "\nTheir stenoses: found of those made, and error (points) of those that a path around them found\n\n",
-          to_markdown(phantoms.stenoses), "\n", kDisclaimer, "\n"));
+      concat("Diameters of tubes: error (mm), mean ± standard deviation over straight, bent and tapered tubes at "
+             "0 to 90°\n\n",
+             to_markdown(tubes.table),
+             "\nDiameter stenoses of tubes: error (points), mean ± standard deviation (largest)\n\n",
+             to_markdown(stenoses.table),
+             "\nTheir lesion lengths: error (mm), mean ± standard deviation (how often the interval holds the truth, ± "
+             "half its width in the median)\n\n",
+             to_markdown(lengths.table), "\nLengths between two bifurcations, 12 mm apart: error (mm), likewise\n\n",
+             to_markdown(segments.table), "\nLargest difference of the mean diameter between directions (px)\n\n",
+             to_markdown(rotation.table), "\nTrees of ", phantoms.json["phantoms"].get<int>(),
+             " phantom angiograms: error (mm), mean ± standard deviation\n\n", to_markdown(phantoms.diameters),
+             "\nTheir stenoses: found of those made, and error (points) of those that a path around them found\n\n",
+             to_markdown(phantoms.stenoses), "\n", kDisclaimer, "\n"));
 }
 
 }  // namespace cmunet::cli

@@ -57,7 +57,8 @@ class MeasurementErrors {
             {"bias", bias()},
             {"sd", sd()},
             {"largest", largest()},
-            {"within_interval_percent", covered_percent()}};
+            {"within_interval_percent", covered_percent()},
+            {"median_half_width", median_half_width()}};
   }
 
  private:
