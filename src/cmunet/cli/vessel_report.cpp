@@ -42,6 +42,11 @@ dicom::ReportedValue reported(const vessel::Interval& interval) {
   return {interval.value, std::max(interval.high - interval.value, interval.value - interval.low)};
 }
 
+// An interval or an estimate in pixels, in the report's unit.
+dicom::ReportedValue reported_length(const auto& length_px, const vessel::Measurement& measurement) {
+  return reported(in_unit(length_px, measurement.calibration));
+}
+
 dicom::ReportedLesion lesion_of(const vessel::Narrowing& narrowing, const vessel::MeasuredSegment& segment,
                                 const vessel::Measurement& measurement) {
   const vessel::Stenosis& stenosis = narrowing.against_reference(measurement.reference);
@@ -54,11 +59,11 @@ dicom::ReportedLesion lesion_of(const vessel::Narrowing& narrowing, const vessel
   const double begin_px = segment.samples.front().arc_px;
   const auto arc = [&](const vessel::Sample& sample) { return unit * (sample.arc_px - begin_px); };
   return {.reference_method = method_of(measurement.reference),
-          .minimal_diameter = reported(in_unit(narrowing.minimal_px, measurement.calibration)),
-          .reference_diameter = reported(in_unit(stenosis.reference_px, measurement.calibration)),
+          .minimal_diameter = reported_length(narrowing.minimal_px, measurement),
+          .reference_diameter = reported_length(stenosis.reference_px, measurement),
           .diameter_stenosis_percent = reported(in_percent(stenosis.diameter_percent)),
           .area_stenosis_percent = reported(in_percent(stenosis.area_percent)),
-          .length = reported(in_unit(narrowing.length_px, measurement.calibration)),
+          .length = reported_length(narrowing.length_px, measurement),
           .proximal_border = arc(segment.samples[narrowing.first]),
           .distal_border = arc(segment.samples[narrowing.last]),
           .site_of_minimum = arc(segment.samples[narrowing.sample]),
@@ -66,7 +71,6 @@ dicom::ReportedLesion lesion_of(const vessel::Narrowing& narrowing, const vessel
 }
 
 dicom::ReportedSegment segment_of(const vessel::MeasuredSegment& segment, const vessel::Measurement& measurement) {
-  const auto in_report = [&](const auto& length_px) { return reported(in_unit(length_px, measurement.calibration)); };
   dicom::ReportedSegment result;
   for (const vessel::Sample& sample : segment.samples) {
     result.left_contour.push_back(sample.left);
@@ -74,10 +78,10 @@ dicom::ReportedSegment segment_of(const vessel::MeasuredSegment& segment, const 
   }
   const auto whole = vessel::whole_part(segment.samples, segment.excluded);
   const auto [narrowest, widest] = std::ranges::minmax_element(whole, {}, &vessel::Sample::diameter_px);
-  result.length = in_report(segment.length_px);
-  result.mean_diameter = in_report(segment.mean_diameter_px);
-  result.minimal_diameter = in_report(vessel::Estimate{narrowest->diameter_px, narrowest->sd_px});
-  result.maximal_diameter = in_report(vessel::Estimate{widest->diameter_px, widest->sd_px});
+  result.length = reported_length(segment.length_px, measurement);
+  result.mean_diameter = reported_length(segment.mean_diameter_px, measurement);
+  result.minimal_diameter = reported_length(vessel::Estimate{narrowest->diameter_px, narrowest->sd_px}, measurement);
+  result.maximal_diameter = reported_length(vessel::Estimate{widest->diameter_px, widest->sd_px}, measurement);
   if (has_lesion(segment, measurement.reference)) result.lesion = lesion_of(*segment.narrowing, segment, measurement);
   return result;
 }

@@ -292,7 +292,7 @@ void draw_diameters(Canvas& canvas, const Frame& frame, const Measurement& m, co
       x.push_back(frame.x(s.arc_px * per_px));
       y.push_back(frame.y(s.diameter_px * per_px));
     }
-    for (const double side : {-1.96, 1.96}) {
+    for (const double side : {-vessel::kTwoSided95, vessel::kTwoSided95}) {
       for (std::size_t k = 0; k <= last - first; ++k) {
         const std::size_t i = side < 0 ? first + k : last - k;
         const Sample& s = segment.samples[i];
@@ -353,7 +353,8 @@ std::string diameter_curve(const Measurement& m, std::size_t segment) {
   const Axis x_axis{.label = concat("along the centre line (", unit.name, ")"), .min = 0.0, .max = std::nullopt};
   const Axis y_axis{.label = concat("diameter (", unit.name, ")"), .min = 0.0, .max = std::nullopt};
   std::vector<double> arcs{s.length_px.value * unit.per_px}, diameters;
-  for (const Sample& sample : s.samples) diameters.push_back((sample.diameter_px + 1.96 * sample.sd_px) * unit.per_px);
+  for (const Sample& sample : s.samples)
+    diameters.push_back((sample.diameter_px + vessel::kTwoSided95 * sample.sd_px) * unit.per_px);
   Canvas canvas(kPictureWidth_px, 270, concat("Segment ", segment + 1));
   Frame frame;
   frame.y.range = range_of(diameters, y_axis, y_tick_count(190));
