@@ -42,6 +42,7 @@ package: build
 bench: build
 	-cd bench && npm install --ignore-scripts
 	node bench/onnxruntime.mjs speed build/release/bin/cmunet
+	node bench/onnxruntime.mjs layers build/release/bin/cmunet
 	node bench/onnxruntime.mjs memory build/release/bin/cmunet
 	build/release/bin/cmunet phantom --out build/bench-phantoms --count 24 --size 256 --force --quiet
 	node bench/onnxruntime.mjs agree build/release/bin/cmunet models/coronary-small.safetensors build/bench-phantoms/images 24

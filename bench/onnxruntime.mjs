@@ -3,6 +3,7 @@
 //   node bench/onnxruntime.mjs speed CMUNET [threads] [rounds]          random networks of base width 16 and 64
 //   node bench/onnxruntime.mjs agree CMUNET MODEL IMAGE_FOLDER [count]   a trained model on real 8-bit PNG images whose
 //                                                                         size is the model's, so nothing is resampled
+//   node bench/onnxruntime.mjs layers CMUNET [base] [size] [threads]     each layer of a random network
 //   node bench/onnxruntime.mjs memory CMUNET [threads]                  largest resident memory, base width 64 at 512 px
 import { createRequire } from 'node:module';
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -17,9 +18,9 @@ const version = ort && createRequire(import.meta.url)('onnxruntime-node/package.
 if (!ort) console.log('peer: ONNX Runtime is absent and left out (npm install --ignore-scripts, in bench/)');
 
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
-const openSession = (path, threads) =>
+const openSession = (path, threads, more = {}) =>
   ort.InferenceSession.create(path, {
-    executionProviders: ['cpu'], intraOpNumThreads: threads, interOpNumThreads: 1, graphOptimizationLevel: 'all' });
+    executionProviders: ['cpu'], intraOpNumThreads: threads, interOpNumThreads: 1, graphOptimizationLevel: 'all', ...more });
 
 async function timeOnnxRuntime(session, size, repeat) {
   const data = Float32Array.from({ length: size * size }, (_, i) => Math.sin(i * 12.9898) * 2);
@@ -56,6 +57,44 @@ async function speed(cmunet, threads, rounds, folder) {
     }
     await session?.release();
   }
+}
+
+// Milliseconds of each convolution and of what follows it, up to the next, by ONNX Runtime's own profile; medians over runs.
+async function peerLayers(onnx, size, threads, repeat, folder) {
+  const session = await openSession(onnx, threads, { enableProfiling: true, profileFilePrefix: join(folder, 'profile') });
+  await timeOnnxRuntime(session, size, repeat);
+  session.endProfiling();
+  await session.release();
+  const file = readdirSync(folder).find((name) => name.startsWith('profile'));
+  const layers = [[]];  // of the run under way
+  const times = [];     // of each layer
+  for (const { cat, name, dur, args } of JSON.parse(readFileSync(join(folder, file), 'utf8'))) {
+    if (name === 'model_run') {
+      layers.shift().forEach((ms, i) => (times[i] ??= []).push(ms));
+      layers.push([]);
+    } else if (cat === 'Node') {
+      const run = layers[0];
+      if (args.op_name.startsWith('Conv') || run.length === 0) run.push(0);
+      run[run.length - 1] += dur / 1000;
+    }
+  }
+  return times.map((runs) => median(runs.slice(1)));  // the first warms up
+}
+
+async function layers(cmunet, base, size, threads, folder) {
+  const onnx = join(folder, 'layers.onnx'), repeat = 9;
+  const printed = execFileSync(cmunet, ['bench', '--json', '--layers', '--base-width', `${base}`, '--size', `${size}`,
+    '--repeat', `${repeat}`, '--threads', `${threads}`, '--onnx', onnx]);
+  const native = JSON.parse(printed).results[0].layers;
+  const peer = ort ? await peerLayers(onnx, size, threads, repeat, folder) : native.map(() => NaN);
+  if (peer.length !== native.length) throw new Error(`ONNX Runtime runs ${peer.length} convolutions, we ${native.length}`);
+  const row = (name, gflop, ms, peerMs) => console.log(`| ${name} | ${ms.toFixed(2)} | ${(gflop / ms * 1000).toFixed(0)} | ` +
+    `${peerMs.toFixed(2)} | ${(gflop / peerMs * 1000).toFixed(0)} | ${(ms / peerMs).toFixed(2)} |`);
+  const sum = (values) => values.reduce((total, value) => total + value, 0);
+  console.log(`base width ${base}, ${size}x${size}, ${threads} threads, ONNX Runtime ${version}, medians of ${repeat} runs`);
+  console.log('| layer | native ms | GFLOP/s | ONNX Runtime ms | GFLOP/s | native / ONNX Runtime |\n|---|---|---|---|---|---|');
+  native.forEach(({ name, gflop, median_ms }, i) => row(name, gflop, median_ms, peer[i]));
+  row('all', sum(native.map((l) => l.gflop)), sum(native.map((l) => l.median_ms)), sum(peer));
 }
 
 async function agree(cmunet, model, images, count, folder) {
@@ -99,6 +138,7 @@ const [command, cmunet, ...rest] = process.argv.slice(2);
 const folder = mkdtempSync(join(tmpdir(), 'cmunet-bench-'));
 try {
   if (command === 'speed') await speed(cmunet, Number(rest[0] ?? 2), Number(rest[1] ?? 3), folder);
+  else if (command === 'layers') await layers(cmunet, Number(rest[0] ?? 64), Number(rest[1] ?? 512), Number(rest[2] ?? 2), folder);
   else if (command === 'agree') await agree(cmunet, rest[0], rest[1], Number(rest[2] ?? 300), folder);
   else if (command === 'memory') await memory(cmunet, Number(rest[0] ?? 2), folder);
   else console.error('see the head of this file');

@@ -15,6 +15,7 @@
 #include "cmunet/base/random.h"
 #include "cmunet/base/version.h"
 #include "cmunet/cli/command.h"
+#include "cmunet/engine/layer_profile.h"
 #include "cmunet/engine/native_engine.h"
 #include "cmunet/engine/onnx_export.h"
 
@@ -26,6 +27,7 @@ struct Flags {
   std::size_t base_width = 16;
   std::vector<int> sizes = {256, 512};
   int repeat = 15;
+  bool layers = false;
   std::string onnx;
 };
 
@@ -75,6 +77,11 @@ double peak_mib() {
   return std::numeric_limits<double>::quiet_NaN();
 }
 
+engine::UNetWeights weights_of(const Flags& flags, const CommonOptions& common) {
+  if (flags.model.empty()) return engine::random_unet_weights(flags.base_width, common.seed);
+  return engine::read_unet_weights(SafetensorsFile::open(find_model_file(flags.model)));
+}
+
 struct Loaded {
   std::shared_ptr<engine::Engine> engine;
   std::size_t base_width = 0;
@@ -82,9 +89,7 @@ struct Loaded {
 };
 
 Loaded load(const Flags& flags, const CommonOptions& common) {
-  const engine::UNetWeights weights =
-      flags.model.empty() ? engine::random_unet_weights(flags.base_width, common.seed)
-                          : engine::read_unet_weights(SafetensorsFile::open(find_model_file(flags.model)));
+  const engine::UNetWeights weights = weights_of(flags, common);
   if (!flags.onnx.empty()) {
     preprocess::Options preprocessing;
     preprocessing.normalise = preprocess::Normalise::kNone;
@@ -93,6 +98,28 @@ Loaded load(const Flags& flags, const CommonOptions& common) {
   const auto start = std::chrono::steady_clock::now();
   auto engine = engine::make_native_engine(weights, common.threads);
   return {std::move(engine), weights.base_width, milliseconds_since(start)};
+}
+
+// GFLOP/s are those of direct convolution, which minimal filtering needs only a part of.
+std::string layer_text(int size, const std::vector<engine::LayerTime>& layers) {
+  double total_ms = 0;
+  for (const engine::LayerTime& layer : layers) total_ms += layer.median_ms;
+  std::string text = concat("layers of ", size, "x", size, "    median ms   share    GFLOP/s\n");
+  for (const engine::LayerTime& layer : layers) {
+    char line[128];
+    std::snprintf(line, sizeof line, "%-17s %13.2f %5.1f %% %10.0f\n", layer.name.c_str(), layer.median_ms,
+                  100 * layer.median_ms / total_ms, 1000 * layer.gflop / layer.median_ms);
+    text += line;
+  }
+  return text;
+}
+
+Json layer_json(const std::vector<engine::LayerTime>& layers) {
+  Json rows = Json::array();
+  for (const engine::LayerTime& layer : layers) {
+    rows.push_back({{"name", layer.name}, {"median_ms", layer.median_ms}, {"gflop", layer.gflop}});
+  }
+  return rows;
 }
 
 void run(const Flags& flags, const CommonOptions& common) {
@@ -107,8 +134,8 @@ void run(const Flags& flags, const CommonOptions& common) {
                    {"base_width", loaded.base_width},
                    {"load_ms", loaded.load_ms},
                    {"results", Json::array()}};
-  std::string text = concat(loaded.engine->name(), ", base width ", loaded.base_width, ", batch 1\n",
-                            "   size   median ms      min ms   images/s  signature\n");
+  std::string text = concat(loaded.engine->name(), ", base width ", loaded.base_width,
+                            ", batch 1\n   size   median ms      min ms   images/s  signature\n");
   for (const int size : flags.sizes) {
     const Json row = measure(*loaded.engine, random_image(size, common.seed), flags.repeat);
     const double median = row["median_ms"];
@@ -121,6 +148,15 @@ void run(const Flags& flags, const CommonOptions& common) {
   const double peak = peak_mib();
   document["peak_mib"] = peak;
   if (!std::isnan(peak)) text += concat("largest memory of the program: ", static_cast<int>(peak), " MiB\n");
+  if (flags.layers) {  // after the memory was read: this is a second network
+    const engine::UNetWeights weights = weights_of(flags, common);
+    for (Json& row : document["results"]) {
+      const int size = row["size"];
+      const auto layers = engine::profile_layers(weights, size, flags.repeat, common.threads);
+      row["layers"] = layer_json(layers);
+      text += layer_text(size, layers);
+    }
+  }
   print_result(common, document, text + std::string(kDisclaimer));
 }
 
@@ -134,6 +170,7 @@ void add_bench(CLI::App& app, const CommonOptions& common) {
       ->capture_default_str();
   app.add_option("--size", flags->sizes, "image sides, px")->check(CLI::Range(1, 8192))->capture_default_str();
   app.add_option("--repeat", flags->repeat, "timed runs per size")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_flag("--layers", flags->layers, "also time each layer; GFLOP/s count what direct convolution would need");
   app.add_option("--onnx", flags->onnx, "also write the network, without normalisation, for another engine to run");
   app.callback([flags, &common] { run(*flags, common); });
 }

@@ -7,7 +7,9 @@
 #include <cmath>
 #include <thread>
 
+#include "cmunet/base/error.h"
 #include "cmunet/base/random.h"
+#include "cmunet/engine/layer_profile.h"
 
 namespace cmunet::engine {
 namespace {
@@ -100,6 +102,28 @@ TEST(NativeEngine, MayBeCalledFromSeveralThreads) {
   }
   for (std::thread& caller : callers) caller.join();
   EXPECT_EQ(right, 20);
+}
+
+TEST(LayerProfile, CountsEveryLayersWork) {
+  constexpr std::size_t kBase = 4, kSide = 48;  // 40 px are padded to this
+  const auto layers = profile_layers(random_unet_weights(kBase, 1), 40, 2, 1);
+  ASSERT_EQ(layers.size(), 23U);  // ten convolutions down, twelve up, the last
+  EXPECT_EQ(layers.front().name, "down_conv1.0");
+  EXPECT_EQ(layers[9].name, "double_conv.1");
+  EXPECT_EQ(layers[10].name, "up_conv4.up");
+  EXPECT_EQ(layers.back().name, "conv_last");
+  double gflop = 0, expected = 2e-9 * kSide * kSide * kBase;  // the last: one difference of two classes
+  for (const LayerTime& layer : layers) {
+    EXPECT_GT(layer.median_ms, 0) << layer.name;
+    gflop += layer.gflop;
+  }
+  for (std::size_t level = 0; level <= kLevels; ++level) {
+    const double side = kSide >> level, width = kBase << level, pixels = side * side;
+    expected += 2e-9 * pixels * 9 * width * ((level == 0 ? 1 : width / 2) + width);
+    if (level < kLevels) expected += 2e-9 * pixels * width * (2 * width + 9 * 2 * width + 9 * width);
+  }
+  EXPECT_NEAR(gflop, expected, 1e-12);
+  EXPECT_THROW(profile_layers(random_unet_weights(kBase, 1), 0, 1, 1), Error);
 }
 
 TEST(NativeEngine, KeepsSpacingAndRefusesAnEmptyImage) {

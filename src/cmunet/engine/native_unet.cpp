@@ -2,7 +2,9 @@
 #include "cmunet/engine/native_unet.h"
 
 #include <algorithm>
+#include <string>
 
+#include "cmunet/base/error.h"
 #include "cmunet/kernels/layers.h"
 
 namespace cmunet::engine {
@@ -134,7 +136,8 @@ void NativeUNet::last_convolution(const kernels::Map<const float>& input, float*
   });
 }
 
-void NativeUNet::forward(const float* grey, std::size_t height, std::size_t width, float* logits) {
+void NativeUNet::forward(const float* grey, std::size_t height, std::size_t width, float* logits,
+                         const LayerDone& done) {
   const Layout memory = layout(height, width);
   if (memory.total > memory_floats_) {
     memory_.reset();  // before, so that both need not fit
@@ -152,28 +155,43 @@ void NativeUNet::forward(const float* grey, std::size_t height, std::size_t widt
     const std::size_t c = channels(level);
     return Map{base + memory.concatenated[level] + which * c, height >> level, width >> level, c, 2 * c};
   };
+  const auto tell = [&](const char* block, std::size_t level, const char* layer, std::size_t taps_and_inputs) {
+    if (!done) return;
+    const std::size_t pixels = (height >> level) * (width >> level);
+    done(concat(block, level == kLevels ? "" : std::to_string(level + 1), layer),
+         pixels * taps_and_inputs * (base_width_ << level));
+  };
 
   for (std::size_t l = 0; l <= kLevels; ++l) {
+    const bool deepest = l == kLevels;
+    const char* const block = deepest ? "double_conv" : "down_conv";
     const Map between = map(memory.between, l, channels(l));
     if (l == 0) {
       first_convolution(grey, between);
+      tell(block, l, ".0", 9);
     } else {
       convolve(encoder_[l][0], map(memory.pooled, l, channels(l - 1)), between, {}, scratch);
+      tell(block, l, ".0", 9 * (base_width_ << (l - 1)));
     }
-    const bool deepest = l == kLevels;
     const Map result = deepest ? map(memory.pooled, l, channels(l)) : half(l, 1);
     const Map pooled = deepest ? Map{} : map(memory.pooled, l + 1, channels(l));
     convolve(encoder_[l][1], between, result, pooled, scratch);
+    tell(block, l, ".1", 9 * (base_width_ << l));
   }
   Map features = map(memory.pooled, kLevels, channels(kLevels));
   for (std::size_t l = kLevels; l-- > 0;) {
+    const std::size_t wide = base_width_ << (l + 1);
     up_[l].convolution.run(readable(features), up_[l].bias.get(), half(l, 0), workers_);
+    tell("up_conv", l, ".up", wide);  // each output pixel has one tap
     const Map between = map(memory.between, l, channels(l));
     convolve(decoder_[l][0], map(memory.concatenated[l], l, 2 * channels(l)), between, {}, scratch);
+    tell("up_conv", l, ".0", 9 * wide);
     features = map(memory.concatenated[l], l, channels(l));
     convolve(decoder_[l][1], between, features, {}, scratch);
+    tell("up_conv", l, ".1", 9 * (base_width_ << l));
   }
   last_convolution(readable(features), logits);
+  if (done) done("conv_last", height * width * base_width_);
 }
 
 }  // namespace cmunet::engine

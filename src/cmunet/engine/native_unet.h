@@ -4,6 +4,8 @@
 
 #include <array>
 #include <cstddef>
+#include <functional>
+#include <string>
 #include <vector>
 
 #include "cmunet/engine/unet_weights.h"
@@ -25,6 +27,10 @@ struct PackedConvolution {
   kernels::Floats bias;  ///< padded
 };
 
+/// Is told of each layer when it is done: its name ("down_conv1.0", "up_conv4.up", "conv_last") and the products that
+/// direct convolution would need for it.
+using LayerDone = std::function<void(const std::string& name, std::size_t products)>;
+
 /// Packed weights and the memory of one forward pass. One caller at a time.
 class NativeUNet {
  public:
@@ -33,7 +39,7 @@ class NativeUNet {
   /// @param grey    [height, width] z-scored, contiguous; sides are multiples of kTotalStride
   /// @param logits  [height, width]: vessel logit minus background logit
   /// Memory is kept for the next image of the same size or a smaller one.
-  void forward(const float* grey, std::size_t height, std::size_t width, float* logits);
+  void forward(const float* grey, std::size_t height, std::size_t width, float* logits, const LayerDone& done = {});
 
  private:
   struct PackedUp {
