@@ -37,13 +37,16 @@ DeviceStore to_device(const dataset::Store& store, std::span<const std::size_t> 
   return result;
 }
 
+// The driver has copied pageable memory when the call returns, so `x` may go.
+at::Tensor send(const at::Tensor& x, at::Device device) { return x.to(device, x.scalar_type(), true); }
+
 at::Tensor gather(const at::Tensor& all, std::span<const std::int64_t> indices) {
   for (const std::int64_t index : indices) {
     CMUNET_CHECK(index >= 0 && index < all.size(0), ErrorCode::kInvalidArgument, "[gather] index ", index, " of ",
                  all.size(0), " rows");
   }
   const at::Tensor on_host = torch::tensor(std::vector<std::int64_t>(indices.begin(), indices.end()), torch::kLong);
-  const at::Tensor rows = all.index_select(0, on_host.to(all.device()));
+  const at::Tensor rows = all.index_select(0, send(on_host, all.device()));
   return rows.scalar_type() == at::kHalf ? rows.to(at::kFloat) : rows;
 }
 

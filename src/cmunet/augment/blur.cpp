@@ -7,6 +7,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "cmunet/augment/batch.h"
 #include "cmunet/base/error.h"
 
 namespace cmunet::augment {
@@ -40,7 +41,7 @@ at::Tensor blurred(const at::Tensor& images, const std::vector<Blur>& blurs) {
   CMUNET_CHECK(radius < h && radius < w, ErrorCode::kInvalidArgument, "[augment] a blur of radius ", radius, " on ", h,
                "x", w, " images; expected larger images");
   const std::int64_t taps = 2 * radius + 1;
-  const at::Tensor kernels = gaussians(blurs, radius).to(images.device());
+  const at::Tensor kernels = send(gaussians(blurs, radius), images.device());
   namespace F = torch::nn::functional;
   at::Tensor x = F::pad(images, F::PadFuncOptions({radius, radius, radius, radius}).mode(torch::kReflect));
   x = x.view({1, n, h + 2 * radius, w + 2 * radius});

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <vector>
 
+#include "cmunet/augment/batch.h"
 #include "cmunet/augment/blur.h"
 #include "cmunet/augment/image_rngs.h"
 #include "cmunet/augment/resample.h"
@@ -42,13 +43,13 @@ auto choose(double probability, std::span<Rng> rngs, Draw draw) {
 template <typename Change>
 at::Tensor change_rows(const at::Tensor& batch, const std::vector<std::int64_t>& rows, Change change) {
   if (rows.empty()) return batch;
-  const at::Tensor index = torch::tensor(rows).to(batch.device());
+  const at::Tensor index = send(torch::tensor(rows), batch.device());
   return batch.index_copy(0, index, change(batch.index_select(0, index)));
 }
 
 // One number per image, as a [N, 1, 1, 1] tensor on the images' device.
 at::Tensor per_image(const std::vector<float>& values, const at::Tensor& images) {
-  return torch::tensor(values).view({-1, 1, 1, 1}).to(images.device());
+  return send(torch::tensor(values).view({-1, 1, 1, 1}), images.device());
 }
 
 at::Tensor add_noise(const at::Tensor& images, const Chosen<float>& sigma, std::span<Rng> rngs) {

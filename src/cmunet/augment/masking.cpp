@@ -8,6 +8,7 @@
 #include <limits>
 #include <vector>
 
+#include "cmunet/augment/batch.h"
 #include "cmunet/augment/image_rngs.h"
 #include "cmunet/base/error.h"
 
@@ -26,7 +27,7 @@ at::Tensor first_hidden(const std::vector<std::vector<std::int64_t>>& orders, st
     for (std::int64_t k = 0; k < hidden; ++k) row[order[static_cast<std::size_t>(k)]] = 1.0F;
   }
   // The few patches travel to the device, the many pixels are made there: [n, L] -> [n, 1, H/p, p, W/p, p] -> pixels
-  return grid.to(device)
+  return send(grid, device)
       .view({n, 1, rows, 1, columns, 1})
       .expand({n, 1, rows, patch, columns, patch})
       .reshape({n, 1, height, width});

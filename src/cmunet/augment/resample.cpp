@@ -9,6 +9,7 @@
 #include <numbers>
 #include <span>
 
+#include "cmunet/augment/batch.h"
 #include "cmunet/base/error.h"
 #include "cmunet/image/resize.h"
 
@@ -45,7 +46,7 @@ at::Tensor index_rows(std::int64_t n, std::int64_t length, Index index) {
 at::Tensor take(const at::Tensor& pictures, const at::Tensor& rows, const at::Tensor& columns) {
   const at::Device device = pictures.device();
   const at::Tensor n = torch::arange(pictures.size(0), at::TensorOptions(device).dtype(torch::kLong));
-  return pictures.index({n.view({-1, 1, 1}), rows.to(device).unsqueeze(2), columns.to(device).unsqueeze(1)});
+  return pictures.index({n.view({-1, 1, 1}), send(rows, device).unsqueeze(2), send(columns, device).unsqueeze(1)});
 }
 
 // Reading a flattened picture: output pixel (y, x) is input pixel start + y · step_y + x · step_x.
@@ -89,8 +90,8 @@ at::Tensor resized_crops(const at::Tensor& images, const std::vector<Box>& boxes
   }
   const at::Device device = images.device();
   // [N, h', H] · [N, H, W] · [N, W, w'] -> [N, h', w']
-  const at::Tensor across = rows.to(device).bmm(images.squeeze(1).to(torch::kFloat));
-  return across.bmm(columns.to(device).transpose(1, 2)).unsqueeze(1);
+  const at::Tensor across = send(rows, device).bmm(images.squeeze(1).to(torch::kFloat));
+  return across.bmm(send(columns, device).transpose(1, 2)).unsqueeze(1);
 }
 
 at::Tensor nearest_crops(const at::Tensor& masks, const std::vector<Box>& boxes, int height, int width) {
@@ -132,7 +133,7 @@ at::Tensor oriented(const at::Tensor& pictures, const std::vector<Orientation>& 
   }
   const at::Device device = pictures.device();
   const auto per_picture = [&](const std::vector<std::int64_t>& v) {
-    return torch::tensor(v).view({-1, 1, 1}).to(device);
+    return send(torch::tensor(v).view({-1, 1, 1}), device);
   };
   const auto long_on_device = at::TensorOptions(device).dtype(torch::kLong);
   const at::Tensor y = torch::arange(h, long_on_device).view({1, h, 1});
@@ -166,7 +167,7 @@ at::Tensor moved(const at::Tensor& pictures, const std::vector<Motion>& motions,
     const double c = std::cos(angle) / motion.scale, s = std::sin(angle) / motion.scale;
     for (const double value : {c, -s * aspect, 0.0, s / aspect, c, 0.0}) *next++ = static_cast<float>(value);
   }
-  const at::Tensor grid = F::affine_grid(theta.to(pictures.device()), std::vector<std::int64_t>{n, 1, h, w}, false);
+  const at::Tensor grid = F::affine_grid(send(theta, pictures.device()), std::vector<std::int64_t>{n, 1, h, w}, false);
   auto options = F::GridSampleFuncOptions().padding_mode(torch::kReflection).align_corners(false);
   if (sampling == Sampling::kBilinear) {
     options.mode(torch::kBilinear);

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "cmunet/augment/batch.h"
 #include "cmunet/base/error.h"
 
 namespace cmunet::augment {
@@ -38,7 +39,7 @@ at::Tensor at_scale(const at::Tensor& images, double sigma) {
                images.size(3), " images; must be in (0, 16] and below a quarter of the sides");
   namespace F = torch::nn::functional;
   const at::Tensor padded = F::pad(images, F::PadFuncOptions({radius, radius, radius, radius}).mode(torch::kReflect));
-  const at::Tensor kernels = derivatives(sigma, radius).to(images.device());
+  const at::Tensor kernels = send(derivatives(sigma, radius), images.device());
   const std::int64_t taps = 2 * radius + 1;
   const auto second = [&](int along_y, int along_x) {  // σ²: scales compare
     const at::Tensor rows = torch::conv2d(padded, kernels[along_y].view({1, 1, taps, 1}));

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "cmunet/augment/batch.h"
 #include "cmunet/augment/crop.h"
 #include "cmunet/base/error.h"
 
@@ -22,14 +23,14 @@ std::vector<Corner> draw_corners(int max_shift, std::span<Rng> rngs) {
   return corners;
 }
 
-at::Tensor add_noise(const at::Tensor& views, const ViewOptions& options, std::span<Rng> rngs) {
+at::Tensor add_online_noise(const at::Tensor& views, const ViewOptions& options, std::span<Rng> rngs) {
   std::vector<float> fractions;
   for (Rng& rng : rngs) {
     fractions.push_back(rng.bernoulli(options.noise_probability) ? static_cast<float>(options.noise_fraction) : 0.0F);
   }
   // The maximum of a z-scored image is positive unless it is constant; a negative one would be no standard deviation.
   const at::Tensor peak = views.amax({1, 2, 3}, true).clamp_min(0);
-  const at::Tensor sigma = torch::tensor(fractions).view({-1, 1, 1, 1}).to(views.device()) * peak;
+  const at::Tensor sigma = send(torch::tensor(fractions).view({-1, 1, 1, 1}), views.device()) * peak;
   return torch::addcmul(views, sigma, normal_noise(views.sizes(), rngs, views.device()));
 }
 
@@ -62,7 +63,7 @@ at::Tensor normal_noise(at::IntArrayRef shape, std::span<Rng> rngs, const at::De
   at::Tensor noise = torch::empty(shape);
   std::int64_t row = 0;
   for (Rng& rng : rngs) noise[row++].normal_(0, 1, at::detail::createCPUGenerator(rng.next()));
-  return noise.to(device);
+  return send(noise, device);
 }
 
 Views make_views(const at::Tensor& images, const ViewOptions& options, std::span<Rng> rngs) {
@@ -78,7 +79,7 @@ Views make_views(const at::Tensor& images, const ViewOptions& options, std::span
   const std::vector<Corner> online = options.shift_both ? draw_corners(options.max_shift, rngs) : fixed;
   const std::vector<Corner> momentum = draw_corners(options.max_shift, rngs);
   return {windows(crops, online, options.view_size),
-          add_noise(windows(crops, momentum, options.view_size), options, rngs)};
+          add_online_noise(windows(crops, momentum, options.view_size), options, rngs)};
 }
 
 }  // namespace cmunet::augment

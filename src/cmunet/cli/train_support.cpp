@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cmunet/cli/train_support.h"
 
+#include <torch/torch.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -119,6 +120,12 @@ Processes::Processes(const CommonOptions& common, const RunFlags& flags)
   } else if (!launch_.alone()) {
     log_info(launch_.size, " processes, started by ", launch_.launcher);
   }
+}
+
+bool of_leader(bool own) {
+  const at::Tensor answer = torch::full({1}, own ? 1.0 : 0.0);
+  nn::communicator().broadcast(answer);
+  return answer.item<float>() > 0;
 }
 
 const std::atomic<bool>* install_stop_handler() {

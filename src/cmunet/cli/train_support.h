@@ -53,11 +53,14 @@ class Processes {
   nn::CommunicatorScope scope_;
 };
 
+/// What the leading process says, in all: those of another machine may not see a file yet that was just written.
+bool of_leader(bool own);
+
 /// Fills in what a `train::PretrainRequest` and a `train::FinetuneRequest` have in common.
 template <typename Request>
 void set_up_request(const CommonOptions& common, const RunFlags& flags, const Processes& processes, Request& request) {
   request.out = flags.out;
-  request.resume = flags.resume || (flags.auto_resume && train::RunFolder::has_state(flags.out));
+  request.resume = flags.resume || (flags.auto_resume && of_leader(train::RunFolder::has_state(flags.out)));
   // A run that ended before its first checkpoint is begun again.
   request.force = common.force || (flags.auto_resume && std::filesystem::exists(request.out / "config.toml"));
   request.device = train::device_of(processes.launch(), common.device);

@@ -4,6 +4,7 @@
 #include <torch/torch.h>
 
 #include "cmunet/base/error.h"
+#include "cmunet/nn/communicator.h"
 
 namespace cmunet::nn {
 namespace {
@@ -18,8 +19,10 @@ at::Tensor min_over(const at::Tensor& x, int height, int width) { return -max_ov
 
 at::Tensor soft_erode(const at::Tensor& x) { return torch::minimum(min_over(x, 3, 1), min_over(x, 1, 3)); }
 
+// Over the whole batch, wherever its images are.
 at::Tensor smoothed_share(const at::Tensor& skeleton, const at::Tensor& region) {
-  return ((skeleton * region).sum() + kSmoothing) / (skeleton.sum() + kSmoothing);
+  const at::Tensor sums = sum_over_processes(torch::stack({(skeleton * region).sum(), skeleton.sum()})) + kSmoothing;
+  return sums[0] / sums[1];
 }
 
 void check_shapes(const char* what, const at::Tensor& prob, const at::Tensor& other) {

@@ -108,6 +108,9 @@ TEST_F(Together, LossesAreThoseOfTheWholeBatch) {
                        [](const auto& in) { return info_nce(in[0], in[1], 0.2); });
   expect_same_as_whole({normal({kImages, 5}), normal({kImages, 5})},
                        [](const auto& in) { return info_nce(in[1], in[0], 0.2); });  // the gradient of the keys
+  const at::Tensor prob = torch::rand({kImages, 8, 8}, torch::kDouble), lines = torch::rand({kImages, 8, 8}).gt(0.6);
+  expect_same_as_whole({prob, lines}, [](const auto& in) { return soft_cl_dice_loss(in[0], in[1], 2); });
+  expect_same_as_whole({prob, lines}, [](const auto& in) { return skeleton_recall_loss(in[0], in[1]); });
 }
 
 TEST_F(Together, BatchNormSeesTheWholeBatch) {

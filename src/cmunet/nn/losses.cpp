@@ -7,6 +7,7 @@
 
 #include "cmunet/base/error.h"
 #include "cmunet/nn/communicator.h"
+#include "cmunet/nn/exact.h"
 
 namespace cmunet::nn {
 namespace F = torch::nn::functional;
@@ -50,9 +51,12 @@ at::Tensor info_nce(const at::Tensor& p, const at::Tensor& k, double temperature
                "; expected [N, D] and [M, D] with M >= N");
   CMUNET_CHECK(temperature > 0, ErrorCode::kInvalidArgument, "[info_nce] temperature is ", temperature,
                "; must be positive");
+  // Divided by a temperature of 0.07, similarities of 16 bits would take a few dozen values.
+  const WithoutAutocast exact;
   const auto unit = F::NormalizeFuncOptions().dim(1);
-  const Gathered keys = gather_rows(F::normalize(k, unit));
-  const at::Tensor logits = F::normalize(p, unit).matmul(keys.rows.t()) / temperature;  // [N, M of all]
+  const Gathered keys = gather_rows(F::normalize(at_least_single(k), unit));
+  const at::Tensor logits =
+      F::normalize(at_least_single(p), unit).matmul(keys.rows.t()) / temperature;  // [N, M of all]
   const auto positives =
       torch::arange(keys.first, keys.first + p.size(0), torch::TensorOptions(torch::kLong).device(p.device()));
   const at::Tensor sum = F::cross_entropy(logits, positives, F::CrossEntropyFuncOptions().reduction(torch::kSum));

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "cmunet/augment/image_rngs.h"
 #include "cmunet/nn/count.h"
@@ -14,7 +16,7 @@
 namespace cmunet::ssl {
 namespace {
 
-CmUnetOptions small_options() {
+CmUnetOptions tiny_options() {
   CmUnetOptions options;
   options.views = {.crop_size = 64, .view_size = 48, .max_shift = 15};
   options.projector_hidden = 16;
@@ -46,7 +48,7 @@ class Ablation : public ::testing::Test {
     return false;
   }
 
-  CmUnetOptions options = small_options();
+  CmUnetOptions options = tiny_options();
   at::Tensor images = (torch::manual_seed(5), torch::randn({4, 1, 64, 64}));
   std::vector<Rng> rngs = augment::image_rngs(Rng(3), 0, images.size(0));
   std::unique_ptr<CmUnet> method;
@@ -107,6 +109,58 @@ TEST_F(Ablation, TheTargetIsNormalisedAsAsked) {
   }
 }
 
+// Eq. 2 from the parts: the online side of the masked view against the momentum side of the other one.
+TEST_F(Ablation, ContrastIsBetweenTheTwoViews) {
+  options.lambda_r = 0;
+  options.lambda_c = 1;
+  for (const double temperature : {0.07, 0.5}) {
+    options.temperature = temperature;
+    torch::manual_seed(11);
+    CmUnet cm_unet(nn::UNetOptions{1, 2, 2}, options);
+    cm_unet.module().eval();  // batch norms alter nothing from one pass to the next
+    auto& parts = dynamic_cast<CmUnetModuleImpl&>(cm_unet.module());
+    const auto made = cm_unet.make_inputs(images, rngs);
+    const at::Tensor map = parts.feature_decoder->forward(parts.unet->encoder()->forward(made[0])).mean(1);
+    const at::Tensor p = parts.predictor->forward(parts.projector->forward(map.flatten(1)));
+    const at::Tensor latent = parts.momentum_encoder->forward(made[3]).latent;
+    const at::Tensor k = parts.momentum_projector->forward(parts.adapter->forward(latent).flatten(1));
+    EXPECT_NEAR(cm_unet.loss(made).total.item<double>(), nn::info_nce(p, k, temperature).item<double>(), 1e-5);
+  }
+}
+
+TEST_F(Ablation, TheMomentumSideFollowsEncoderAndProjector) {
+  options.momentum = 0.75;
+  torch::manual_seed(11);
+  CmUnet cm_unet(nn::UNetOptions{1, 2, 2}, options);
+  auto& parts = dynamic_cast<CmUnetModuleImpl&>(cm_unet.module());
+  const torch::NoGradGuard no_grad;
+  const at::Tensor encoder = parts.unet->encoder()->parameters()[0], projector = parts.projector->parameters()[0];
+  const at::Tensor old_encoder = parts.momentum_encoder->parameters()[0].clone();
+  const at::Tensor old_projector = parts.momentum_projector->parameters()[0].clone();
+  encoder.add_(1);
+  projector.add_(2);
+  cm_unet.after_step();
+  EXPECT_TRUE(parts.momentum_encoder->parameters()[0].allclose(0.75 * old_encoder + 0.25 * encoder));
+  EXPECT_TRUE(parts.momentum_projector->parameters()[0].allclose(0.75 * old_projector + 0.25 * projector));
+}
+
+TEST_F(Ablation, GuidanceHidesPatchesWithVesselsMoreOften) {
+  options.views = {.crop_size = 64, .view_size = 64, .max_shift = 0};
+  at::Tensor line = torch::zeros({64, 1, 64, 64});
+  line.narrow(3, 20, 4).fill_(-3);  // dark, in the second of four columns of patches
+  const auto share_on_line = [&](double guidance) {
+    options.vessel_guidance = guidance;
+    CmUnet cm_unet(nn::UNetOptions{1, 2, 2}, options);
+    auto local = augment::image_rngs(Rng(2), 0, 64);
+    const auto made = cm_unet.make_inputs(line, local);
+    // Where the line came to lie: views may be turned over.
+    const at::Tensor on_line = made[1].lt(-1).to(at::kFloat).amax(2, true).expand_as(made[2]);
+    return ((made[2] * on_line).sum() / on_line.sum()).item<double>();
+  };
+  EXPECT_NEAR(share_on_line(0), options.mask_ratio, 0.08);
+  EXPECT_GT(share_on_line(1), options.mask_ratio + 0.2);
+}
+
 TEST_F(Ablation, TheAdapterStaysRandomUnlessItIsTrained) {
   for (const bool train_adapter : {false, true}) {
     options.train_adapter = train_adapter;
@@ -138,10 +192,12 @@ TEST_F(Ablation, TheEncoderStartsFromTheWeightsAskedFor) {
 }
 
 bool logs(const Loss& loss, const std::string& name) {
-  for (const auto& [key, value] : loss.parts) {
-    if (key == name) return std::isfinite(value.item<double>());
+  std::vector<std::pair<std::string, at::Tensor>> logged = loss.parts;
+  for (const auto& [who, values] : loss.embeddings) {
+    std::ranges::copy(named_spread(who, values), std::back_inserter(logged));
   }
-  return false;
+  const auto found = std::ranges::find(logged, name, &std::pair<std::string, at::Tensor>::first);
+  return found != logged.end() && std::isfinite(found->second.item<double>());
 }
 
 TEST_F(Ablation, ContrastIsDiagnosed) {
@@ -163,6 +219,15 @@ TEST(Spread, IsNothingWhenAllEmbeddingsAreOne) {
   EXPECT_EQ(spread.participation_ratio.item<double>(), 0);
 }
 
+TEST(Spread, IsUndefinedWhenAnEmbeddingIs) {
+  at::Tensor embeddings = torch::eye(4, 6);
+  embeddings[1][2] = NAN;
+  const Spread spread = spread_of(embeddings);
+  EXPECT_TRUE(std::isnan(spread.sd.item<double>()));
+  EXPECT_TRUE(std::isnan(spread.effective_rank.item<double>()));
+  EXPECT_TRUE(std::isnan(spread.participation_ratio.item<double>()));
+}
+
 TEST(Spread, CountsTheDirectionsInUse) {
   // ± each axis of three: equal eigenvalues.
   const Spread even = spread_of(torch::cat({torch::eye(3, 7), -torch::eye(3, 7)}));
@@ -174,6 +239,8 @@ TEST(Spread, CountsTheDirectionsInUse) {
   const Spread uneven = spread_of(torch::cat({axes, -axes}));
   EXPECT_NEAR(uneven.effective_rank.item<double>(), std::exp(-0.8 * std::log(0.8) - 0.2 * std::log(0.2)), 1e-9);
   EXPECT_NEAR(uneven.participation_ratio.item<double>(), 1 / (0.64 + 0.04), 1e-9);
+  const Spread tall = spread_of(torch::cat({axes, -axes, axes, -axes}));  // more embeddings than dimensions
+  EXPECT_NEAR(tall.effective_rank.item<double>(), uneven.effective_rank.item<double>(), 1e-9);
 }
 
 }  // namespace

@@ -148,13 +148,14 @@ TEST(ModelsGenesis, TargetIsTheImageAndInputADistortionOfIt) {
 TEST(Enqueue, ReplacesTheOldestAndWrapsRound) {
   at::Tensor queue = torch::zeros({5, 1});
   const auto keys = [](std::vector<float> values) { return torch::tensor(values).view({-1, 1}); };
-  std::int64_t next = enqueue(queue, 0, keys({1, 2, 3}));
-  EXPECT_EQ(next, 3);
-  next = enqueue(queue, next, keys({4, 5, 6}));
-  EXPECT_EQ(next, 1);
+  at::Tensor next = torch::zeros({1}, at::kLong);
+  enqueue(queue, next, keys({1, 2, 3}));
+  EXPECT_EQ(next.item<std::int64_t>(), 3);
+  enqueue(queue, next, keys({4, 5, 6}));
+  EXPECT_EQ(next.item<std::int64_t>(), 1);
   EXPECT_TRUE(queue.equal(keys({6, 2, 3, 4, 5})));
-  next = enqueue(queue, next, keys({1, 2, 3, 4, 5, 6, 7}));  // more than fit: the last five
-  EXPECT_EQ(next, 1);
+  enqueue(queue, next, keys({1, 2, 3, 4, 5, 6, 7}));  // more than fit: the last five
+  EXPECT_EQ(next.item<std::int64_t>(), 1);
   EXPECT_TRUE(std::get<0>(queue.flatten().sort()).equal(torch::tensor({3.0F, 4.0F, 5.0F, 6.0F, 7.0F})));
 }
 

@@ -8,7 +8,6 @@
 #include "cmunet/base/error.h"
 #include "cmunet/nn/communicator.h"
 #include "cmunet/ssl/momentum.h"
-#include "cmunet/ssl/spread.h"
 
 namespace cmunet::ssl {
 namespace {
@@ -24,8 +23,8 @@ void add_diagnostics(const at::Tensor& local_p, const at::Tensor& local_k, Loss&
   const auto n = static_cast<double>(p.size(0));
   loss.parts.emplace_back("positive_similarity", positive);
   loss.parts.emplace_back("negative_similarity", (similarity.sum() / n - positive) / (n - 1));
-  add_spread("embedding", p_unit, loss);
-  add_spread("key", k_unit, loss);
+  loss.embeddings.emplace_back("embedding", p_unit);
+  loss.embeddings.emplace_back("key", k_unit);
 }
 
 // Half the widths of arteries from 2 to 8 px of a 512-px angiogram, at the view's size.

@@ -40,6 +40,9 @@ std::string_view to_string(MethodKind kind);
 struct Loss {
   at::Tensor total;
   std::vector<std::pair<std::string, at::Tensor>> parts;
+  /// [N, D] without a gradient, by name: whether they collapse is worth logging (spread.h), but not worth the time in
+  /// every step.
+  std::vector<std::pair<std::string, at::Tensor>> embeddings = {};
 };
 
 /// A few images side by side, for looking at: [n, 1, H, W] each, in the z-scored units of the store.
@@ -68,7 +71,7 @@ class Method {
   virtual std::vector<at::Tensor> make_inputs(const at::Tensor& images, std::span<Rng> rngs) = 0;
   /// Forward pass on what `make_inputs` returned; at least 2 images, counting those of other processes.
   virtual Loss loss(const std::vector<at::Tensor>& inputs) = 0;
-  /// Called after every optimiser step (momentum updates).
+  /// Called after every step (momentum updates), also one that the optimiser skipped.
   virtual void after_step() {}
   /// Reconstructions of the first images of a batch, in evaluation mode; empty tensors when the method has none.
   virtual Pictures pictures([[maybe_unused]] const std::vector<at::Tensor>& inputs) { return {}; }

@@ -5,12 +5,13 @@
 
 #include <algorithm>
 
+#include "cmunet/augment/batch.h"
 #include "cmunet/augment/blur.h"
 #include "cmunet/augment/views.h"
 #include "cmunet/base/error.h"
 #include "cmunet/nn/communicator.h"
+#include "cmunet/nn/exact.h"
 #include "cmunet/ssl/momentum.h"
-#include "cmunet/ssl/spread.h"
 
 namespace cmunet::ssl {
 namespace {
@@ -101,7 +102,7 @@ at::Tensor MocoV2::view(const at::Tensor& images, std::span<Rng> rngs) const {
   at::Tensor x = augment::moved(images, turns, augment::Sampling::kBilinear);
   x = augment::random_resized_crops(x, options_.crop, rngs);
   x = augment::oriented(augment::blurred(x, blurs), flips);
-  const at::Tensor strength = torch::tensor(noise).view({-1, 1, 1, 1}).to(x.device());
+  const at::Tensor strength = augment::send(torch::tensor(noise).view({-1, 1, 1, 1}), x.device());
   const at::Tensor peak = x.amax({1, 2, 3}, true).clamp_min(0);
   return torch::addcmul(x, strength * peak, augment::normal_noise(x.sizes(), rngs, x.device()));
 }
@@ -122,8 +123,8 @@ Loss MocoV2::loss(const std::vector<at::Tensor>& inputs) {
   loss.parts.emplace_back("loss_contrastive", loss.total.detach());
   loss.parts.emplace_back("positive_similarity", (all_q * waiting_.back()).sum(1).mean());
   loss.parts.emplace_back("negative_similarity", all_q.matmul(module_->queue.t()).mean());
-  add_spread("embedding", all_q, loss);
-  add_spread("key", waiting_.back(), loss);
+  loss.embeddings.emplace_back("embedding", all_q);
+  loss.embeddings.emplace_back("key", waiting_.back());
   return loss;
 }
 
@@ -131,22 +132,22 @@ void MocoV2::after_step() {
   const torch::NoGradGuard no_grad;
   update_momentum(*module_->key_encoder, *module_->query_encoder, options_.momentum);
   update_momentum(*module_->key_head, *module_->query_head, options_.momentum);
-  for (const at::Tensor& keys : waiting_) {
-    module_->queue_next.fill_(enqueue(module_->queue, module_->queue_next.item<std::int64_t>(), keys));
-  }
+  for (const at::Tensor& keys : waiting_) enqueue(module_->queue, module_->queue_next, keys);
   waiting_.clear();
 }
 
-std::int64_t enqueue(at::Tensor& queue, std::int64_t next, const at::Tensor& keys) {
+void enqueue(at::Tensor& queue, at::Tensor& next, const at::Tensor& keys) {
   const std::int64_t capacity = queue.size(0), count = std::min(capacity, keys.size(0));
-  const at::Tensor rows = torch::remainder(torch::arange(next, next + count), capacity).to(queue.device());
+  const at::Tensor rows = torch::remainder(next + torch::arange(count, next.options()), capacity);
   queue.index_copy_(0, rows, keys.narrow(0, keys.size(0) - count, count).to(queue.scalar_type()));
-  return (next + count) % capacity;
+  next.add_(count).remainder_(capacity);
 }
 
 at::Tensor queue_contrast(const at::Tensor& q, const at::Tensor& k, const at::Tensor& queue, double temperature) {
-  const at::Tensor positive = (q * k).sum(1, true);  // [N, 1]
-  const at::Tensor logits = torch::cat({positive, q.matmul(queue.t())}, 1) / temperature;
+  const nn::WithoutAutocast exact;  // as in info_nce
+  const at::Tensor single_q = nn::at_least_single(q);
+  const at::Tensor positive = (single_q * nn::at_least_single(k)).sum(1, true);  // [N, 1]
+  const at::Tensor logits = torch::cat({positive, single_q.matmul(queue.t().to(single_q))}, 1) / temperature;
   const at::Tensor first = torch::zeros({q.size(0)}, q.options().dtype(at::kLong));
   return nn::mean_over_processes(torch::cross_entropy_loss(logits, first, {}, at::Reduction::Sum), q.size(0));
 }

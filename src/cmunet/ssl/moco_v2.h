@@ -53,8 +53,8 @@ class MocoV2 : public Method {
 };
 
 /// Replaces the oldest rows of `queue` [K, D] by `keys` [N, D], wrapping round; of more than K keys the last stay.
-/// @return the row that is replaced next.
-std::int64_t enqueue(at::Tensor& queue, std::int64_t next, const at::Tensor& keys);
+/// @param next  [1] int64: the row that is replaced next; moves on. On the device of `queue`, which need not be asked.
+void enqueue(at::Tensor& queue, at::Tensor& next, const at::Tensor& keys);
 
 /// Cross-entropy of [q·k, q·queueᵀ] / temperature with the first as the right class, mean over the batch of all
 /// processes.

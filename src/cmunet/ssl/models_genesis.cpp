@@ -3,6 +3,7 @@
 
 #include <torch/torch.h>
 
+#include "cmunet/augment/batch.h"
 #include "cmunet/nn/losses.h"
 
 namespace cmunet::ssl {
@@ -30,7 +31,7 @@ std::vector<at::Tensor> ModelsGenesis::make_inputs(const at::Tensor& images, std
     augment::distort({values, size, size}, options_.distortions, rng);
     values += std::ptrdiff_t{size} * size;
   }
-  return {distorted.to(target.device()), target};
+  return {augment::send(distorted, target.device()), target};
 }
 
 Loss ModelsGenesis::loss(const std::vector<at::Tensor>& inputs) {

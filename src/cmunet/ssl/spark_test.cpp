@@ -145,6 +145,20 @@ TEST_F(SparkTest, WithEverythingVisibleItIsTheEncoder) {
   }
 }
 
+TEST_F(SparkTest, CountsHiddenCellsAlone) {
+  SparkOptions options;
+  options.crop.size = 64;
+  torch::manual_seed(3);
+  Spark method(nn::UNetOptions{1, 2, 1}, options);
+  method.module().eval();
+  at::Tensor crop = torch::randn({2, 1, 64, 64}), hidden = torch::zeros_like(crop);
+  hidden.narrow(2, 0, 16).fill_(1);
+  const double loss = method.loss({crop, hidden}).total.item<double>();
+  const Pictures pictures = method.pictures({crop, hidden});
+  const at::Tensor error = (pictures.reconstruction - pictures.target).square();
+  EXPECT_NEAR(loss, error.narrow(2, 0, 16).mean().item<double>(), 1e-4 * loss);
+}
+
 TEST_F(SparkTest, KeepsTheRoundedNumberOfCellsAndTrainsItsTokens) {
   SparkOptions options;
   options.crop.size = 256;

@@ -2,9 +2,11 @@
 // Whether embeddings are spread out or collapse, to a point or to a few directions.
 #pragma once
 
-#include <string>
+#include <ATen/core/Tensor.h>
 
-#include "cmunet/ssl/method.h"
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace cmunet::ssl {
 
@@ -19,9 +21,10 @@ struct Spread {
 };
 
 /// @param embeddings  [N, D] float, N ≥ 2, without a gradient
+/// @return NaN where an embedding is not finite
 Spread spread_of(const at::Tensor& embeddings);
 
-/// Appends "<who>_sd", "<who>_effective_rank" and "<who>_participation_ratio" to what is logged.
-void add_spread(const std::string& who, const at::Tensor& embeddings, Loss& loss);
+/// The same under the names "<who>_sd", "<who>_effective_rank" and "<who>_participation_ratio".
+std::vector<std::pair<std::string, at::Tensor>> named_spread(const std::string& who, const at::Tensor& embeddings);
 
 }  // namespace cmunet::ssl

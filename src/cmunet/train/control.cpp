@@ -70,6 +70,8 @@ void set_up_process(int threads) {
 #endif
   at::set_num_threads(threads > 0 ? threads : static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
   at::globalContext().setFlushDenormal(true);
+  // By default cuDNN computes "fp32" convolutions with ten bits of mantissa.
+  at::globalContext().setAllowTF32CuDNN(false);
 }
 
 at::Device parse_device(const std::string& name) {

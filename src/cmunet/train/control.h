@@ -78,7 +78,8 @@ class Throughput {
 };
 
 /// Sets what LibTorch lacks on this machine: `threads` (0 = all cores) for its kernels, glibc's allocator thresholds
-/// (large blocks are reused instead of returned; 1.2-1.6× per step), denormals flushed. Call once, at program start.
+/// (large blocks are reused instead of returned; 1.2-1.6× per step), denormals flushed, 32 bits on a GPU too. Call
+/// once, at program start.
 void set_up_process(int threads);
 
 /// The device for "cpu", "cuda" or "cuda:N". @throws Error kInvalidArgument, kUnsupported when there is no such device.

@@ -15,14 +15,18 @@
 #include "cmunet/nn/centreline_losses.h"
 #include "cmunet/nn/communicator.h"
 #include "cmunet/nn/count.h"
+#include "cmunet/nn/exact.h"
 #include "cmunet/nn/losses.h"
 #include "cmunet/train/gradients.h"
 #include "cmunet/train/memory.h"
 #include "cmunet/train/precision.h"
 #include "cmunet/train/session.h"
+#include "cmunet/train/step_losses.h"
 
 namespace cmunet::train {
 namespace {
+
+constexpr std::int64_t kFewestImages = 1;  // of a pass
 
 struct Plan {
   std::int64_t images = 0, batch_size = 0, steps_per_epoch = 0, steps = 0, epochs = 0, validate_every = 0;
@@ -40,9 +44,9 @@ Plan make_plan(const FinetuneOptions& o, const LabelledData& data) {
     log_warning("[finetune] the batch of ", o.batch_size, " is larger than the set of ", images,
                 " images; every step uses all of them");
   }
-  plan.steps_per_epoch = steps_per_epoch(images, plan.batch_size);
-  const std::int64_t steps_of_all =
-      steps_per_epoch(data.fine_tuning_images, std::min<std::int64_t>(o.batch_size, data.fine_tuning_images));
+  plan.steps_per_epoch = steps_per_epoch(images, plan.batch_size, kFewestImages);
+  const std::int64_t steps_of_all = steps_per_epoch(
+      data.fine_tuning_images, std::min<std::int64_t>(o.batch_size, data.fine_tuning_images), kFewestImages);
   plan.steps = o.steps > 0 ? o.steps : steps_of_all * o.epochs;
   plan.epochs = (plan.steps + plan.steps_per_epoch - 1) / plan.steps_per_epoch;
   plan.validate_every = o.validate_every_steps > 0 ? o.validate_every_steps : steps_of_all;
@@ -58,8 +62,6 @@ Json options_json(FinetuneOptions options) {
   describe(options, fields);
   return fields.to_json();
 }
-
-at::Tensor single_or_double(const at::Tensor& x) { return x.scalar_type() == at::kDouble ? x : x.to(at::kFloat); }
 
 LabelledDataOptions data_options(const FinetuneOptions& o, const FinetuneRequest& request) {
   return {.validation = o.validation,
@@ -83,8 +85,9 @@ class Run {
         optimizer_(*unet_,
                    {.weight_decay = options.weight_decay, .fused = options.unet.kernels == nn::Kernels::kNative}),
         averager_(*unet_),
-        scale_(options.precision) {
-    check_shares(plan_.images, plan_.batch_size, plan_.batch_size);
+        scale_(options.precision),
+        losses_(steps_per_reading(device_)) {
+    check_shares(plan_.images, plan_.batch_size, plan_.batch_size, kFewestImages);
   }
 
   Json execute() {
@@ -92,8 +95,8 @@ class Run {
     FinetuneOptions described = options_;
     Fields fields;
     describe(described, fields);
+    check_agreement("options or data", fields.to_toml() + data_identity().dump());  // before anything is overwritten
     folder_.emplace(request_.out, fields, request_.resume, request_.force);
-    check_agreement("options or data", fields.to_toml() + data_identity().dump());
     if (request_.resume) restore_state();
     const StopRequest stop(request_.stop_flag, options_.max_minutes, request_.out);
     log_info("fine-tuning on ", plan_.images, " labelled images of ", data_.height, "x", data_.width, ": ", plan_.steps,
@@ -121,7 +124,8 @@ class Run {
     std::vector<std::int64_t> rows(static_cast<std::size_t>(count));
     std::iota(rows.begin(), rows.end(), std::int64_t{0});
     autocast_precision_ = measured_precision(options_.precision, device_);
-    train_step(rows);  // warms up
+    losses_ = StepLosses(1);  // the device has done what is timed
+    train_step(rows);         // warms up
     throughput_ = Throughput();
     train_step(rows);
     const double seconds = throughput_.seconds_per_step() * static_cast<double>(plan_.batch_size * plan_.steps) /
@@ -141,8 +145,8 @@ class Run {
  private:
   double memory_bytes() const {
     const double images = std::ceil(static_cast<double>(plan_.batch_size) / nn::communicator().size());
-    const double activations =
-        nn::activation_bytes(options_.unet, data_.height, data_.width) * activation_share(options_.precision) * images;
+    const double activations = nn::activation_bytes(options_.unet, data_.height, data_.width) *
+                               activation_share(options_.precision, options_.synchronised_norms) * images;
     const auto parameters = static_cast<double>(nn::count_parameters("unet", *unet_).trainable);
     const auto data = static_cast<double>(data_.train.images.nbytes() + data_.val.images.nbytes());
     return activations + 16 * parameters + data;
@@ -158,6 +162,7 @@ class Run {
     unet->train();
     nn::synchronise_batch_norms(*unet, options_.synchronised_norms);
     share_weights(*unet);
+    if (device_.is_cuda()) use_channels_last(*unet);
     return unet;
   }
 
@@ -213,22 +218,21 @@ class Run {
       const Autocast autocast(autocast_precision_, device_);
       logits = unet_->forward(batch.images);
     }
-    const at::Tensor total = loss_of(single_or_double(logits), batch.masks);
+    const at::Tensor total = loss_of(nn::at_least_single(logits), batch.masks);
     averager_.start();
     (total * scale_.value()).backward();
-    const auto value = total.item<double>();
-    check_finite(value, position_, lr, ids_of(rows));
+    losses_.add("loss", total);
+    losses_.end_step(position_, lr, ids_of(rows), means_);
     averager_.finish();
     const bool is_finite = scale_.unscale(unet_->parameters());
     if (is_finite) optimizer_.step(lr);
     add_skipped(means_, scale_, !is_finite);
     optimizer_.zero_grad();
-    means_.add("loss", value);
     ++position_.step_in_epoch;
     ++position_.step;
     throughput_.end_step(static_cast<std::int64_t>(rows.size()));
     if (observer_.on_step) {
-      observer_.on_step(make_event(position_, plan_.epochs, plan_.steps, value, lr, throughput_));
+      observer_.on_step(make_event(position_, plan_.epochs, plan_.steps, losses_.last(), lr, throughput_));
     }
   }
 
@@ -246,14 +250,14 @@ class Run {
   // Dice and cross-entropy, and the centreline terms that are asked for; each goes into the means.
   at::Tensor loss_of(const at::Tensor& logits, const at::Tensor& masks) {
     const nn::SegmentationLoss loss = nn::segmentation_loss(logits, masks, options_.lambda_ce);
-    means_.add("loss_dice", loss.dice.item<double>());
-    means_.add("loss_cross_entropy", loss.cross_entropy.item<double>());
+    losses_.add("loss_dice", loss.dice);
+    losses_.add("loss_cross_entropy", loss.cross_entropy);
     at::Tensor total = loss.total;
     const bool wants_centrelines = options_.lambda_cl_dice > 0 || options_.lambda_skeleton_recall > 0;
     if (!wants_centrelines) return total;
     const at::Tensor vessel = torch::softmax(logits, 1).select(1, 1);
     const auto add = [&](const char* name, double weight, const at::Tensor& term) {
-      means_.add(name, term.item<double>());
+      losses_.add(name, term);
       total = total + weight * term;
     };
     if (options_.lambda_cl_dice > 0) {
@@ -274,6 +278,7 @@ class Run {
 
   // One line of metrics.jsonl: training means since the last one, validation, and the checkpoint.
   void finish_period() {
+    losses_.read(means_);
     Json row = {{"epoch", position_.epoch + 1}, {"step", position_.step}};
     row.update(means_.to_json());
     means_.clear();
@@ -369,6 +374,7 @@ class Run {
   }
 
   [[noreturn]] void stop_now(const std::string& reason) {
+    losses_.read(means_);
     save();
     folder_->write_run_json(run_record("stopped: " + reason));
     throw Error(ErrorCode::kCancelled,
@@ -420,6 +426,7 @@ class Run {
   GradientAverager averager_;
   LossScale scale_;
   Position position_;
+  StepLosses losses_;
   Means means_;
   Throughput throughput_;
   double best_dice_ = -1;

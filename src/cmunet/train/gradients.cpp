@@ -33,7 +33,9 @@ GradientAverager::GradientAverager(const torch::nn::Module& module) : peers_(nn:
     for (const at::Tensor& parameter : bucket.parameters) count += parameter.numel();
     bucket.flat = torch::zeros({count}, bucket.parameters[0].options().requires_grad(false));
     for (const at::Tensor& parameter : bucket.parameters) {
-      bucket.places.push_back(bucket.flat.narrow(0, first, parameter.numel()).view(parameter.sizes()));
+      // Laid out as the parameter, so that copies need not transpose.
+      bucket.places.push_back(
+          bucket.flat.narrow(0, first, parameter.numel()).as_strided(parameter.sizes(), parameter.strides()));
       first += parameter.numel();
       watch(i, parameter);
     }

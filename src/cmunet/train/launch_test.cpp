@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
+#include <thread>
 
 #include "cmunet/base/error.h"
 
@@ -128,6 +130,10 @@ TEST(Launch, DividesCoresAndGivesEachItsGpu) {
   launch.size = launch.local_size = 1 << 20;
   launch.rank = launch.local_rank = 3;
   EXPECT_EQ(threads_of(launch, 0), 1);
+  const int cores = static_cast<int>(std::thread::hardware_concurrency());
+  launch.local_size = 2;
+  EXPECT_EQ(threads_of(launch, 0), std::max(1, cores / 2));
+  EXPECT_EQ(threads_of({}, 0), std::max(1, cores));
   EXPECT_EQ(threads_of(launch, 6), 6);
   EXPECT_EQ(device_of(launch, "cuda"), "cuda:3");
   EXPECT_EQ(device_of(launch, "cuda:0"), "cuda:0");

@@ -30,7 +30,7 @@ bool decays(const std::string& name, const at::Tensor& parameter, const Optimize
 std::span<const std::pair<std::string_view, OptimizerKind>> optimizer_names() { return kOptimizerNames; }
 
 Optimizer::Optimizer(const torch::nn::Module& module, const OptimizerOptions& options) : options_(options) {
-  const auto zeros = [](const at::Tensor& like) { return torch::zeros_like(like, at::MemoryFormat::Contiguous); };
+  const auto zeros = [](const at::Tensor& like) { return torch::zeros_like(like); };  // of its layout too
   for (const auto& item : module.named_parameters()) {
     const at::Tensor& parameter = item.value();
     if (!parameter.requires_grad()) continue;

@@ -10,6 +10,7 @@
 
 #include "cmunet/base/error.h"
 #include "cmunet/base/log.h"
+#include "cmunet/nn/communicator.h"
 
 namespace cmunet::train {
 namespace {
@@ -30,6 +31,8 @@ void set_autocast(bool cuda, bool enabled, at::ScalarType type) {
   }
 #endif
 }
+
+constexpr int kMaxFailuresAtOne = 20;
 
 constexpr std::array<std::pair<std::string_view, Precision>, 4> kPrecisionNames{
     {{"fp32", Precision::kFp32}, {"bf16", Precision::kBf16}, {"fp16", Precision::kFp16}, {"fp64", Precision::kFp64}}};
@@ -65,6 +68,12 @@ Precision measured_precision(Precision precision, at::Device device) {
   return Precision::kFp32;
 }
 
+double activation_share(Precision precision, bool synchronised_norms) {
+  if (precision == Precision::kFp64) return 2.0;
+  const bool keeps_single = synchronised_norms && nn::communicator().size() > 1;
+  return precision == Precision::kFp32 || keeps_single ? 1.0 : 0.5;
+}
+
 Autocast::Autocast(Precision precision, at::Device device)
     : on_(precision == Precision::kBf16 || precision == Precision::kFp16), cuda_(device.is_cuda()) {
   if (on_) set_autocast(cuda_, true, precision == Precision::kBf16 ? at::kBFloat16 : at::kHalf);
@@ -86,10 +95,18 @@ bool LossScale::unscale(const std::vector<at::Tensor>& parameters) {
     finite = finite.logical_and(parameter.grad().isfinite().all());
   }
   if (!finite.item<bool>()) {
+    failures_at_one_ = scale_ == 1 ? failures_at_one_ + 1 : 0;
+    if (failures_at_one_ == kMaxFailuresAtOne) {
+      throw Error(ErrorCode::kNumeric,
+                  concat("[train] gradients were not finite in ", kMaxFailuresAtOne,
+                         " steps, one after the other, though the loss was not scaled up any more"),
+                  "lower the learning rate, or take fp32 or bf16; the last checkpoint is kept");
+    }
     scale_ = std::max(1.0, scale_ / 2);
     good_steps_ = 0;
     return false;
   }
+  failures_at_one_ = 0;
   if (++good_steps_ == 2000) {
     scale_ *= 2;
     good_steps_ = 0;

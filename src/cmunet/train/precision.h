@@ -43,19 +43,19 @@ class Autocast {
 /// Where a processor has no instructions for them, one step of a large network takes many minutes.
 Precision measured_precision(Precision precision, at::Device device);
 
-/// Size of activations in the forward pass over that in 32 bits.
-inline double activation_share(Precision precision) {
-  if (precision == Precision::kFp64) return 2.0;
-  return precision == Precision::kFp32 ? 1.0 : 0.5;
-}
+/// Size of activations in the forward pass over that in 32 bits, which batch norms over several processes keep theirs
+/// in.
+double activation_share(Precision precision, bool synchronised_norms);
 
-/// Dynamic loss scaling: halves on overflow and skips that step, doubles after 2000 good steps. 1 unless fp16.
+/// Dynamic loss scaling: halves on overflow, down to 1, and skips that step, doubles after 2000 good steps. 1 unless
+/// fp16.
 class LossScale {
  public:
   explicit LossScale(Precision precision) : is_on_(precision == Precision::kFp16), scale_(is_on_ ? 65536.0 : 1.0) {}
   bool is_on() const { return is_on_; }
   double value() const { return scale_; }
   /// Divides the gradients by the scale. @return false when one is not finite: skip the optimiser step.
+  /// @throws Error kNumeric when that was so for many steps although the scale is 1: nothing more will be learnt.
   bool unscale(const std::vector<at::Tensor>& parameters);
   Json state() const;
   /// Takes what `state` gave, or the scale alone. @throws Error kCorrupt.
@@ -65,6 +65,7 @@ class LossScale {
   bool is_on_;
   double scale_;
   int good_steps_ = 0;
+  int failures_at_one_ = 0;  // one after the other
 };
 
 /// Adds a step to the mean "skipped_steps", the share of steps that overflow made the optimiser skip; only where the

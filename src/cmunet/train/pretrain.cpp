@@ -19,11 +19,14 @@
 #include "cmunet/train/memory.h"
 #include "cmunet/train/precision.h"
 #include "cmunet/train/session.h"
+#include "cmunet/train/step_losses.h"
 
 namespace cmunet::train {
 namespace {
 
 constexpr std::int64_t kPictureCount = 4;
+// Of a pass: batch norm over one image's embedding has no variance. A last one alone is left out.
+constexpr std::size_t kFewestImages = 2;
 
 // Of activations kept for the backward pass: the UNet once, the second decoder, and the momentum encoder's while it
 // runs.
@@ -44,7 +47,7 @@ Plan make_plan(const PretrainOptions& o, std::int64_t images) {
                 " images; every step uses all of them");
     plan.images_per_step = images;
   }
-  plan.steps_per_epoch = steps_per_epoch(images, plan.images_per_step);
+  plan.steps_per_epoch = steps_per_epoch(images, plan.images_per_step, kFewestImages);
   plan.steps = o.steps > 0 ? o.steps : plan.steps_per_epoch * o.epochs;
   plan.epochs = (plan.steps + plan.steps_per_epoch - 1) / plan.steps_per_epoch;
   const double scaled = o.base_lr * static_cast<double>(plan.images_per_step) / 256;
@@ -86,10 +89,11 @@ class Run {
         method_(ssl::make_method(options.method, options.seed)),
         optimizer_(prepare_optimizer()),
         averager_(method_->module()),
-        scale_(options.precision) {
+        scale_(options.precision),
+        losses_(steps_per_reading(device_)) {
     CMUNET_CHECK(plan_.images >= 2, ErrorCode::kInvalidArgument, "[pretrain] there is ", plan_.images,
                  " image; contrast needs at least 2");
-    check_shares(plan_.images, plan_.images_per_step, options.batch_size);
+    check_shares(plan_.images, plan_.images_per_step, options.batch_size, kFewestImages);
   }
 
   Json execute() {
@@ -97,8 +101,8 @@ class Run {
     PretrainOptions described = options_;
     Fields fields;
     describe(described, fields);
+    check_agreement("options or data", fields.to_toml() + data_identity().dump());  // before anything is overwritten
     folder_.emplace(request_.out, fields, request_.resume, request_.force);
-    check_agreement("options or data", fields.to_toml() + data_identity().dump());
     if (request_.resume) restore_state();
     const StopRequest stop(request_.stop_flag, options_.max_minutes, request_.out);
     log_info("pre-training ", ssl::to_string(method_->kind()), " on ", plan_.images, " images of ", data_.height, "x",
@@ -140,7 +144,8 @@ class Run {
     const std::int64_t view = method_->input_size();
     const auto batch = static_cast<double>(std::min<std::int64_t>(options_.batch_size, plan_.images));
     const double activations = nn::activation_bytes(options_.method.unet, view, view) * kForwardPasses *
-                               activation_share(options_.precision) * std::ceil(batch / nn::communicator().size());
+                               activation_share(options_.precision, options_.synchronised_norms) *
+                               std::ceil(batch / nn::communicator().size());
     // Value, gradient and moments of what is learnt.
     const double copies = options_.optimizer == OptimizerKind::kSgd ? 3 : 4;
     const double weights =
@@ -153,6 +158,7 @@ class Run {
     const std::int64_t count = std::min(std::max<std::int64_t>(4, nn::communicator().size()), plan_.images_per_step);
     std::vector<std::int64_t> rows(static_cast<std::size_t>(count));
     std::iota(rows.begin(), rows.end(), std::int64_t{0});
+    losses_ = StepLosses(1);  // the device has done what is timed
     train_step(rows);
     throughput_ = Throughput();
     train_step(rows);
@@ -165,6 +171,7 @@ class Run {
     method_->module().train();
     nn::synchronise_batch_norms(method_->module(), options_.synchronised_norms);
     share_weights(method_->module());
+    if (device_.is_cuda()) use_channels_last(method_->module());
     return Optimizer(method_->module(), {.kind = options_.optimizer,
                                          .beta1 = options_.beta1,
                                          .beta2 = options_.beta2,
@@ -193,13 +200,14 @@ class Run {
   void train_step(std::span<const std::int64_t> rows) {
     throughput_.begin_step();
     const double lr = learning_rate(plan_.schedule, position_.step);
-    double loss_sum = 0;
     std::vector<std::string> ids;
     const std::size_t per_pass = std::min(rows.size(), static_cast<std::size_t>(options_.batch_size));
-    const auto passes = static_cast<double>(rows.size() / per_pass + (rows.size() % per_pass >= 2 ? 1 : 0));
+    const std::size_t rest = rows.size() % per_pass;
+    const std::size_t counted = rows.size() - (rest < kFewestImages ? rest : 0);
     for (std::size_t first = 0; first < rows.size(); first += per_pass) {
       const auto part = rows.subspan(first, std::min(per_pass, rows.size() - first));
-      if (part.size() < 2) continue;  // batch norm needs two; see steps_per_epoch
+      if (part.size() < kFewestImages) continue;
+      const double weight = static_cast<double>(part.size()) / static_cast<double>(counted);
       throughput_.begin_data();
       const std::vector<at::Tensor> inputs = make_inputs(part, static_cast<std::int64_t>(first));
       throughput_.data_done();
@@ -209,26 +217,24 @@ class Run {
         const Autocast autocast(autocast_precision_, device_);
         loss = method_->loss(inputs);
       }
-      (loss.total * (scale_.value() / passes)).backward();
-      loss_sum += loss.total.item<double>() / passes;
-      for (const auto& [name, value] : loss.parts) means_.add(name, value.item<double>());
+      (loss.total * (scale_.value() * weight)).backward();
+      losses_.add("loss", loss.total, weight);
+      for (const auto& [name, value] : loss.parts) losses_.add(name, value, weight);
+      for (const auto& [who, values] : loss.embeddings) losses_.add_embeddings(who, values, weight);
       for (const std::int64_t row : part) ids.push_back(data_.data.ids[static_cast<std::size_t>(row)]);
     }
-    check_finite(loss_sum, position_, lr, ids);
+    losses_.end_step(position_, lr, std::move(ids), means_);
     averager_.finish();
     const bool is_finite = scale_.unscale(method_->module().parameters());
-    if (is_finite) {
-      optimizer_.step(lr, weight_decay());
-      method_->after_step();
-    }
+    if (is_finite) optimizer_.step(lr, weight_decay());
+    method_->after_step();
     add_skipped(means_, scale_, !is_finite);
     optimizer_.zero_grad();
-    means_.add("loss", loss_sum);
     ++position_.step_in_epoch;
     ++position_.step;
     throughput_.end_step(static_cast<std::int64_t>(rows.size()));
     if (observer_.on_step) {
-      observer_.on_step(make_event(position_, plan_.epochs, plan_.steps, loss_sum, lr, throughput_));
+      observer_.on_step(make_event(position_, plan_.epochs, plan_.steps, losses_.last(), lr, throughput_));
     }
   }
 
@@ -244,6 +250,7 @@ class Run {
   }
 
   void finish_epoch() {
+    losses_.read(means_);
     const std::int64_t epoch = position_.epoch + 1;
     Json row = {{"epoch", epoch}, {"step", position_.step}};
     row.update(means_.to_json());
@@ -307,6 +314,7 @@ class Run {
   }
 
   [[noreturn]] void stop_now(const std::string& reason) {
+    losses_.read(means_);
     save();
     folder_->write_run_json(run_record("stopped: " + reason));
     throw Error(ErrorCode::kCancelled,
@@ -349,6 +357,7 @@ class Run {
   GradientAverager averager_;
   LossScale scale_;
   Position position_;
+  StepLosses losses_;
   Means means_;
   Throughput throughput_;
 };

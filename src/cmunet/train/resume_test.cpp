@@ -324,17 +324,27 @@ TEST_F(Loops, ANonFiniteLossNamesTheImages) {
   const std::size_t offset = bytes.size() - (17 - 7) * 64 * 64 * sizeof(float);
   std::memcpy(bytes.data() + offset, &nan, sizeof nan);
   std::ofstream(file, std::ios::binary) << bytes;
-  for (const int base_width : {2, 16}) {  // LibTorch's kernels, and the native ones
-    FinetuneOptions options = finetune_options();
-    options.unet.base_width = base_width;
+  const auto expect_named = [](const std::function<void()>& run) {
     try {
-      finetune(options, finetune_request(concat("fine", base_width)), {});
-      FAIL();
+      run();
+      ADD_FAILURE() << "nothing was thrown";
     } catch (const Error& e) {
       EXPECT_EQ(e.code(), ErrorCode::kNumeric);
       EXPECT_NE(std::string(e.what()).find("p7"), std::string::npos) << e.what();
       EXPECT_NE(std::string(e.what()).find("learning rate"), std::string::npos);
     }
+  };
+  for (const int base_width : {2, 16}) {  // LibTorch's kernels, and the native ones
+    FinetuneOptions options = finetune_options();
+    options.unet.base_width = base_width;
+    expect_named([&] { finetune(options, finetune_request(concat("fine", base_width)), {}); });
+  }
+  for (const ssl::MethodKind method : {ssl::MethodKind::kCmUnet, ssl::MethodKind::kMocoV2}) {  // with diagnostics
+    PretrainOptions options = pretrain_options();
+    options.method.kind = method;
+    const std::string name = concat("pre_", ssl::to_string(method));
+    expect_named([&] { pretrain(options, pretrain_request(name), {}); });
+    EXPECT_NE(read_file(dir / name / "run.json").find("diverged"), std::string::npos);
   }
 }
 

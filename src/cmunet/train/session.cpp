@@ -133,10 +133,11 @@ std::vector<std::int64_t> order_of_epoch(std::uint64_t seed, std::int64_t epoch,
   return Rng(seed).fork(1000 + static_cast<std::uint64_t>(epoch)).permutation(images);
 }
 
-void check_shares(std::int64_t images, std::int64_t images_per_step, std::int64_t images_per_pass) {
+void check_shares(std::int64_t images, std::int64_t images_per_step, std::int64_t images_per_pass,
+                  std::int64_t fewest) {
   for (const std::int64_t step : {images_per_step, images % images_per_step}) {
     for (const std::int64_t pass : {std::min(step, images_per_pass), step % images_per_pass}) {
-      if (pass > 1) nn::share_of(pass);  // one image alone is left out
+      if (pass >= fewest) nn::share_of(pass);
     }
   }
 }
@@ -158,10 +159,8 @@ void check_agreement(const std::string& what, const std::string& text) {
   }
 }
 
-std::int64_t steps_per_epoch(std::int64_t images, std::int64_t images_per_step) {
-  const std::int64_t rest = images % images_per_step;
-  // Batch norm over one image's embedding has no variance, so a last batch of one is left out.
-  return images / images_per_step + (rest > 1 ? 1 : 0);
+std::int64_t steps_per_epoch(std::int64_t images, std::int64_t images_per_step, std::int64_t fewest) {
+  return images / images_per_step + (images % images_per_step >= fewest ? 1 : 0);
 }
 
 StepEvent make_event(const Position& position, std::int64_t epochs, std::int64_t steps, double loss, double lr,
@@ -193,6 +192,13 @@ image::ImageF picture_strip(const std::vector<at::Tensor>& rows) {
   image::ImageF strip(static_cast<int>(grid.size(0)), static_cast<int>(grid.size(1)));
   std::copy_n(grid.data_ptr<float>(), strip.size(), strip.data());
   return strip;
+}
+
+void use_channels_last(torch::nn::Module& module) {
+  const torch::NoGradGuard no_grad;
+  for (at::Tensor& parameter : module.parameters()) {
+    if (parameter.dim() == 4) parameter.set_data(parameter.contiguous(at::MemoryFormat::ChannelsLast));
+  }
 }
 
 void check_finite(double loss, const Position& position, double lr, const std::vector<std::string>& ids) {

@@ -77,16 +77,21 @@ std::vector<std::int64_t> order_of_epoch(std::uint64_t seed, std::int64_t epoch,
 
 /// @throws Error kInvalidArgument when a forward pass of an epoch would have fewer images than there are processes:
 /// of a full step, of its last pass, or of the smaller step at the end.
-void check_shares(std::int64_t images, std::int64_t images_per_step, std::int64_t images_per_pass);
+/// @param fewest  passes of fewer images are left out
+void check_shares(std::int64_t images, std::int64_t images_per_step, std::int64_t images_per_pass, std::int64_t fewest);
 
 /// Makes the weights and buffers of all processes those of the leading one.
 void share_weights(const torch::nn::Module& module);
 
+/// Lays the filters of every 2-D convolution out channels last. cuDNN then computes so, which tensor cores want, and
+/// feature maps come out so; names, shapes and what is saved do not change.
+void use_channels_last(torch::nn::Module& module);
+
 /// @throws Error kInvalidArgument unless `text` (options, hashes of data) is the same in all processes.
 void check_agreement(const std::string& what, const std::string& text);
 
-/// Optimiser steps per epoch; the last, smaller batch counts, unless it would hold a single image.
-std::int64_t steps_per_epoch(std::int64_t images, std::int64_t images_per_step);
+/// Optimiser steps per epoch; the last, smaller batch counts, unless it would hold less than `fewest` images.
+std::int64_t steps_per_epoch(std::int64_t images, std::int64_t images_per_step, std::int64_t fewest);
 
 /// One progress event.
 StepEvent make_event(const Position& position, std::int64_t epochs, std::int64_t steps, double loss, double lr,

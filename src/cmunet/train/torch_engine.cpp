@@ -8,6 +8,7 @@
 
 #include "cmunet/base/error.h"
 #include "cmunet/train/control.h"
+#include "cmunet/train/session.h"
 
 namespace cmunet::train {
 namespace {
@@ -25,6 +26,7 @@ class TorchEngine : public engine::Engine {
                  "[engine] the model has ", model_.info.in_channels, " input channels and ", model_.info.classes,
                  " classes; expected 1 and 2");
     model_.unet->to(device_);
+    if (device_.is_cuda()) use_channels_last(*model_.unet);
     model_.unet->eval();
   }
 

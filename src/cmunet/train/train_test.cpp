@@ -11,6 +11,8 @@
 
 #include "cmunet/base/error.h"
 #include "cmunet/base/file.h"
+#include "cmunet/nn/losses.h"
+#include "cmunet/ssl/moco_v2.h"
 #include "cmunet/train/checkpoint.h"
 #include "cmunet/train/control.h"
 #include "cmunet/train/finetune.h"
@@ -19,6 +21,7 @@
 #include "cmunet/train/precision.h"
 #include "cmunet/train/run_folder.h"
 #include "cmunet/train/session.h"
+#include "cmunet/train/step_losses.h"
 #include "cmunet/train/tensorboard.h"
 
 namespace cmunet::train {
@@ -27,14 +30,7 @@ namespace {
 namespace fs = std::filesystem;
 
 class TrainFiles : public ::testing::Test {
- protected:
-  TrainFiles() {
-    dir = fs::temp_directory_path() / concat("cmunet_train_", ::getpid());
-    fs::remove_all(dir);
-    fs::create_directories(dir);
-  }
-  ~TrainFiles() override { fs::remove_all(dir); }
-
+ public:
   static ErrorCode code_of(const std::function<void()>& action) {
     try {
       action();
@@ -44,6 +40,14 @@ class TrainFiles : public ::testing::Test {
     ADD_FAILURE() << "no Error was thrown";
     return ErrorCode::kInternal;
   }
+
+ protected:
+  TrainFiles() {
+    dir = fs::temp_directory_path() / concat("cmunet_train_", ::getpid());
+    fs::remove_all(dir);
+    fs::create_directories(dir);
+  }
+  ~TrainFiles() override { fs::remove_all(dir); }
 
   fs::path dir;
 };
@@ -88,14 +92,18 @@ TEST(AdamWDecay, SparesBiasesAndNorms) {
     const bool decays = item.value().dim() > 1;
     EXPECT_FLOAT_EQ(item.value().view({-1})[0].item<float>(), decays ? 0.95F : 1.0F) << item.key();
   }
+  Optimizer(*unet, {.weight_decay = 0.5, .decay_norms = true}).step(0.1);
+  EXPECT_FLOAT_EQ(unet->named_parameters()["down_conv1.double_conv.double_conv.1.weight"][0].item<float>(), 0.95F);
+  EXPECT_FLOAT_EQ(unet->named_parameters()["down_conv1.double_conv.double_conv.1.bias"][0].item<float>(), 1.0F);
 }
 
-TEST(StepsPerEpoch, KeepsTheLastBatchUnlessItIsASingleImage) {
-  EXPECT_EQ(steps_per_epoch(1372, 256), 6);
-  EXPECT_EQ(steps_per_epoch(18, 18), 1);
-  EXPECT_EQ(steps_per_epoch(9, 4), 2);
-  EXPECT_EQ(steps_per_epoch(10, 4), 3);
-  EXPECT_EQ(steps_per_epoch(1, 1), 1);
+TEST(StepsPerEpoch, KeepsTheLastBatchUnlessItIsTooSmall) {
+  EXPECT_EQ(steps_per_epoch(1372, 256, 2), 6);
+  EXPECT_EQ(steps_per_epoch(18, 18, 2), 1);
+  EXPECT_EQ(steps_per_epoch(9, 4, 2), 2);
+  EXPECT_EQ(steps_per_epoch(9, 4, 1), 3);
+  EXPECT_EQ(steps_per_epoch(10, 4, 2), 3);
+  EXPECT_EQ(steps_per_epoch(1, 1, 1), 1);
 }
 
 TEST(MeanDice, PerImageWithEmptyImages) {
@@ -129,6 +137,64 @@ TEST(CheckFinite, NamesEpochStepRateAndImages) {
       EXPECT_NE(std::string(e.what()).find(word), std::string::npos) << word << " in " << e.what();
     }
   }
+}
+
+TEST(StepLosses, AreReadTogetherAndAddedUpWithinAStep) {
+  StepLosses losses(2);
+  Means means;
+  losses.add("loss", torch::tensor(1.0F), 0.5);  // two passes of one step
+  losses.add("loss", torch::tensor(3.0F), 0.5);
+  losses.end_step({}, 0.1, {"a"}, means);
+  EXPECT_TRUE(means.to_json().empty());
+  losses.add("loss", torch::tensor(5.0F));
+  losses.add("part", torch::tensor(7.0, at::kDouble));
+  losses.end_step({}, 0.1, {"b"}, means);
+  EXPECT_EQ(means.to_json(), (Json{{"loss", 3.5}, {"part", 7.0}}));
+  EXPECT_EQ(losses.last(), 5);
+  losses.add("loss", torch::tensor(11.0F));
+  losses.end_step({}, 0.1, {"c"}, means);
+  losses.read(means);  // before its time, as at the end of an epoch
+  EXPECT_EQ(means.to_json()["loss"], (2.0 + 5 + 11) / 3);
+  losses.read(means);
+  EXPECT_EQ(means.to_json()["loss"], (2.0 + 5 + 11) / 3);
+}
+
+TEST(StepLosses, NameTheStepThatIsNotFiniteHoweverLate) {
+  StepLosses losses(8);
+  Means means;
+  for (const std::int64_t step : {4, 5, 6}) {
+    losses.add("loss", torch::tensor(step == 5 ? NAN : 1.0F));
+    losses.end_step({.epoch = 0, .step_in_epoch = step, .step = step}, 0.1, {concat("image", step)}, means);
+  }
+  try {
+    losses.read(means);
+    FAIL() << "nothing was thrown";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::kNumeric);
+    EXPECT_NE(e.message().find("step 5"), std::string::npos) << e.message();
+    EXPECT_NE(e.message().find("image5"), std::string::npos) << e.message();
+  }
+}
+
+TEST(ChannelsLast, ChangesLayoutAndNothingElse) {
+  const auto logits_after_training = [](bool channels_last) {
+    torch::manual_seed(3);
+    nn::UNet unet(nn::UNetOptions{.base_width = 4, .kernels = nn::Kernels::kTorch});
+    set_precision(*unet, Precision::kFp64);  // rounding tells nothing then
+    if (channels_last) use_channels_last(*unet);
+    Optimizer optimizer(*unet, {});
+    const at::Tensor images = torch::randn({2, 1, 32, 32}, at::kDouble);
+    for (int step = 0; step < 2; ++step) {
+      unet->forward(images).square().mean().backward();
+      optimizer.step(1e-2);
+      optimizer.zero_grad();
+    }
+    return unet->forward(images).detach();
+  };
+  const at::Tensor logits = logits_after_training(true), wanted = logits_after_training(false);
+  EXPECT_TRUE(logits.is_contiguous(at::MemoryFormat::ChannelsLast));
+  EXPECT_TRUE(wanted.is_contiguous());
+  EXPECT_TRUE(logits.allclose(wanted, 1e-6, 1e-6)) << (logits - wanted).abs().max();
 }
 
 TEST(ParseDevice, KnowsCpuAndRefusesNonsense) {
@@ -313,6 +379,18 @@ TEST(Memory, AnAllocatorThatGivesUpIsToldFromOtherErrors) {
   EXPECT_EQ(code_of([] { torch::zeros({2}).add(torch::zeros({3})); }), ErrorCode::kInternal);
 }
 
+TEST(Autocast, LeavesContrastsAlone) {
+  torch::manual_seed(5);
+  const at::Tensor p = torch::randn({6, 32}), k = p + torch::randn({6, 32}), queue = torch::randn({9, 32});
+  const auto exact = [](const at::Tensor& x) { return x.to(at::kDouble); };
+  const double info_nce = nn::info_nce(exact(p), exact(k), 0.07).item<double>();
+  const double contrast = ssl::queue_contrast(exact(p), exact(k), exact(queue), 0.07).item<double>();
+  const Autocast autocast(Precision::kBf16, at::kCPU);
+  ASSERT_EQ(p.matmul(k.t()).scalar_type(), at::kBFloat16);
+  EXPECT_NEAR(nn::info_nce(p, k, 0.07).item<double>(), info_nce, 1e-4 * info_nce);
+  EXPECT_NEAR(ssl::queue_contrast(p, k, queue, 0.07).item<double>(), contrast, 1e-4 * std::abs(contrast));
+}
+
 TEST(LossScale, GoesOnWhereItsStateWasTaken) {
   const at::Tensor weight = torch::ones({1}, torch::requires_grad());
   weight.mutable_grad() = torch::ones({1});
@@ -325,6 +403,28 @@ TEST(LossScale, GoesOnWhereItsStateWasTaken) {
   EXPECT_EQ(resumed.value(), 131072);
   resumed.set_state(1024.0);  // an older state
   EXPECT_EQ(resumed.value(), 1024);
+}
+
+TEST(LossScale, UndoesItselfAndHalvesOnOverflow) {
+  const at::Tensor weight = torch::ones({1}, torch::requires_grad());
+  LossScale scale(Precision::kFp16);
+  weight.mutable_grad() = torch::full({1}, 65536.0F);
+  EXPECT_TRUE(scale.unscale({weight}));
+  EXPECT_EQ(weight.grad().item<float>(), 1);
+  weight.mutable_grad() = torch::full({1}, INFINITY);
+  EXPECT_FALSE(scale.unscale({weight}));
+  EXPECT_EQ(scale.value(), 32768);
+  EXPECT_EQ(scale.state()["good_steps"], 0);
+}
+
+TEST(LossScale, EndsARunThatLearnsNothingAnyMore) {
+  const at::Tensor weight = torch::ones({1}, torch::requires_grad());
+  weight.mutable_grad() = torch::full({1}, INFINITY);
+  LossScale scale(Precision::kFp16);
+  for (int i = 0; i < 16; ++i) ASSERT_FALSE(scale.unscale({weight}));
+  ASSERT_EQ(scale.value(), 1);
+  for (int i = 0; i < 19; ++i) ASSERT_FALSE(scale.unscale({weight}));
+  EXPECT_EQ(TrainFiles::code_of([&] { scale.unscale({weight}); }), ErrorCode::kNumeric);
 }
 
 TEST(LossScale, SkippedStepsAreAShareOfAll) {
