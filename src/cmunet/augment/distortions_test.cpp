@@ -111,7 +111,7 @@ TEST_F(Distortions, NoiseIsUniformAndBoxesFollowTheirProbability) {
     values = original;
     paint_inside(picture(), 0.7, -5, -3, rng);
     unpainted += changed() == 0;
-    for (const float v : values) {
+    for (const double v : values) {
       if (v < 0) sum += v, squares += (v + 4.0) * (v + 4.0), ++n;
     }
   }

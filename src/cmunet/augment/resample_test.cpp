@@ -7,13 +7,12 @@
 #include <cmath>
 #include <set>
 
+#include "cmunet/augment/largest_difference_test.h"
 #include "cmunet/base/error.h"
 #include "cmunet/image/resize.h"
 
 namespace cmunet::augment {
 namespace {
-
-double largest_difference(const at::Tensor& a, const at::Tensor& b) { return (a - b).abs().max().item<double>(); }
 
 class Resample : public ::testing::Test {
  protected:

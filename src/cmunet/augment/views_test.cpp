@@ -10,13 +10,12 @@
 
 #include "cmunet/augment/crop.h"
 #include "cmunet/augment/image_rngs.h"
+#include "cmunet/augment/largest_difference_test.h"
 #include "cmunet/augment/masking.h"
 #include "cmunet/base/error.h"
 
 namespace cmunet::augment {
 namespace {
-
-double largest_difference(const at::Tensor& a, const at::Tensor& b) { return (a - b).abs().max().item<double>(); }
 
 // A plane whose value at (y, x) is 100·y + x: crops, shifts and flips can be read off it.
 at::Tensor ramp(std::int64_t n, std::int64_t size) {

@@ -57,7 +57,7 @@ std::vector<ConvolutionInput> inputs_of(const tensor_list& inputs) {
   return maps;
 }
 
-bool is_grey(const at::Tensor& weight) { return weight.size(1) == 1; }
+bool reads_grey(const at::Tensor& weight) { return weight.size(1) == 1; }
 
 // [out, 1, 3, 3] <-> [9, out].
 at::Tensor taps_first(const at::Tensor& weight) { return weight.flatten(1).t().contiguous(); }
@@ -163,8 +163,8 @@ struct DoubleConvFunction : torch::autograd::Function<DoubleConvFunction> {
     const at::Tensor y2 = empty_map(x[0].size(0), w2.size(0), x[0].size(2), x[0].size(3));
     std::optional<MomentBlocks> moments;
     tensor_list inputs;
-    for (const at::Tensor& part : x) inputs.push_back(is_grey(w1) ? part.contiguous() : channels_last(part));
-    if (is_grey(w1)) {
+    for (const at::Tensor& part : x) inputs.push_back(reads_grey(w1) ? part.contiguous() : channels_last(part));
+    if (reads_grey(w1)) {
       convolve_grey(inputs[0], weight1, write_map(y1), moments, workers);
     } else {
       convolve(inputs_of(inputs), weight1, write_map(y1), moments, workers);
@@ -234,8 +234,8 @@ struct DoubleConvFunction : torch::autograd::Function<DoubleConvFunction> {
     const NormBackward backward1(moments->totals(), norm1, pixels, peers);
     norm_backward(y1, norm1, {readable(inner), {}}, backward1, dy1, workers);
 
-    const at::Tensor dw1 = is_grey(w1) ? grey_weight_gradient(inputs[0], dy1, workers)
-                                       : weight_gradient(inputs_of(inputs), dy1, w1, workers);
+    const at::Tensor dw1 = reads_grey(w1) ? grey_weight_gradient(inputs[0], dy1, workers)
+                                          : weight_gradient(inputs_of(inputs), dy1, w1, workers);
     tensor_list result(inputs.size());
     bool wanted = false;
     for (std::size_t i = 0; i < inputs.size(); ++i) wanted |= ctx->needs_input_grad(i);
