@@ -16,10 +16,10 @@ std::vector<LayerTime> profile_layers(const UNetWeights& weights, int size, int 
   kernels::ThreadPool pool(threads);
   NativeUNet unet(weights, pool);
   const std::size_t side = (static_cast<std::size_t>(size) + kTotalStride - 1) / kTotalStride * kTotalStride;
-  std::vector<float> grey(side * side), logits(side * side);
+  std::vector<float> grey(side * side), probability(side * side);
   Rng rng(1);
   for (float& value : grey) value = static_cast<float>(rng.normal());
-  unet.forward(grey.data(), side, side, logits.data());
+  unet.forward(grey.data(), side, side, probability.data());
 
   using Clock = std::chrono::steady_clock;
   std::vector<LayerTime> layers;
@@ -27,7 +27,7 @@ std::vector<LayerTime> profile_layers(const UNetWeights& weights, int size, int 
   for (int i = 0; i < repeat; ++i) {
     std::size_t layer = 0;
     Clock::time_point start = Clock::now();
-    unet.forward(grey.data(), side, side, logits.data(), [&](const std::string& name, std::size_t products) {
+    unet.forward(grey.data(), side, side, probability.data(), [&](const std::string& name, std::size_t products) {
       const Clock::time_point now = Clock::now();
       if (i == 0) {
         layers.push_back({.name = name, .gflop = 2e-9 * static_cast<double>(products)});

@@ -50,7 +50,6 @@ class NativeEngine : public Engine {
     image::ImageF probability(height, width);
     unet_.forward(whole ? picture.data() : padded.data(), static_cast<std::size_t>(height),
                   static_cast<std::size_t>(width), probability.data());
-    kernels::logistic(probability.data(), probability.size());
     if (whole) {
       probability.spacing_mm = picture.spacing_mm;
       return probability;

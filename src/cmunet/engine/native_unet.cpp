@@ -129,14 +129,17 @@ void NativeUNet::convolve(const PackedConvolution& packed, const Map& input, con
   packed.convolution.run({&source, 1}, {&output, 1}, epilogue, nullptr, scratch, workers_);
 }
 
-void NativeUNet::last_convolution(const kernels::Map<const float>& input, float* logits) {
+// The softmax of two classes is the logistic function of their logits' difference.
+void NativeUNet::last_convolution(const kernels::Map<const float>& input, float* probability) {
   workers_.run(input.height, [&](std::size_t y, std::size_t) {
+    float* const row = probability + y * input.width;
     kernels::logit_difference(input.data + y * input.width * input.pixel_stride, input.pixel_stride, input.channels,
-                              input.width, last_weights_.get(), last_bias_, logits + y * input.width);
+                              input.width, last_weights_.get(), last_bias_, row);
+    kernels::logistic(row, input.width);
   });
 }
 
-void NativeUNet::forward(const float* grey, std::size_t height, std::size_t width, float* logits,
+void NativeUNet::forward(const float* grey, std::size_t height, std::size_t width, float* probability,
                          const LayerDone& done) {
   const Layout memory = layout(height, width);
   if (memory.total > memory_floats_) {
@@ -190,7 +193,7 @@ void NativeUNet::forward(const float* grey, std::size_t height, std::size_t widt
     convolve(decoder_[l][1], between, features, {}, scratch);
     tell("up_conv", l, ".1", 9 * (base_width_ << l));
   }
-  last_convolution(readable(features), logits);
+  last_convolution(readable(features), probability);
   if (done) done("conv_last", height * width * base_width_);
 }
 

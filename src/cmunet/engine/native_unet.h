@@ -36,10 +36,11 @@ class NativeUNet {
  public:
   NativeUNet(const UNetWeights& weights, kernels::ThreadPool& pool);
 
-  /// @param grey    [height, width] z-scored, contiguous; sides are multiples of kTotalStride
-  /// @param logits  [height, width]: vessel logit minus background logit
+  /// @param grey         [height, width] z-scored, contiguous; sides are multiples of kTotalStride
+  /// @param probability  [height, width] of vessel, in [0, 1]
   /// Memory is kept for the next image of the same size or a smaller one.
-  void forward(const float* grey, std::size_t height, std::size_t width, float* logits, const LayerDone& done = {});
+  void forward(const float* grey, std::size_t height, std::size_t width, float* probability,
+               const LayerDone& done = {});
 
  private:
   struct PackedUp {
@@ -53,7 +54,7 @@ class NativeUNet {
   void first_convolution(const float* grey, const kernels::Map<float>& output);
   void convolve(const PackedConvolution& packed, const kernels::Map<float>& input, const kernels::Map<float>& output,
                 const kernels::Map<float>& pooled, float* scratch);
-  void last_convolution(const kernels::Map<const float>& input, float* logits);
+  void last_convolution(const kernels::Map<const float>& input, float* probability);
 
   kernels::Workers workers_;
   std::size_t base_width_ = 0;
