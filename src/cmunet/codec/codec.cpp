@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "cmunet/base/file.h"
+#include "cmunet/base/log.h"
 #include "cmunet/codec/raster.h"
 
 namespace cmunet::codec {
@@ -77,7 +78,12 @@ image::ImageF to_grey(const Raster& raster) {
   return grey;
 }
 
-image::Image<std::uint16_t> to_labels(const Raster& raster) {
+image::Image<std::uint16_t> to_labels(const Raster& raster, const std::string& origin) {
+  if (raster.white_is_zero) {
+    log_warning("[", origin,
+                "] a TIFF of labels that stores white as zero; they are read as it shows: ", raster.max_value,
+                " minus the stored value");
+  }
   image::Image<std::uint16_t> labels(raster.height, raster.width);
   const std::uint16_t* sample = raster.samples.data();
   for (std::uint16_t& label : labels) {
@@ -109,6 +115,12 @@ void check_size(std::int64_t height, std::int64_t width, const std::string& orig
   }
 }
 
+void warn_of_orientation(int orientation, const char* tag, const std::string& origin) {
+  if (orientation < 2 || orientation > 8) return;
+  log_warning("[", origin, "] its ", tag, " is ", orientation,
+              ", turned or mirrored for display; pixels are taken as stored");
+}
+
 void append_packed_row(std::vector<std::uint16_t>& samples, const std::uint8_t* row, std::size_t count, int bits) {
   if (bits == 8) {
     samples.insert(samples.end(), row, row + count);
@@ -135,7 +147,7 @@ DecodedImage decode_image(Bytes bytes, const std::string& origin) {
 image::Image<std::uint16_t> decode_labels(Bytes bytes, const std::string& origin) {
   const Raster raster = decode(bytes, origin);
   check_raster(raster, origin);
-  return to_labels(raster);
+  return to_labels(raster, origin);
 }
 
 DecodedImage read_image(const std::filesystem::path& path) {

@@ -34,7 +34,8 @@ DecodedImage read_image(const std::filesystem::path& path);
 DecodedImage decode_image(std::span<const std::byte> bytes, const std::string& origin);
 
 /// Reads the stored values, unscaled, as labels: grey values or palette indices; of colour the largest channel.
-/// Alpha is ignored. @throws Error as `read_image`.
+/// Alpha is ignored. Where white is stored as zero (TIFF), labels are as the picture shows, the largest value minus the
+/// stored one, and a warning says so. @throws Error as `read_image`.
 image::Image<std::uint16_t> read_labels(const std::filesystem::path& path);
 /// The same from bytes; `origin` names them in errors.
 image::Image<std::uint16_t> decode_labels(std::span<const std::byte> bytes, const std::string& origin);

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "cmunet/base/file.h"
+#include "cmunet/base/log.h"
 #include "cmunet/base/random.h"
 #include "cmunet/base/scratch_folder.h"
 
@@ -50,6 +51,15 @@ ErrorCode failure(const std::string& file) {
   }
   ADD_FAILURE() << "nothing was thrown for " << file.size() << " bytes";
   return ErrorCode::kInternal;
+}
+
+template <typename Work>
+std::vector<std::string> warnings_of(const Work& work) {
+  std::vector<std::string> warnings;
+  set_log_sink([&](LogLevel, std::string_view text) { warnings.emplace_back(text); });
+  work();
+  set_log_sink({});
+  return warnings;
 }
 
 Image<std::uint8_t> noise(int height, int width) {
@@ -135,6 +145,7 @@ struct TiffKind {
   int tile = 0;
   int format = SAMPLEFORMAT_UINT;
   bool colour_map = false;
+  int orientation = ORIENTATION_TOPLEFT;
   const char* mode = "w";
 };
 
@@ -152,8 +163,11 @@ std::string make_tiff(const TiffKind& kind, int height, int width, const Value& 
   TIFFSetField(tiff, TIFFTAG_COMPRESSION, kind.compression);
   TIFFSetField(tiff, TIFFTAG_PLANARCONFIG, kind.planar);
   TIFFSetField(tiff, TIFFTAG_SAMPLEFORMAT, kind.format);
-  std::vector<std::uint16_t> ramp(256);
-  for (std::size_t i = 0; i < ramp.size(); ++i) ramp[i] = static_cast<std::uint16_t>((255 - i) * 257);
+  TIFFSetField(tiff, TIFFTAG_ORIENTATION, kind.orientation);
+  std::vector<std::uint16_t> ramp(std::size_t{1} << kind.bits);
+  for (std::size_t i = 0; i < ramp.size(); ++i) {
+    ramp[i] = static_cast<std::uint16_t>((ramp.size() - 1 - i) * (65535 / (ramp.size() - 1)));
+  }
   if (kind.colour_map) TIFFSetField(tiff, TIFFTAG_COLORMAP, ramp.data(), ramp.data(), ramp.data());
   const bool separate = kind.planar == PLANARCONFIG_SEPARATE;
   const int planes = separate ? kind.channels : 1;
@@ -200,6 +214,20 @@ std::string little(std::uint64_t value, int count) {
   return out;
 }
 
+/// A JPEG with an EXIF block of `directory` right behind the first marker; `entries` is what it claims to hold.
+std::string with_exif(const std::string& jpeg, const std::string& directory, std::uint64_t at = 8,
+                      std::uint64_t entries = 1) {
+  const std::string block =
+      std::string("Exif\0\0II*\0", 10) + little(at, 4) + little(entries, 2) + directory + little(0, 4);
+  const auto length = static_cast<unsigned char>(block.size() + 2);
+  return jpeg.substr(0, 2) + "\xff\xe1" + '\0' + static_cast<char>(length) + block + jpeg.substr(2);
+}
+
+/// A directory's entry for one short number.
+std::string exif_short(std::uint64_t tag, std::uint64_t value) {
+  return little(tag, 2) + little(3, 2) + little(1, 4) + little(value, 4);
+}
+
 /// A BMP file with a 40-byte header.
 std::string make_bmp(int height, int width, int bits, const std::string& palette, const std::string& rows) {
   const auto offset = static_cast<std::uint32_t>(54 + palette.size());
@@ -223,6 +251,7 @@ std::vector<std::pair<std::string, std::string>> one_of_each() {
           {"png colour", encode_png(colour_noise(24, 31))},
           {"png interlaced", make_png({8, PNG_COLOR_TYPE_GRAY, true}, 24, 31, rows)},
           {"jpeg", make_jpeg(24, 31, 1, false, pixels)},
+          {"jpeg exif", with_exif(make_jpeg(24, 31, 1, false, pixels), exif_short(0x0112, 6))},
           {"jpeg progressive", make_jpeg(8, 31, 3, true, pixels)},
           {"tiff", make_tiff({}, 24, 31, value)},
           {"tiff lzw", make_tiff({.compression = COMPRESSION_LZW}, 24, 31, value)},
@@ -352,6 +381,35 @@ TEST(Jpeg, FourComponentsAreUnsupported) {
   EXPECT_EQ(failure(make_jpeg(8, 8, 4, false, std::vector<std::uint8_t>(256, 9))), ErrorCode::kUnsupported);
 }
 
+TEST(Jpeg, TakesPixelsAsStoredAndSaysSo) {
+  const std::string plain = make_jpeg(8, 16, 1, false, std::vector<std::uint8_t>(8 * 16, 9));
+  const auto warned = [](const std::string& file) {
+    return warnings_of([&] { EXPECT_EQ(decode_image(bytes_of(file), "test").grey.width(), 16); });
+  };
+  for (const int orientation : {2, 6, 8}) {
+    EXPECT_THAT(warned(with_exif(plain, exif_short(0x0110, 5) + exif_short(0x0112, orientation), 8, 2)),
+                testing::ElementsAre(testing::HasSubstr(concat("[test] its EXIF Orientation is ", orientation))));
+  }
+  const std::string block("Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x03\0\0", 28);
+  const std::string big_endian = plain.substr(0, 2) + "\xff\xe1" + std::string("\0\x1e", 2) + block + plain.substr(2);
+  EXPECT_THAT(warned(big_endian), testing::ElementsAre(testing::HasSubstr("EXIF Orientation is 3")));
+  EXPECT_THAT(warned(plain), testing::IsEmpty());
+  EXPECT_THAT(warned(with_exif(plain, exif_short(0x0112, 1))), testing::IsEmpty());
+}
+
+TEST(Jpeg, NothingInAnExifBlockIsTrusted) {
+  const std::string plain = make_jpeg(8, 16, 1, false, std::vector<std::uint8_t>(8 * 16, 9));
+  const std::string entry = exif_short(0x0112, 6);
+  const std::string no_short = little(0x0112, 2) + little(4, 2) + little(1, 4) + little(6, 4);
+  const std::string damaged[]{with_exif(plain, entry, 0xffffffff), with_exif(plain, entry, 60),
+                              with_exif(plain, {}, 8, 0xffff),     with_exif(plain, exif_short(0x0112, 0)),
+                              with_exif(plain, entry, 8, 0),       with_exif(plain, exif_short(0x0112, 9)),
+                              with_exif(plain, no_short)};
+  for (const std::string& file : damaged) {
+    EXPECT_THAT(warnings_of([&] { decode_image(bytes_of(file), "test"); }), testing::IsEmpty());
+  }
+}
+
 class TiffKinds : public testing::TestWithParam<TiffKind> {};
 
 TEST_P(TiffKinds, ComeBackExactly) {
@@ -389,10 +447,29 @@ INSTANTIATE_TEST_SUITE_P(
                     TiffKind{.channels = 3, .photometric = PHOTOMETRIC_RGB, .planar = PLANARCONFIG_SEPARATE},
                     TiffKind{.photometric = PHOTOMETRIC_PALETTE, .colour_map = true}));
 
+TEST(Tiff, LabelsWithWhiteAsZeroAreReadAsShownAndSaidToBe) {
+  const auto value = [](int, int x, int) { return x == 0 ? 255 : 0; };
+  const std::string file = make_tiff({.photometric = PHOTOMETRIC_MINISWHITE}, 1, 2, value);
+  EXPECT_THAT(warnings_of([&] { EXPECT_THAT(labels_of(file), testing::ElementsAre(0, 255)); }),
+              testing::ElementsAre(testing::HasSubstr("white as zero")));
+  EXPECT_THAT(warnings_of([&] { grey_of(file); }), testing::IsEmpty());
+  EXPECT_THAT(warnings_of([&] { labels_of(make_tiff({}, 1, 2, value)); }), testing::IsEmpty());
+}
+
+TEST(Tiff, TakesPixelsAsStoredAndSaysSo) {
+  const auto value = [](int, int x, int) { return x; };
+  const std::string turned = make_tiff({.orientation = ORIENTATION_RIGHTTOP}, 1, 3, value);
+  EXPECT_THAT(warnings_of([&] { EXPECT_THAT(grey_of(turned), testing::ElementsAre(0, 1, 2)); }),
+              testing::ElementsAre(testing::HasSubstr("TIFF Orientation is 6")));
+  EXPECT_THAT(warnings_of([&] { grey_of(make_tiff({}, 1, 3, value)); }), testing::IsEmpty());
+}
+
 TEST(Tiff, OtherKindsAreUnsupported) {
   const auto value = [](int, int, int) { return 1; };
   EXPECT_EQ(failure(make_tiff({.bits = 16, .format = SAMPLEFORMAT_INT}, 4, 4, value)), ErrorCode::kUnsupported);
   EXPECT_EQ(failure(make_tiff({.channels = 4, .photometric = PHOTOMETRIC_SEPARATED}, 4, 4, value)),
+            ErrorCode::kUnsupported);
+  EXPECT_EQ(failure(make_tiff({.bits = 16, .photometric = PHOTOMETRIC_PALETTE, .colour_map = true}, 4, 4, value)),
             ErrorCode::kUnsupported);
 }
 

@@ -11,11 +11,14 @@
 
 #include <csetjmp>
 #include <cstring>
+#include <string_view>
 
 #include "cmunet/codec/raster.h"
 
 namespace cmunet::codec {
 namespace {
+
+constexpr int kExifMarker = JPEG_APP0 + 1;
 
 struct ErrorState {
   jpeg_error_mgr manager;  // first: the library hands back a pointer to it
@@ -58,6 +61,7 @@ void read_header(Reader& r) {
   r.jpeg.mem->max_memory_to_use = 1L << 30;
   jpeg_mem_src(&r.jpeg, reinterpret_cast<const unsigned char*>(r.bytes.data()),
                static_cast<unsigned long>(r.bytes.size()));
+  jpeg_save_markers(&r.jpeg, kExifMarker, 0xFFFF);
   jpeg_read_header(&r.jpeg, TRUE);
 }
 
@@ -72,6 +76,41 @@ void read_row(Reader& r) {
 }
 
 void finish(Reader& r) { jpeg_finish_decompress(&r.jpeg); }
+
+/// The Orientation in the first directory of an EXIF block, which is a TIFF file behind a name; 0 where there is none.
+int exif_orientation(std::span<const std::uint8_t> block) {
+  using namespace std::string_view_literals;
+  constexpr std::string_view kName = "Exif\0\0"sv;
+  constexpr std::uint64_t kOrientationTag = 0x0112, kShort = 3, kEntryBytes = 12;
+  if (block.size() < kName.size() || std::memcmp(block.data(), kName.data(), kName.size()) != 0) return 0;
+  const auto tiff = block.subspan(kName.size());
+  const bool is_little = !tiff.empty() && tiff[0] == 'I';
+  // Beyond the block there are zeros, which are no tag's number.
+  const auto number = [&](std::uint64_t at, std::uint64_t bytes) {
+    std::uint64_t value = 0;
+    for (std::uint64_t i = 0; i < bytes && at + bytes <= tiff.size(); ++i) {
+      value = value << 8 | tiff[at + (is_little ? bytes - 1 - i : i)];
+    }
+    return value;
+  };
+  const std::uint64_t directory = number(4, 4), entries = number(directory, 2);
+  for (std::uint64_t i = 0; i < entries; ++i) {
+    const std::uint64_t at = directory + 2 + i * kEntryBytes;
+    if (number(at, 2) == kOrientationTag) return number(at + 2, 2) == kShort ? static_cast<int>(number(at + 8, 2)) : 0;
+  }
+  return 0;
+}
+
+/// That of the first block which has one.
+int exif_orientation(const jpeg_decompress_struct& jpeg) {
+  for (jpeg_saved_marker_ptr marker = jpeg.marker_list; marker != nullptr; marker = marker->next) {
+    if (marker->marker != kExifMarker) continue;
+    if (const int orientation = exif_orientation({marker->data, marker->data_length}); orientation != 0) {
+      return orientation;
+    }
+  }
+  return 0;
+}
 
 }  // namespace
 
@@ -94,6 +133,8 @@ Raster decode_jpeg(std::span<const std::byte> bytes, const std::string& origin) 
   // A progressive file is decoded as a whole; even an all-grey one needs some bits for every 64 x 64 samples.
   const std::uint64_t area = std::uint64_t{reader.jpeg.image_height} * reader.jpeg.image_width;
   if (area / 4096 / 8 > bytes.size()) throw_corrupt(origin, "not a whole JPEG: too few bytes for its size");
+
+  warn_of_orientation(exif_orientation(reader.jpeg), "EXIF Orientation", origin);
 
   Raster raster;
   raster.height = static_cast<int>(reader.jpeg.image_height);

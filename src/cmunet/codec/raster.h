@@ -35,6 +35,10 @@ void check_size(std::int64_t height, std::int64_t width, const std::string& orig
 /// Throws kUnsupported "[origin] detail".
 [[noreturn]] void throw_unsupported(const std::string& origin, const std::string& detail);
 
+/// Warns when `orientation` (of the named tag; EXIF and TIFF 6.0: 1 to 8) says that the picture is to be turned or
+/// mirrored for display, which no reader does. Other numbers mean nothing.
+void warn_of_orientation(int orientation, const char* tag, const std::string& origin);
+
 /// Appends one row of packed samples of 1, 2, 4 or 8 bits, most significant bits first, or of 16 bits big-endian.
 /// `row` holds at least ceil(count * bits / 8) bytes.
 void append_packed_row(std::vector<std::uint16_t>& samples, const std::uint8_t* row, std::size_t count, int bits);

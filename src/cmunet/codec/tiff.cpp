@@ -87,7 +87,10 @@ void read_palette(TIFF* tiff, Raster& raster, const std::string& origin) {
   std::uint16_t* red = nullptr;
   std::uint16_t* green = nullptr;
   std::uint16_t* blue = nullptr;
-  if (raster.bit_depth > 8 || TIFFGetField(tiff, TIFFTAG_COLORMAP, &red, &green, &blue) != 1) {
+  if (raster.bit_depth > 8) {
+    throw_unsupported(origin, concat("a palette TIFF of ", raster.bit_depth, " bits; at most 8 are read"));
+  }
+  if (TIFFGetField(tiff, TIFFTAG_COLORMAP, &red, &green, &blue) != 1) {
     throw_corrupt(origin, "a palette TIFF without a usable palette");
   }
   const std::size_t count = std::size_t{1} << raster.bit_depth;
@@ -138,6 +141,7 @@ Layout read_layout(TIFF* tiff, const std::string& origin) {
   }
   raster.white_is_zero = meaning == PHOTOMETRIC_MINISWHITE;
   if (is_palette) read_palette(tiff, raster, origin);
+  warn_of_orientation(tag<std::uint16_t>(tiff, TIFFTAG_ORIENTATION, ORIENTATION_TOPLEFT), "TIFF Orientation", origin);
   return layout;
 }
 
