@@ -31,6 +31,16 @@ TEST(MeanDiameter, TurningTheImageChangesNothing) {
   EXPECT_NEAR(mean_diameter_px(turned), mean_diameter_px(tube), 0.01);
 }
 
+TEST(MeanDiameter, IsInColumnsWhereRowsAreFurtherApart) {
+  const image::Mask tube = horizontal_tube(7);
+  EXPECT_NEAR(mean_diameter_px(tube, 2), 2 * mean_diameter_px(tube), 0.2);  // the ends count otherwise
+  image::Mask turned(tube.width(), tube.height());
+  for (int y = 0; y < tube.height(); ++y) {
+    for (int x = 0; x < tube.width(); ++x) turned.at(x, y) = tube.at(y, x);
+  }
+  EXPECT_NEAR(mean_diameter_px(turned, 2), mean_diameter_px(turned), 0.1);
+}
+
 TEST(MeanDiameter, TheBorderClosesAVesselThatLeavesTheImage) {
   const image::Mask tube = horizontal_tube(9);
   image::Mask cut(60, 200);

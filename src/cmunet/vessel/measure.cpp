@@ -149,7 +149,7 @@ Measurement measure(Lumen lumen, const MeasureOptions& options) {
   result.height = lumen.mask.height(), result.width = lumen.mask.width();
   result.mask = lumen.mask;
   result.contours = contours_of(lumen);
-  result.mean_diameter_px = mean_diameter_px(lumen.mask);
+  result.mean_diameter_px = mean_diameter_px(lumen.mask, aspect);
   const Tree tree = trace_centrelines(lumen);
   result.nodes = tree.nodes;
   for (const Course& course : courses(lumen, tree, options.path)) result.segments.push_back(cut(lumen, course, aspect));
@@ -166,12 +166,13 @@ Measurement measure(Lumen lumen, const MeasureOptions& options) {
 
 std::optional<std::size_t> Measurement::tightest() const {
   std::optional<std::size_t> found;
-  double highest = 0;
+  std::pair<bool, double> highest;
   for (std::size_t i = 0; i < segments.size(); ++i) {
     if (!segments[i].narrowing) continue;
     const double percent = segments[i].narrowing->against_reference(reference).diameter_percent.value;
     if (std::isnan(percent)) continue;  // no reference
-    if (!found || percent > highest) found = i, highest = percent;
+    const std::pair<bool, double> rank{has_lesion(segments[i], reference), percent};
+    if (!found || rank > highest) found = i, highest = rank;
   }
   return found;
 }

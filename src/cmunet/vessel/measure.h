@@ -67,9 +67,10 @@ struct Measurement {
   std::vector<Node> nodes;                           ///< ends and bifurcations
   std::vector<MeasuredSegment> segments;             ///< longest first
   std::optional<WallSearch> walls = std::nullopt;    ///< how walls were found in the picture; absent: the mask's
-  double mean_diameter_px = 0;                       ///< the paper's (vessel/diameter.h); NaN for an empty mask
+  double mean_diameter_px = 0;  ///< the paper's, with the aspect (vessel/diameter.h); NaN for an empty mask
 
-  /// Index of the segment with the tightest narrowing against `reference`; absent when none has one.
+  /// Index of the segment with the tightest lesion against `reference`; without a lesion of that with the tightest
+  /// narrowing; absent when none has one.
   std::optional<std::size_t> tightest() const;
   LesionCount count_lesions() const;
 };

@@ -104,6 +104,23 @@ TEST(MeasureVessels, ANarrowingAtABifurcationIsALesion) {
   EXPECT_EQ(measure_vessels(mask).count_lesions().lesions, 1);
 }
 
+TEST(MeasureVessels, TheTightestIsALesionWhereThereIsOne) {
+  const auto narrowed_by = [](double percent, double reference_px) {
+    MeasuredSegment segment;
+    for (Stenosis& s : segment.narrowing.emplace().against) {
+      s.diameter_percent = {percent, 1}, s.reference_px = {reference_px, 0.3};
+    }
+    return segment;
+  };
+  Measurement m;
+  EXPECT_FALSE(m.tightest().has_value());
+  m.segments = {MeasuredSegment(), narrowed_by(20, 8), narrowed_by(70, 4)};  // too little; too thin a vessel
+  EXPECT_EQ(m.tightest(), 2U);
+  m.segments.push_back(narrowed_by(40, 8));
+  m.segments.push_back(narrowed_by(50, 8));
+  EXPECT_EQ(m.tightest(), 4U);
+}
+
 TEST(MeasureVessels, OnAPathTheUsersEndsAreNoFreeEnds) {
   const image::Mask mask = vessel(220, 100, 40);
   const Measurement inner = measure_vessels(mask, along({30, 40}, {30, 200}));
