@@ -28,8 +28,15 @@ Page hostile_page() {
   page.colour_keys(std::vector<ColourKey>{{{1, 2, 3}, kHostile}});
   page.picture(image::ImageRgb(2, 3), kHostile);
   page.svg("<svg></svg>", kHostile);
-  Table table({{kHostile}});
-  table.add_row({kHostile});
+  page.wide_svg("<svg></svg>", kHostile);
+  PictureGrid grid;
+  grid.columns = {kHostile, kHostile};
+  grid.rows = {{kHostile, {{image::ImageRgb(2, 3), kHostile, kHostile}, {}}}};
+  page.pictures(grid, kHostile);
+  Table table({{kHostile}, {kHostile}});
+  table.add_row({kHostile, kHostile});
+  table.link(0, {{kHostile, kHostile}});
+  table.link(1, {{"", kHostile}});
   page.table(table, {.caption = kHostile, .sortable = false});
   return page;
 }

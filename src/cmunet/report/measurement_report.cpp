@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include "cmunet/base/file.h"
@@ -25,6 +27,7 @@ using vessel::Stenosis;
 
 constexpr std::size_t kMaxCurves = 8;
 constexpr std::size_t kMaxCloseUps = 4;
+constexpr std::string_view kElsewhere = "all are in the picture, the table of segments and profiles.csv.";
 
 std::string range_text(const Interval& i, int digits) {
   return concat(format_fixed(i.low, digits), "–", format_fixed(i.high, digits));
@@ -39,18 +42,20 @@ std::string reference_name(Reference reference) {
   return "";
 }
 
-// Segments with lesions, tightest first, then the longest others.
+bool is_lesion_at(const Measurement& m, std::size_t segment) { return has_lesion(m.segments[segment], m.reference); }
+
+// Segments with lesions, tightest first, then the longest others; without lesions the tightest narrowing comes first,
+// since the page begins with it.
 std::vector<std::size_t> main_segments(const Measurement& m) {
   std::vector<std::size_t> order;
   for (std::size_t i = 0; i < m.segments.size(); ++i) {
     if (m.segments[i].narrowing) order.push_back(i);
   }
-  const auto percent = [&](std::size_t i) {
-    return has_lesion(m.segments[i], m.reference)
-               ? m.segments[i].narrowing->against_reference(m.reference).diameter_percent.value
-               : 0.0;
+  const auto rank = [&, tightest = m.tightest()](std::size_t i) {
+    if (is_lesion_at(m, i)) return m.segments[i].narrowing->against_reference(m.reference).diameter_percent.value;
+    return i == tightest ? 1.0 : 0.0;  // a lesion has more than one percent
   };
-  std::ranges::stable_sort(order, std::greater<>(), percent);
+  std::ranges::stable_sort(order, std::greater<>(), rank);
   return order;
 }
 
@@ -84,15 +89,19 @@ std::vector<Fact> headline(const Measurement& m) {
     const auto also_px = [&](double px) {
       return m.calibration.mm_per_px ? concat(format_fixed(px, 1), " px; ") : std::string();
     };
+    const bool is_lesion = is_lesion_at(m, *i);
     facts.push_back(
-        {"Tightest diameter stenosis", concat(format_fixed(s.diameter_percent.value, 0), " %"),
+        {is_lesion ? "Tightest diameter stenosis" : "Tightest narrowing (no lesion)",
+         concat(format_fixed(s.diameter_percent.value, 0), " %"),
          concat("95 % interval ", range_text(vessel::in_percent(s.diameter_percent), 0), " %, segment ", *i + 1)});
     facts.push_back({"Minimal lumen diameter there", with_unit(minimal.value),
                      concat(also_px(n.minimal_px.value), "95 % interval ", range_text(minimal, unit.digits))});
     facts.push_back({"Reference diameter there", with_unit(reference.value),
                      concat(also_px(s.reference_px.value), "95 % interval ", range_text(reference, unit.digits))});
-    facts.push_back({"Lesion length", with_unit(length.value),
-                     concat(also_px(n.length_px.value), "95 % interval ", range_text(length, unit.digits))});
+    if (is_lesion) {
+      facts.push_back({"Lesion length", with_unit(length.value),
+                       concat(also_px(n.length_px.value), "95 % interval ", range_text(length, unit.digits))});
+    }
     facts.push_back({"Area stenosis there", concat(format_fixed(area.value, 0), " %"),
                      concat("of round cross-sections; 95 % interval ", range_text(area, 0), " %")});
   }
@@ -136,15 +145,19 @@ void add_pictures(Page& html, const Measurement& m, const MeasurementPage& page,
              " % or more, and surely by half of that, than the reference are crossed by a bar, by a broken one "
              "where they reach an end of the vessel and count as no lesion. Numbers are those of the "
              "segments."));
-  std::size_t drawn = 0;
-  for (const std::size_t i : shown) {
-    if (!has_lesion(m.segments[i], m.reference) || drawn == kMaxCloseUps) continue;
-    if (drawn++ == 0) html.subheading("Lesions, close up");
+  const auto lesions = static_cast<std::size_t>(m.count_lesions().lesions);
+  if (lesions == 0) return;
+  html.subheading("Lesions, close up");
+  // Lesions come first, the tightest ones at the front.
+  const std::size_t drawn = std::min(lesions, kMaxCloseUps);
+  for (const std::size_t i : std::span(shown).first(drawn)) {
     html.svg(lesion_picture(m, page.grey, i), concat("Segment ", i + 1));
   }
+  if (lesions > drawn) html.paragraph(concat("The tightest ", drawn, " of ", lesions, " lesions; ", kElsewhere));
 }
 
-void add_curves(Page& html, const Measurement& m, const std::vector<std::size_t>& shown) {
+// @param of  how many segments there are to be shown
+void add_curves(Page& html, const Measurement& m, const std::vector<std::size_t>& shown, std::size_t of) {
   if (shown.empty()) return;
   html.heading("Diameter along the segments");
   html.paragraph(
@@ -152,6 +165,11 @@ void add_curves(Page& html, const Measurement& m, const std::vector<std::size_t>
       "the computed reference around the narrowest place; grey: one that reaches an end of the vessel and counts as no "
       "lesion. Gaps: bifurcations and places where a cut meets another vessel.");
   for (const std::size_t i : shown) html.wide_svg(diameter_curve(m, i));
+  if (of > shown.size()) {
+    const auto lesions = static_cast<std::size_t>(m.count_lesions().lesions);  // they come first
+    html.paragraph(concat("Curves of ", shown.size(), " of ", of, " segments with a narrowest place; lesions without: ",
+                          lesions - std::min(lesions, shown.size()), "; ", kElsewhere));
+  }
 }
 
 void add_filling(Page& html, const vessel::Opacification& filling) {
@@ -298,13 +316,16 @@ std::string measurement_html(const Measurement& m, const MeasurementPage& page) 
   html.paragraph(calibration_statement(m));
   html.paragraph(walls_statement(m));
   std::vector<std::size_t> shown = main_segments(m);
-  shown.resize(std::min(shown.size(), kMaxCurves));
+  const std::size_t narrowed = shown.size();
+  shown.resize(std::min(narrowed, kMaxCurves));
   add_pictures(html, m, page, shown);
   if (const auto tightest = m.tightest()) {
-    html.heading(concat("Tightest narrowing: segment ", *tightest + 1));
+    html.heading(
+        concat(is_lesion_at(m, *tightest) ? "Tightest lesion: segment " : "Tightest narrowing (no lesion): segment ",
+               *tightest + 1));
     html.table(reference_table(m, *tightest));
   }
-  add_curves(html, m, shown);
+  add_curves(html, m, shown, narrowed);
   html.heading("All segments");
   const Table segments = segment_table(m);
   html.paragraph(concat(segments.rows().size(), " of ", m.segments.size(),

@@ -94,16 +94,16 @@ double shift_of(std::size_t i, std::size_t count) {
 }
 
 void draw_whiskers(Canvas& canvas, const Frame& frame, const Series& series, std::size_t i, std::size_t count) {
-  std::vector<double> xs, ys;
+  const auto x_of = [&](std::size_t k) { return frame.x(series.x[k]) + shift_of(i, count); };
+  const auto is_finite = [&](std::size_t k) { return std::isfinite(x_of(k)) && std::isfinite(frame.y(series.y[k])); };
+  for_each_run(series.x.size(), is_finite, [&](std::size_t first, std::size_t last) {
+    std::vector<double> xs, ys;
+    for (std::size_t k = first; k < last; ++k) xs.push_back(x_of(k)), ys.push_back(frame.y(series.y[k]));
+    canvas.path(xs, ys, false, stroke_of(i) + R"( stroke-width="1.6" stroke-linejoin="round")");
+  });
   for (std::size_t k = 0; k < series.x.size(); ++k) {
-    const double x = frame.x(series.x[k]) + shift_of(i, count), y = frame.y(series.y[k]);
-    if (!std::isfinite(x) || !std::isfinite(y)) continue;
-    xs.push_back(x), ys.push_back(y);
-  }
-  canvas.path(xs, ys, false, stroke_of(i) + R"( stroke-width="1.6" stroke-linejoin="round")");
-  for (std::size_t k = 0; k < series.x.size(); ++k) {
-    const double x = frame.x(series.x[k]) + shift_of(i, count), y = frame.y(series.y[k]);
-    if (!std::isfinite(x) || !std::isfinite(y)) continue;
+    if (!is_finite(k)) continue;
+    const double x = x_of(k), y = frame.y(series.y[k]);
     if (!series.lower.empty()) {
       const double low = frame.y(series.lower[k]), high = frame.y(series.upper[k]);
       if (std::isfinite(low) && std::isfinite(high) && low != high) {

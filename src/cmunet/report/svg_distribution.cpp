@@ -99,6 +99,7 @@ void draw_histogram(Canvas& canvas, const std::vector<double>& values, Frame fra
     const auto bin = std::clamp<std::ptrdiff_t>(above - edges.begin() - 1, 0, std::ssize(counts) - 1);
     counts[static_cast<std::size_t>(bin)] += 1;
   }
+  const std::vector<std::string> labels = tick_labels(edges, false);
   const double highest = *std::max_element(counts.begin(), counts.end());
   const int max_ticks = y_tick_count(frame.bottom - frame.top);
   frame.y = {range_of(std::vector{0.0, std::max(highest, 2.0)}, {}, max_ticks), frame.bottom, frame.top, false};
@@ -109,7 +110,7 @@ void draw_histogram(Canvas& canvas, const std::vector<double>& values, Frame fra
     const double x2 = std::min(frame.x(edges[b + 1]), frame.right);
     const double y = frame.y(counts[b]);
     canvas.rectangle(x1 + 0.5, y, std::max(0.5, x2 - x1 - 1), frame.bottom - y, fill_of(0) + R"( fill-opacity="0.75")",
-                     concat(format_exact(edges[b]), " to ", format_fixed(edges[b + 1], 4), ": ", counts[b]));
+                     concat(labels[b], " to ", labels[b + 1], ": ", counts[b]));
   }
   canvas.line(frame.left, frame.bottom, frame.right, frame.bottom, kInkStroke);
 }

@@ -116,6 +116,16 @@ TEST(LineChart, GapsBandsAndEscapedNames) {
   EXPECT_EQ(occurrences(svg, "fill-opacity=\"0.16\""), 1U);  // the band has no gap
 }
 
+TEST(LineChart, LinesWithWhiskersHaveTheSameGaps) {
+  LineChart chart;
+  chart.intervals = IntervalStyle::kWhisker;
+  chart.series.push_back({"s", {1, 2, 3, 4, 5}, {0.1, 0.2, kNaN, 0.3, 0.4}, {}, {}});
+  const std::string svg = line_chart(chart);
+  expect_drawable(svg);
+  EXPECT_EQ(occurrences(svg, "<circle"), 4U);
+  EXPECT_EQ(occurrences(svg, "stroke-width=\"1.6\""), 2U);  // a line before the gap and one behind it
+}
+
 TEST(LineChart, HigherIsUpAndLaterIsRight) {
   const std::string svg = line_chart({"", {}, {}, {{"s", {1, 2, 3}, {0, 5, 10}, {}, {}}}});
   const auto x = circle_values(svg, "cx");
@@ -152,7 +162,7 @@ TEST(Distribution, BarsCountEveryValue) {
   const std::string svg = distribution_plot(plot);
   expect_drawable(svg);
   EXPECT_LE(occurrences(svg, "<circle"), 1500U);
-  const std::regex bar("<title>[-0-9.e]+ to [-0-9.]+: ([0-9]+)</title></rect>");
+  const std::regex bar("<title>-?[0-9]+(?:[.][0-9]{1,2})? to -?[0-9]+(?:[.][0-9]{1,2})?: ([0-9]+)</title></rect>");
   int total = 0;
   for (std::sregex_iterator it(svg.begin(), svg.end(), bar), end; it != end; ++it) total += std::stoi((*it)[1]);
   EXPECT_EQ(total, 5000);

@@ -212,7 +212,7 @@ class PictureDrawing {
 
   void text(const PointF& p, const std::string& text) {
     const double at_x = std::clamp(x(p.x) + 9, 4.0, canvas_.width() - kLabelWidth_px);
-    canvas_.text(at_x, std::clamp(y(p.y) + 5, 16.0, height() - 6), text, Anchor::kStart, kHalo);
+    canvas_.text(at_x, std::clamp(y(p.y) + 5, 16.0, std::max(16.0, height() - 6)), text, Anchor::kStart, kHalo);
   }
 
   image::Image<std::uint8_t> crop(const image::Image<std::uint8_t>& grey) const {
@@ -269,6 +269,7 @@ void draw_reference(Canvas& canvas, const Frame& frame, const Measurement& m, co
   const Narrowing& n = *segment.narrowing;
   const vessel::Stenosis& s = n.against_reference(m.reference);
   const double first = segment.samples.front().arc_px, last = segment.samples.back().arc_px;
+  if (!std::isfinite(s.reference_px.value) || !std::isfinite(s.line.at(first) + s.line.at(last))) return;
   canvas.line(frame.x(first * per_px), frame.y(s.line.at(first) * per_px), frame.x(last * per_px),
               frame.y(s.line.at(last) * per_px), solid_stroke_of(1) + R"( stroke-width="2" stroke-dasharray="7 4")");
   const double x = frame.x(segment.samples[n.sample].arc_px * per_px);
@@ -314,8 +315,9 @@ LengthUnit unit_of(const Measurement& m) {
 Window window_around_narrowing(const Measurement& m, std::size_t segment) {
   const MeasuredSegment& s = m.segments[segment];
   const double reference_px = s.narrowing->against_reference(m.reference).reference_px.value;
-  const double side = std::clamp(std::max(2 * s.narrowing->length_px.value, 12 * reference_px), 24.0,
-                                 static_cast<double>(std::min(m.height, m.width)));
+  const double most = std::min(m.height, m.width);  // of a flat picture less than what is the least elsewhere
+  const double side =
+      std::clamp(std::max(2 * s.narrowing->length_px.value, 12 * reference_px), std::min(24.0, most), most);
   const PointF& middle = s.samples[s.narrowing->sample].centre;
   const auto from = [side](double centre, int size) {
     return static_cast<int>(std::clamp(std::floor(centre - side / 2), 0.0, std::floor(size - side)));
@@ -334,7 +336,7 @@ std::string vessel_picture(const Measurement& m, const image::Image<std::uint8_t
   for (const std::size_t i : labelled) {
     if (!has_lesion(m.segments[i], m.reference)) drawing.number(m.segments[i], i + 1);
   }
-  for (const std::size_t i : labelled) {
+  for (std::size_t i = 0; i < m.segments.size(); ++i) {
     if (has_lesion(m.segments[i], m.reference)) drawing.narrowest_place(m.segments[i], lesion_label(m, i));
   }
   return drawing.finish(range);

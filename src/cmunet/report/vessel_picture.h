@@ -31,7 +31,7 @@ Window window_around_narrowing(const vessel::Measurement& measurement, std::size
 /// and what the reference says filled, the narrowest place crossed by a bar. Numbers are those of the segments, from 1.
 /// Narrowings of that size at the ends of vessels, which are no lesions, are crossed by a broken bar.
 /// @param grey     [0, 255]; may be empty, the background is then dark
-/// @param labelled  segments that carry their number
+/// @param labelled  segments that carry their number; one with a lesion always does
 /// @throws Error kInvalidArgument when the picture has another size than the measurement.
 std::string vessel_picture(const vessel::Measurement& measurement, const image::Image<std::uint8_t>& grey,
                            std::span<const std::size_t> labelled);
