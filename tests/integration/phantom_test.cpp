@@ -70,6 +70,7 @@ TEST_F(PhantomCommand, WritesPictureMaskTruthAndManifest) {
     const Json truth = load_json(root / "set/truth" / concat(id, ".json"));
     EXPECT_EQ(truth["disclaimer"], kDisclaimer);
     EXPECT_EQ(truth["spacing_mm"], Json({1.0, 1.0}));
+    EXPECT_FALSE(truth["stenoses"].empty()) << id;
     for (const Json& stenosis : truth["stenoses"]) EXPECT_EQ(stenosis["percent"], 60.0);
   }
 }
@@ -95,6 +96,28 @@ TEST_F(PhantomCommand, RefusesAFullFolderUnlessForced) {
   EXPECT_TRUE(files_of("set") == first);
   EXPECT_EQ(phantom("set", "--count 1 --size 64 --seed 9 --force").status, 0);
   EXPECT_FALSE(files_of("set") == first);
+}
+
+TEST_F(PhantomCommand, AForcedSetReplacesALargerOneAndNothingElse) {
+  ASSERT_EQ(phantom("set", "--count 4 --size 64").status, 0);
+  for (const char* name : {"images/mine.png", "images/0009.png", "truth/3.json", "truth/notes.txt"}) {
+    write_file_atomic(root / "set" / name, "kept");
+  }
+  ASSERT_EQ(phantom("set", "--count 2 --size 64 --seed 5 --force").status, 0);
+  std::vector<std::string> names;
+  for (const auto& [name, bytes] : files_of("set")) names.push_back(name);
+  EXPECT_THAT(names, ::testing::ElementsAre("images/0000.png", "images/0001.png", "images/0009.png", "images/mine.png",
+                                            "masks/0000.png", "masks/0001.png", "phantoms.json", "truth/0000.json",
+                                            "truth/0001.json", "truth/3.json", "truth/notes.txt"));
+  EXPECT_EQ(load_json(root / "set/phantoms.json")["count"], 2);
+}
+
+TEST_F(PhantomCommand, WarnsOfPhantomsWithoutTheStenosisThatWasAskedFor) {
+  // A field in which no branch lies from end to end.
+  const Outcome none = phantom("none", "--count 3 --size 64 --field-mm 20 --stenosis");
+  EXPECT_EQ(none.status, 0);
+  EXPECT_THAT(none.err, HasSubstr("3 of 3 phantoms have no stenosis"));
+  EXPECT_EQ(phantom("plain", "--count 1 --size 64 --field-mm 20").err, "");
 }
 
 TEST_F(PhantomCommand, ADryRunWritesNothing) {

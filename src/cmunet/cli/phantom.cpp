@@ -15,6 +15,7 @@
 
 #include "cmunet/base/file.h"
 #include "cmunet/base/log.h"
+#include "cmunet/base/number.h"
 #include "cmunet/base/random.h"
 #include "cmunet/base/version.h"
 #include "cmunet/cli/command.h"
@@ -43,6 +44,25 @@ std::string id_of(int i) {
   char id[16];
   std::snprintf(id, sizeof id, "%04d", i);
   return id;
+}
+
+// Removes the set that an earlier call wrote into `out`: of a longer one, phantoms would stay that the new manifest
+// does not know. The manifest goes first, since it marks a complete set. A phantom of the program's own has a truth
+// file, and its three files are named by its number; others stay.
+void remove_old_set(const fs::path& out) {
+  fs::remove(out / "phantoms.json");
+  if (!fs::is_directory(out / "truth")) return;
+  std::vector<std::string> ids;
+  for (const auto& entry : fs::directory_iterator(out / "truth")) {
+    const std::string id = entry.path().stem().string();
+    const std::optional<int> number = parse_number<int>(id);
+    if (entry.path().extension() == ".json" && number && *number >= 0 && id == id_of(*number)) ids.push_back(id);
+  }
+  for (const std::string& id : ids) {
+    fs::remove(out / "images" / (id + ".png"));
+    fs::remove(out / "masks" / (id + ".png"));
+    fs::remove(out / "truth" / (id + ".json"));
+  }
 }
 
 Json optional_json(const std::optional<double>& value) { return value ? Json(*value) : Json(); }
@@ -127,8 +147,15 @@ void run(const Flags& flags, const CommonOptions& common) {
   }
   const fs::path out = flags.out;
   prepare_output_folder(out, common.force);
+  remove_old_set(out);
   for (const char* folder : {"images", "masks", "truth"}) prepare_output_folder(out / folder, true);
-  summary["images"] = write_phantoms(flags, common);
+  const std::vector<Json> rows = write_phantoms(flags, common);
+  const auto without = std::ranges::count_if(rows, [](const Json& row) { return row["stenoses"] == 0; });
+  if (flags.options.stenosis && without > 0) {
+    log_warning("[phantom] ", without, " of ", flags.count,
+                " phantoms have no stenosis: no branch that is wholly in the picture has room for one");
+  }
+  summary["images"] = rows;
   save_json(out / "phantoms.json", summary);
   print_result(common, summary,
                concat("wrote ", flags.count, " synthetic angiograms to ", flags.out,

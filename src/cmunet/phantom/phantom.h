@@ -20,7 +20,7 @@ enum class Artery { kRight, kLeft };
 struct Options {
   int size = 512;         ///< side of the square picture, px, 64…2048
   double field_mm = 140;  ///< side of the field of view at the heart, 20…400; spacing = field_mm / size
-  bool stenosis = false;  ///< one to three narrowings in the larger branches
+  bool stenosis = false;  ///< one to three narrowings in the larger branches; none where no branch has room for one
   std::optional<double> stenosis_percent = std::nullopt;  ///< of the diameter, 1…99; absent: drawn from 30…85 for each
   std::optional<double> stenosis_length_mm =
       std::nullopt;      ///< 2…20, at most as long as the longest branch; absent: drawn from 4…14
@@ -74,8 +74,10 @@ struct Phantom {
   std::uint64_t seed = 0;
 };
 
-/// The same picture, bit for bit, for the same options and seed. Artery, view, anatomy and background do not depend on
-/// the size. Thread-safe. @throws Error kInvalidArgument as `Options::check`.
+/// The same picture, bit for bit, for the same options and seed. Artery and view do not depend on the size, and while a
+/// pixel is at most 0.6 mm neither do branches, framing and background: in coarser pictures thin branches are left out,
+/// and what is left is what the picture is framed around. Thread-safe. @throws Error kInvalidArgument as
+/// `Options::check`.
 Phantom make_phantom(const Options& options, std::uint64_t seed);
 
 /// The truth as JSON (docs/reference/phantom.md); pictures are not in it.
