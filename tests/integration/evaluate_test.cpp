@@ -75,6 +75,16 @@ TEST_F(Evaluate, KnownDiceWhateverTheThreads) {
   EXPECT_EQ(evaluate("--json --threads 2").out, one.out);
 }
 
+TEST_F(Evaluate, SaysThatSoftEdgesCountAsVessel) {
+  two_pairs();
+  image::Image<std::uint8_t> soft(16, 16);
+  for (int x = 0; x < 6; ++x) soft.at(8, x) = x < 4 ? 255 : 90;
+  codec::write_png(root / "pred/b.png", soft);
+  const Outcome outcome = evaluate(concat("--json --out ", root / "out"));
+  EXPECT_NEAR(parse_json(outcome.out, "stdout")["metrics"]["dice"]["mean"].get<double>(), 5.0 / 6, 1e-4);
+  EXPECT_THAT(outcome.err, HasSubstr("[evaluate] 1 masks have 2 pixels between 0 and their largest value"));
+}
+
 TEST_F(Evaluate, TextTableOnStdout) {
   two_pairs();
   const Outcome outcome = evaluate();

@@ -122,6 +122,16 @@ TEST_F(MeasureCommand, WithoutCalibrationEverythingIsInPixels) {
   EXPECT_THAT(measure("").out, HasSubstr(kDisclaimer));
 }
 
+TEST_F(MeasureCommand, SaysThatSoftEdgesOfAMaskCountAsVessel) {
+  EXPECT_EQ(measure("").err.find("largest value"), std::string::npos);
+  image::Image<std::uint8_t> mask(kHeight, kWidth);
+  for (int x = 15; x < 145; ++x) {
+    for (int y = 50; y < 70; ++y) mask.at(y, x) = y == 50 ? 90 : 255;
+  }
+  codec::write_png(root / "mask.png", mask);
+  EXPECT_THAT(measure("").err, HasSubstr("[measure] 1 masks have 130 pixels between 0 and their largest value"));
+}
+
 TEST_F(MeasureCommand, ByASpacingThatTheUserKnows) {
   const Json exact = measured("--spacing-mm 0.25");
   EXPECT_EQ(exact["calibration"]["source"], "manual");

@@ -2,6 +2,7 @@
 // `cmunet evaluate`: how well predicted masks agree with true ones. --pred and --target name folders, paired by file
 // name; with --model the masks are a model's, of one split of a store (evaluate_model.h).
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -104,12 +105,16 @@ std::vector<Case> find_cases(const Flags& flags) {
   return cases;
 }
 
-image::Mask read_mask(const fs::path& path) {
-  const image::Image<std::uint16_t> labels = codec::read_labels(path);
-  image::Mask mask(labels.height(), labels.width());
-  std::transform(labels.begin(), labels.end(), mask.begin(),
-                 [](std::uint16_t label) -> std::uint8_t { return label != 0 ? 1 : 0; });
-  return mask;
+// Masks with soft edges, and how many pixels those are; counted on several threads.
+struct SoftMasks {
+  std::atomic<std::int64_t> masks = 0, pixels = 0;
+};
+
+image::Mask read_mask(const fs::path& path, SoftMasks& soft) {
+  codec::LabelMask read = codec::mask_of_labels(codec::read_labels(path));
+  soft.masks += read.soft_pixels > 0 ? 1 : 0;
+  soft.pixels += read.soft_pixels;
+  return std::move(read.mask);
 }
 
 template <typename Other>
@@ -121,14 +126,15 @@ void check_sizes(const image::Mask& target, const fs::path& target_path, const O
               "predict writes masks on the grid of the image it was given: predict from images of the targets' size");
 }
 
-report::Example load_masks(const Case& item) {
-  report::Example example{item.id, {}, read_mask(item.pred), read_mask(item.target)};
+report::Example load_masks(const Case& item, SoftMasks& soft) {
+  report::Example example{item.id, {}, read_mask(item.pred, soft), read_mask(item.target, soft)};
   check_sizes(example.target, item.target, example.pred, item.pred);
   return example;
 }
 
 report::Example load_example(const Case& item) {
-  report::Example example = load_masks(item);
+  SoftMasks counted_before;
+  report::Example example = load_masks(item, counted_before);
   if (item.image.empty()) return example;
   example.image = codec::read_image(item.image).grey;
   check_sizes(example.target, item.target, example.image, item.image);
@@ -137,10 +143,12 @@ report::Example load_example(const Case& item) {
 
 metrics::Evaluation evaluate(std::span<const Case> cases, const CommonOptions& common) {
   std::vector<metrics::ImageResult> results(cases.size());
+  SoftMasks soft;
   for_each_parallel(cases.size(), common.threads, [&](std::size_t i) {
-    const report::Example masks = load_masks(cases[i]);
+    const report::Example masks = load_masks(cases[i], soft);
     results[i] = {cases[i].id, metrics::measure(masks.pred, masks.target)};
   });
+  codec::warn_of_soft_masks(soft.masks, soft.pixels, "evaluate");
   return metrics::summarise(std::move(results), common.seed);
 }
 

@@ -115,10 +115,9 @@ std::optional<int> frame_to_measure(const MeasureInputFlags& flags, const Pictur
 }
 
 image::Mask read_mask(const std::string& path) {
-  const image::Image<std::uint16_t> labels = codec::read_labels(path);
-  image::Mask mask(labels.height(), labels.width());
-  std::transform(labels.begin(), labels.end(), mask.begin(), [](std::uint16_t v) { return v != 0 ? 1 : 0; });
-  return mask;
+  codec::LabelMask read = codec::mask_of_labels(codec::read_labels(path));
+  codec::warn_of_soft_masks(read.soft_pixels > 0 ? 1 : 0, read.soft_pixels, "measure");
+  return std::move(read.mask);
 }
 
 image::ImageF read_probability(const std::string& path) {

@@ -158,6 +158,22 @@ image::Image<std::uint16_t> read_labels(const std::filesystem::path& path) {
   return decode_labels(as_bytes(read_file(path)), path.string());
 }
 
+LabelMask mask_of_labels(const image::Image<std::uint16_t>& labels) {
+  const std::uint16_t largest = labels.empty() ? std::uint16_t{0} : *std::max_element(labels.begin(), labels.end());
+  LabelMask result{image::Mask(labels.height(), labels.width())};
+  std::transform(labels.begin(), labels.end(), result.mask.begin(), [&](std::uint16_t v) -> std::uint8_t {
+    if (largest > 64 && v != 0 && v != largest) ++result.soft_pixels;
+    return v != 0 ? 1 : 0;
+  });
+  return result;
+}
+
+void warn_of_soft_masks(std::int64_t masks, std::int64_t pixels, const char* operation) {
+  if (masks == 0) return;
+  log_warning("[", operation, "] ", masks, " masks have ", pixels,
+              " pixels between 0 and their largest value (antialiased edges or JPEG?); all count as vessel");
+}
+
 bool is_image_file(const std::filesystem::path& path) {
   constexpr std::array<std::string_view, 8> kEndings{".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".pgm", ".ppm"};
   std::string ending = path.extension().string();

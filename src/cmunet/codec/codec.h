@@ -40,6 +40,17 @@ image::Image<std::uint16_t> read_labels(const std::filesystem::path& path);
 /// The same from bytes; `origin` names them in errors.
 image::Image<std::uint16_t> decode_labels(std::span<const std::byte> bytes, const std::string& origin);
 
+/// Labels as a mask: any value but 0 is vessel.
+struct LabelMask {
+  image::Mask mask;
+  /// Neither 0 nor the largest value, where that is above 64: edges that a drawing program or a JPEG made soft. Smaller
+  /// numbers are labels of several vessels.
+  std::int64_t soft_pixels = 0;
+};
+LabelMask mask_of_labels(const image::Image<std::uint16_t>& labels);
+/// Warns, when there are any, that `masks` masks with together so many `pixels` of that kind count as vessel there.
+void warn_of_soft_masks(std::int64_t masks, std::int64_t pixels, const char* operation);
+
 /// The bytes of an 8-bit PNG file, the same for the same pixels, with a Disclaimer chunk: not for clinical use. @throws
 /// Error kInvalidArgument when empty.
 std::string encode_png(const image::Image<std::uint8_t>& image);

@@ -7,21 +7,13 @@
 #include <png.h>
 #include <tiffio.h>
 
-// jpeglib.h uses FILE and size_t without including what declares them.
-// clang-format off
-#include <cstdio>
-#include <jpeglib.h>
-// clang-format on
-
 #include <algorithm>
-#include <cstdlib>
-#include <cstring>
 #include <vector>
 
 #include "cmunet/base/file.h"
-#include "cmunet/base/log.h"
 #include "cmunet/base/random.h"
 #include "cmunet/base/scratch_folder.h"
+#include "cmunet/codec/made_pictures.h"
 
 namespace cmunet::codec {
 namespace {
@@ -29,18 +21,6 @@ namespace {
 using image::Image;
 using image::ImageRgb;
 using image::Rgb;
-
-std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
-
-std::vector<float> grey_of(const std::string& file) {
-  const image::ImageF grey = decode_image(bytes_of(file), "test").grey;
-  return {grey.begin(), grey.end()};
-}
-
-std::vector<int> labels_of(const std::string& file) {
-  const auto labels = decode_labels(bytes_of(file), "test");
-  return {labels.begin(), labels.end()};
-}
 
 ErrorCode failure(const std::string& file) {
   try {
@@ -51,15 +31,6 @@ ErrorCode failure(const std::string& file) {
   }
   ADD_FAILURE() << "nothing was thrown for " << file.size() << " bytes";
   return ErrorCode::kInternal;
-}
-
-template <typename Work>
-std::vector<std::string> warnings_of(const Work& work) {
-  std::vector<std::string> warnings;
-  set_log_sink([&](LogLevel, std::string_view text) { warnings.emplace_back(text); });
-  work();
-  set_log_sink({});
-  return warnings;
 }
 
 Image<std::uint8_t> noise(int height, int width) {
@@ -105,127 +76,6 @@ std::string make_png(const PngKind& kind, int height, int width, const std::vect
   png_write_end(png, info);
   png_destroy_write_struct(&png, &info);
   return out;
-}
-
-std::string make_jpeg(int height, int width, int components, bool progressive,
-                      const std::vector<std::uint8_t>& pixels) {
-  unsigned char* buffer = nullptr;
-  unsigned long size = 0;
-  jpeg_compress_struct jpeg = {};
-  jpeg_error_mgr error = {};
-  jpeg.err = jpeg_std_error(&error);
-  jpeg_create_compress(&jpeg);
-  jpeg_mem_dest(&jpeg, &buffer, &size);
-  jpeg.image_width = static_cast<JDIMENSION>(width);
-  jpeg.image_height = static_cast<JDIMENSION>(height);
-  jpeg.input_components = components;
-  jpeg.in_color_space = components == 1 ? JCS_GRAYSCALE : components == 3 ? JCS_RGB : JCS_CMYK;
-  jpeg_set_defaults(&jpeg);
-  jpeg_set_quality(&jpeg, 95, TRUE);
-  if (progressive) jpeg_simple_progression(&jpeg);
-  jpeg_start_compress(&jpeg, TRUE);
-  std::vector<std::uint8_t> copy = pixels;
-  while (jpeg.next_scanline < jpeg.image_height) {
-    JSAMPROW row = copy.data() + jpeg.next_scanline * static_cast<std::size_t>(width * components);
-    jpeg_write_scanlines(&jpeg, &row, 1);
-  }
-  jpeg_finish_compress(&jpeg);
-  jpeg_destroy_compress(&jpeg);
-  std::string out(reinterpret_cast<char*>(buffer), size);
-  std::free(buffer);
-  return out;
-}
-
-struct TiffKind {
-  int bits = 8;
-  int channels = 1;
-  int photometric = PHOTOMETRIC_MINISBLACK;
-  int compression = COMPRESSION_NONE;
-  int planar = PLANARCONFIG_CONTIG;
-  int tile = 0;
-  int format = SAMPLEFORMAT_UINT;
-  bool colour_map = false;
-  int orientation = ORIENTATION_TOPLEFT;
-  const char* mode = "w";
-};
-
-/// `value(y, x, c)` gives the samples, of 8 or 16 bits.
-template <typename Value>
-std::string make_tiff(const TiffKind& kind, int height, int width, const Value& value) {
-  const ScratchFolder folder;
-  const std::string path = (folder / "picture.tif").string();
-  TIFF* tiff = TIFFOpen(path.c_str(), kind.mode);
-  TIFFSetField(tiff, TIFFTAG_IMAGEWIDTH, width);
-  TIFFSetField(tiff, TIFFTAG_IMAGELENGTH, height);
-  TIFFSetField(tiff, TIFFTAG_BITSPERSAMPLE, kind.bits);
-  TIFFSetField(tiff, TIFFTAG_SAMPLESPERPIXEL, kind.channels);
-  TIFFSetField(tiff, TIFFTAG_PHOTOMETRIC, kind.photometric);
-  TIFFSetField(tiff, TIFFTAG_COMPRESSION, kind.compression);
-  TIFFSetField(tiff, TIFFTAG_PLANARCONFIG, kind.planar);
-  TIFFSetField(tiff, TIFFTAG_SAMPLEFORMAT, kind.format);
-  TIFFSetField(tiff, TIFFTAG_ORIENTATION, kind.orientation);
-  std::vector<std::uint16_t> ramp(std::size_t{1} << kind.bits);
-  for (std::size_t i = 0; i < ramp.size(); ++i) {
-    ramp[i] = static_cast<std::uint16_t>((ramp.size() - 1 - i) * (65535 / (ramp.size() - 1)));
-  }
-  if (kind.colour_map) TIFFSetField(tiff, TIFFTAG_COLORMAP, ramp.data(), ramp.data(), ramp.data());
-  const bool separate = kind.planar == PLANARCONFIG_SEPARATE;
-  const int planes = separate ? kind.channels : 1;
-  const int inner = separate ? 1 : kind.channels;
-  const int bytes = kind.bits / 8;
-  const auto pack = [&](int plane, int top, int left, int rows, int columns) {
-    std::vector<std::uint8_t> out(static_cast<std::size_t>(rows * columns * inner * bytes));
-    for (int y = 0; y < rows; ++y) {
-      for (int x = 0; x < columns; ++x) {
-        for (int c = 0; c < inner; ++c) {
-          const auto v = static_cast<std::uint16_t>(value(top + y, left + x, separate ? plane : c));
-          const auto at = static_cast<std::size_t>(((y * columns + x) * inner + c) * bytes);
-          std::memcpy(out.data() + at, &v, static_cast<std::size_t>(bytes));
-        }
-      }
-    }
-    return out;
-  };
-  if (kind.tile > 0) {
-    TIFFSetField(tiff, TIFFTAG_TILEWIDTH, kind.tile);
-    TIFFSetField(tiff, TIFFTAG_TILELENGTH, kind.tile);
-  }
-  for (int plane = 0; plane < planes; ++plane) {
-    const int step = kind.tile > 0 ? kind.tile : 1;
-    for (int y = 0; y < height; y += step) {
-      for (int x = 0; x < (kind.tile > 0 ? width : 1); x += step) {
-        auto block = pack(plane, y, x, step, kind.tile > 0 ? step : width);
-        if (kind.tile > 0) {
-          TIFFWriteTile(tiff, block.data(), static_cast<std::uint32_t>(x), static_cast<std::uint32_t>(y), 0,
-                        static_cast<std::uint16_t>(plane));
-        } else {
-          TIFFWriteScanline(tiff, block.data(), static_cast<std::uint32_t>(y), static_cast<std::uint16_t>(plane));
-        }
-      }
-    }
-  }
-  TIFFClose(tiff);
-  return read_file(path);
-}
-
-std::string little(std::uint64_t value, int count) {
-  std::string out;
-  for (int i = 0; i < count; ++i) out += static_cast<char>((value >> (8 * i)) & 0xff);
-  return out;
-}
-
-/// A JPEG with an EXIF block of `directory` right behind the first marker; `entries` is what it claims to hold.
-std::string with_exif(const std::string& jpeg, const std::string& directory, std::uint64_t at = 8,
-                      std::uint64_t entries = 1) {
-  const std::string block =
-      std::string("Exif\0\0II*\0", 10) + little(at, 4) + little(entries, 2) + directory + little(0, 4);
-  const auto length = static_cast<unsigned char>(block.size() + 2);
-  return jpeg.substr(0, 2) + "\xff\xe1" + '\0' + static_cast<char>(length) + block + jpeg.substr(2);
-}
-
-/// A directory's entry for one short number.
-std::string exif_short(std::uint64_t tag, std::uint64_t value) {
-  return little(tag, 2) + little(3, 2) + little(1, 4) + little(value, 4);
 }
 
 /// A BMP file with a 40-byte header.
@@ -381,35 +231,6 @@ TEST(Jpeg, FourComponentsAreUnsupported) {
   EXPECT_EQ(failure(make_jpeg(8, 8, 4, false, std::vector<std::uint8_t>(256, 9))), ErrorCode::kUnsupported);
 }
 
-TEST(Jpeg, TakesPixelsAsStoredAndSaysSo) {
-  const std::string plain = make_jpeg(8, 16, 1, false, std::vector<std::uint8_t>(8 * 16, 9));
-  const auto warned = [](const std::string& file) {
-    return warnings_of([&] { EXPECT_EQ(decode_image(bytes_of(file), "test").grey.width(), 16); });
-  };
-  for (const int orientation : {2, 6, 8}) {
-    EXPECT_THAT(warned(with_exif(plain, exif_short(0x0110, 5) + exif_short(0x0112, orientation), 8, 2)),
-                testing::ElementsAre(testing::HasSubstr(concat("[test] its EXIF Orientation is ", orientation))));
-  }
-  const std::string block("Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x03\0\0", 28);
-  const std::string big_endian = plain.substr(0, 2) + "\xff\xe1" + std::string("\0\x1e", 2) + block + plain.substr(2);
-  EXPECT_THAT(warned(big_endian), testing::ElementsAre(testing::HasSubstr("EXIF Orientation is 3")));
-  EXPECT_THAT(warned(plain), testing::IsEmpty());
-  EXPECT_THAT(warned(with_exif(plain, exif_short(0x0112, 1))), testing::IsEmpty());
-}
-
-TEST(Jpeg, NothingInAnExifBlockIsTrusted) {
-  const std::string plain = make_jpeg(8, 16, 1, false, std::vector<std::uint8_t>(8 * 16, 9));
-  const std::string entry = exif_short(0x0112, 6);
-  const std::string no_short = little(0x0112, 2) + little(4, 2) + little(1, 4) + little(6, 4);
-  const std::string damaged[]{with_exif(plain, entry, 0xffffffff), with_exif(plain, entry, 60),
-                              with_exif(plain, {}, 8, 0xffff),     with_exif(plain, exif_short(0x0112, 0)),
-                              with_exif(plain, entry, 8, 0),       with_exif(plain, exif_short(0x0112, 9)),
-                              with_exif(plain, no_short)};
-  for (const std::string& file : damaged) {
-    EXPECT_THAT(warnings_of([&] { decode_image(bytes_of(file), "test"); }), testing::IsEmpty());
-  }
-}
-
 class TiffKinds : public testing::TestWithParam<TiffKind> {};
 
 TEST_P(TiffKinds, ComeBackExactly) {
@@ -446,23 +267,6 @@ INSTANTIATE_TEST_SUITE_P(
                     TiffKind{.channels = 3, .photometric = PHOTOMETRIC_RGB, .tile = 16},
                     TiffKind{.channels = 3, .photometric = PHOTOMETRIC_RGB, .planar = PLANARCONFIG_SEPARATE},
                     TiffKind{.photometric = PHOTOMETRIC_PALETTE, .colour_map = true}));
-
-TEST(Tiff, LabelsWithWhiteAsZeroAreReadAsShownAndSaidToBe) {
-  const auto value = [](int, int x, int) { return x == 0 ? 255 : 0; };
-  const std::string file = make_tiff({.photometric = PHOTOMETRIC_MINISWHITE}, 1, 2, value);
-  EXPECT_THAT(warnings_of([&] { EXPECT_THAT(labels_of(file), testing::ElementsAre(0, 255)); }),
-              testing::ElementsAre(testing::HasSubstr("white as zero")));
-  EXPECT_THAT(warnings_of([&] { grey_of(file); }), testing::IsEmpty());
-  EXPECT_THAT(warnings_of([&] { labels_of(make_tiff({}, 1, 2, value)); }), testing::IsEmpty());
-}
-
-TEST(Tiff, TakesPixelsAsStoredAndSaysSo) {
-  const auto value = [](int, int x, int) { return x; };
-  const std::string turned = make_tiff({.orientation = ORIENTATION_RIGHTTOP}, 1, 3, value);
-  EXPECT_THAT(warnings_of([&] { EXPECT_THAT(grey_of(turned), testing::ElementsAre(0, 1, 2)); }),
-              testing::ElementsAre(testing::HasSubstr("TIFF Orientation is 6")));
-  EXPECT_THAT(warnings_of([&] { grey_of(make_tiff({}, 1, 3, value)); }), testing::IsEmpty());
-}
 
 TEST(Tiff, OtherKindsAreUnsupported) {
   const auto value = [](int, int, int) { return 1; };

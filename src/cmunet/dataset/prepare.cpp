@@ -9,7 +9,6 @@
 #include <regex>
 #include <set>
 
-#include "cmunet/base/log.h"
 #include "cmunet/base/parallel.h"
 #include "cmunet/codec/codec.h"
 #include "cmunet/dataset/leakage.h"
@@ -20,22 +19,12 @@
 namespace cmunet::dataset {
 namespace {
 
-// Any non-zero label is vessel. Values between 0 and the largest are the soft edges of a drawing program.
-image::Mask binarise(const image::Image<std::uint16_t>& labels, std::int64_t& antialiased) {
-  const std::uint16_t largest = labels.empty() ? std::uint16_t{0} : *std::max_element(labels.begin(), labels.end());
-  image::Mask mask(labels.height(), labels.width());
-  std::transform(labels.begin(), labels.end(), mask.begin(), [&](std::uint16_t v) -> std::uint8_t {
-    // Small numbers are labels of several vessels, not grey.
-    if (largest > 64 && v != 0 && v != largest) ++antialiased;
-    return v != 0 ? 1 : 0;
-  });
-  return mask;
-}
-
 image::Mask mask_of(const Item& item, int height, int width, std::int64_t& antialiased) {
   if (const auto* polygons = std::get_if<Polygons>(&item.mask)) return rasterise(*polygons, height, width);
   const auto& path = std::get<std::filesystem::path>(item.mask);
-  image::Mask mask = binarise(codec::read_labels(path), antialiased);
+  codec::LabelMask read = codec::mask_of_labels(codec::read_labels(path));
+  antialiased = read.soft_pixels;
+  image::Mask mask = std::move(read.mask);
   if (mask.height() != height || mask.width() != width) {
     throw Error(ErrorCode::kCorrupt,
                 concat("[prepare] mask ", path.string(), " is ", mask.height(), "x", mask.width(), " but image ",
@@ -75,10 +64,7 @@ std::vector<PreparedItem> prepare_all(const PrepareRequest& request) {
     antialiased += item.antialiased_pixels;
     images += item.antialiased_pixels > 0 ? 1 : 0;
   }
-  if (images > 0) {
-    log_warning("[prepare] ", images, " masks have ", antialiased,
-                " pixels between 0 and their largest value (antialiased edges?); all count as vessel");
-  }
+  codec::warn_of_soft_masks(images, antialiased, "prepare");
   return prepared;
 }
 
