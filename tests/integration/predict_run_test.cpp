@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <string>
 
+#include "cmunet/base/file.h"
 #include "cmunet/base/json.h"
 #include "cmunet/base/version.h"
 #include "cmunet/codec/codec.h"
@@ -198,6 +199,51 @@ TEST_F(PredictRun, WarnsOfWhatIsNoAngiogramAndPassesOverItsOwnOverlays) {
   const Outcome refused = predict(concat("--force ", root / "cd/two/overlay.dcm"));
   EXPECT_EQ(refused.status, 3);
   EXPECT_THAT(refused.err, HasSubstr("on which cmunet drew"));
+}
+
+TEST_F(PredictRun, NoPictureOverwritesAnInputOrAnotherPicture) {
+  const image::Image<std::uint8_t> grey(kSide, kSide, 120);
+  fs::create_directories(root / "out");
+  codec::write_png(root / "out/a.png", grey);
+  codec::write_png(root / "a.png", grey);
+  codec::write_png(root / "a_overlay.png", grey);
+  const std::string before = read_file(root / "out/a.png");
+  fs::create_symlink(root / "out", root / "link");
+  for (const char* input : {"out", "out/a.png", "link/a.png"}) {
+    const Outcome onto_input = predict(concat("--force ", root / input));
+    EXPECT_EQ(onto_input.status, 2) << input;
+    EXPECT_THAT(onto_input.err, HasSubstr("would overwrite the input")) << input;
+  }
+  EXPECT_EQ(read_file(root / "out/a.png"), before);
+  const std::string both = concat("--force ", root / "a.png", " ", root / "a_overlay.png");
+  const Outcome onto_another = predict("--overlay " + both);
+  EXPECT_EQ(onto_another.status, 2);
+  EXPECT_THAT(onto_another.err, HasSubstr("would both be named a_overlay.png"));
+  EXPECT_EQ(predict(concat("--force ", root / "a.png", " ", root / "out/a.png")).status, 2);
+  EXPECT_EQ(read_file(root / "out/a.png"), before);
+  EXPECT_EQ(predict(both).status, 0);  // their masks have two names
+}
+
+TEST_F(PredictRun, ARunIsNotNamedLikeAPictureOrAnotherRunsFrame) {
+  for (const char* name : {"cd/one/a_overlay", "cd/one/b", "cd/one/b_frame001"}) write_run(name, 1);
+  write_run("cd/two/c", 2);
+  for (const char* name : {"a.png", "c_frame001.png"}) {
+    codec::write_png(root / name, image::Image<std::uint8_t>(kSide, kSide, 120));
+  }
+  const Outcome outcome =
+      predict(concat("--overlay --frames 1 ", root / "cd", " ", root / "a.png", " ", root / "c_frame001.png"));
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  std::vector<std::string> files;
+  const Json document = predictions();
+  for (const char* kind : {"mask", "overlay"}) {
+    for (const Json& image : document["images"]) files.push_back(image[kind].get<std::string>());
+    for (const Json& run : document["runs"]) files.push_back(run["segmented"][0][kind].get<std::string>());
+  }
+  EXPECT_THAT(files, ::testing::IsSupersetOf({"a.png", "a_overlay.png", "c_frame001.png", "a_overlay_2.png", "b.png",
+                                              "b_frame001_2.png", "c_2_frame001.png"}));
+  std::ranges::sort(files);
+  EXPECT_EQ(files.size(), 12U);
+  EXPECT_TRUE(std::ranges::adjacent_find(files) == files.end());
 }
 
 TEST_F(PredictRun, RefusesWhatMakesNoSense) {

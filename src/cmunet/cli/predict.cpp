@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // `cmunet predict`: images, DICOM runs or folders in; mask, overlay and probability map in each one's own size out.
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <set>
+#include <system_error>
 
 #include "cmunet/base/file.h"
 #include "cmunet/base/log.h"
@@ -71,22 +74,78 @@ Inputs find_inputs(const std::vector<std::string>& paths) {
   return inputs;
 }
 
-void check_distinct_stems(const std::vector<fs::path>& files) {
-  std::set<std::string> stems;
-  for (const fs::path& file : files) {
-    if (!stems.insert(file.stem().string()).second) {
-      throw Error(
-          ErrorCode::kInvalidArgument,
-          concat("[predict] two inputs are named ", file.stem().string(), "; their masks would overwrite another"),
-          "run predict once per folder");
+// What names the same file: without links and detours as far as the path exists.
+fs::path resolved(const fs::path& path) {
+  std::error_code error;
+  const fs::path whole = fs::weakly_canonical(fs::absolute(path), error);
+  return error ? path : whole;
+}
+
+// Endings of a run's files where it has one frame; of several, "_frame017" comes before them.
+constexpr std::array kEndings{".png", "_overlay.png", "_probability.png", "_seg.dcm", "_sc.dcm", "_sr.dcm"};
+
+// What results may not be named like.
+struct Names {
+  std::set<std::string> used;   // by images and runs: what their results' names begin with
+  std::set<std::string> files;  // of images and runs, and inputs that lie in the output folder
+
+  bool is_free(const std::string& name) const {
+    if (used.contains(name)) return false;
+    if (std::ranges::any_of(kEndings, [&](const char* ending) { return files.contains(name + ending); })) return false;
+    // One run's frames may be called like another run, or a picture, and the other way round.
+    const std::string frames = name + "_frame";
+    const auto next = files.lower_bound(frames);
+    if (next != files.end() && next->starts_with(frames)) return false;
+    const std::size_t at = name.rfind("_frame");
+    if (at == std::string::npos || !used.contains(name.substr(0, at))) return true;
+    const std::string rest = name.substr(std::min(name.find_first_not_of("0123456789", at + 6), name.size()));
+    return !rest.empty() && rest != "_overlay" && rest != "_probability";
+  }
+
+  void take_for_run(const std::string& name) {
+    used.insert(name);
+    for (const char* ending : kEndings) files.insert(name + ending);
+  }
+};
+
+// Before anything is written: no picture may overwrite another or, --force or not, an input.
+Names check_names(const Inputs& inputs, const Flags& flags) {
+  Names names;
+  std::set<fs::path> given;
+  const fs::path out = resolved(flags.out);
+  for (const std::vector<fs::path>* paths : {&inputs.images, &inputs.runs}) {
+    for (const fs::path& path : *paths) {
+      const fs::path& file = *given.insert(resolved(path)).first;
+      if (file.parent_path() == out) names.files.insert(file.filename().string());
     }
   }
+  std::map<std::string, fs::path> written;
+  for (const fs::path& file : inputs.images) {
+    names.used.insert(file.stem().string());
+    for (const std::string& name : picture_files(file.stem().string(), flags.pictures).all()) {
+      const auto [other, is_new] = written.emplace(name, file);
+      if (!is_new) {
+        throw Error(ErrorCode::kInvalidArgument,
+                    concat("[predict] results of ", other->second.string(), " and ", file.string(),
+                           " would both be named ", name),
+                    "run predict once per folder");
+      }
+      if (given.contains(resolved(out / name))) {
+        throw Error(ErrorCode::kInvalidArgument,
+                    concat("[predict] a result would overwrite the input ", (out / name).string()),
+                    "choose a folder of its own for --out");
+      }
+      names.files.insert(name);
+    }
+  }
+  return names;
 }
 
 // Runs on a CD are named alike in all folders, so that a second one gets a number.
-std::string distinct(const std::string& base, std::set<std::string>& used) {
+std::string distinct(const std::string& base, Names& names) {
   std::string name = base;
-  for (int i = 2; !used.insert(name).second; ++i) name = concat(base, "_", i);
+  for (int i = 2; !names.is_free(name); ++i) name = concat(base, "_", i);
+  names.take_for_run(name);
   return name;
 }
 
@@ -105,10 +164,10 @@ Json predict_image(const fs::path& file, const engine::Segmenter& segmenter, con
   return row;
 }
 
-Json predict_run_file(const fs::path& file, const std::string& anonymous, std::set<std::string>& used,
+Json predict_run_file(const fs::path& file, const std::string& anonymous, Names& names,
                       const engine::Segmenter& segmenter, const Flags& flags, const RunJob& job) {
   const dicom::XaRun run(file);
-  const std::string name = distinct(flags.identify ? file_name_of_run(file) : name_of_run(file, run, anonymous), used);
+  const std::string name = distinct(flags.identify ? file_name_of_run(file) : name_of_run(file, run, anonymous), names);
   Json row = predict_run(run, name, segmenter, job, flags.out);
   if (flags.identify) row.update(identity_of_run(file, run));
   return row;
@@ -137,18 +196,17 @@ void attempt(const fs::path& file, const std::string& label, Json& done, Json& f
   }
 }
 
-Json predict_all(const Inputs& inputs, const engine::Segmenter& segmenter, const Flags& flags, const RunJob& job) {
+Json predict_all(const Inputs& inputs, Names names, const engine::Segmenter& segmenter, const Flags& flags,
+                 const RunJob& job) {
   Json images = Json::array(), runs = Json::array(), failed = Json::array();
-  std::set<std::string> used;
   for (const fs::path& file : inputs.images) {
-    used.insert(file.stem().string());
     attempt(file, file.string(), images, failed, [&] { return predict_image(file, segmenter, flags); });
   }
   for (std::size_t i = 0; i < inputs.runs.size(); ++i) {
     const fs::path& file = inputs.runs[i];
     const std::string anonymous = numbered(i);
     attempt(file, flags.identify ? file.string() : anonymous, runs, failed,
-            [&] { return predict_run_file(file, anonymous, used, segmenter, flags, job); });
+            [&] { return predict_run_file(file, anonymous, names, segmenter, flags, job); });
   }
   return {{"images", images}, {"runs", runs}, {"failed", failed}};
 }
@@ -163,7 +221,7 @@ void run(const Flags& flags, const CommonOptions& common) {
                    .model = fs::path(model_path).stem().string(),
                    .name_result = {}};
   const Inputs inputs = find_inputs(flags.inputs);
-  check_distinct_stems(inputs.images);
+  const Names names = check_names(inputs, flags);
   CMUNET_CHECK(!inputs.runs.empty() || !(flags.dicom_seg || flags.dicom_sc || flags.dicom_sr),
                ErrorCode::kInvalidArgument,
                "[predict] a DICOM result needs a DICOM run to belong to; there is none in what was given");
@@ -187,7 +245,7 @@ void run(const Flags& flags, const CommonOptions& common) {
                    {"engine", model.engine->name()},
                    {"threshold", postprocessing.threshold},
                    {"postprocess", engine::to_json(postprocessing)}};
-  document.update(predict_all(inputs, segmenter, flags, job));
+  document.update(predict_all(inputs, names, segmenter, flags, job));
   save_json(fs::path(flags.out) / "predictions.json", document);
   const std::size_t failed = document["failed"].size();
   print_result(common, document,

@@ -25,17 +25,33 @@ image::Image<std::uint8_t> to_bytes(const image::ImageF& probability) {
 
 }  // namespace
 
+std::vector<std::string> PictureFiles::all() const {
+  std::vector<std::string> names{mask};
+  for (const std::string& name : {overlay, probability}) {
+    if (!name.empty()) names.push_back(name);
+  }
+  return names;
+}
+
+PictureFiles picture_files(const std::string& stem, const PictureFlags& flags) {
+  PictureFiles files{stem + ".png", {}, {}};
+  if (flags.overlay) files.overlay = stem + "_overlay.png";
+  if (flags.probabilities) files.probability = stem + "_probability.png";
+  return files;
+}
+
 Json write_pictures(const std::filesystem::path& out, const std::string& stem, const image::ImageF& grey,
                     const engine::Segmentation& result, const PictureFlags& flags) {
-  Json row = {{"mask", stem + ".png"}};
-  codec::write_png(out / (stem + ".png"), to_bytes(result.mask));
+  const PictureFiles files = picture_files(stem, flags);
+  Json row = {{"mask", files.mask}};
+  codec::write_png(out / files.mask, to_bytes(result.mask));
   if (flags.overlay) {
-    row["overlay"] = stem + "_overlay.png";
-    codec::write_png(out / (stem + "_overlay.png"), report::overlay_mask(grey, result.mask, result.bridges));
+    row["overlay"] = files.overlay;
+    codec::write_png(out / files.overlay, report::overlay_mask(grey, result.mask, result.bridges));
   }
   if (flags.probabilities) {
-    row["probability"] = stem + "_probability.png";
-    codec::write_png(out / (stem + "_probability.png"), to_bytes(result.probability));
+    row["probability"] = files.probability;
+    codec::write_png(out / files.probability, to_bytes(result.probability));
   }
   const auto vessel = std::count(result.mask.begin(), result.mask.end(), std::uint8_t{1});
   row["height"] = result.mask.height();
