@@ -148,6 +148,7 @@ std::vector<image::ImageF> vessel_probability(Engine& engine, std::span<const im
     std::vector<image::ImageF> mirror;
     for (const image::ImageF& image : images) mirror.push_back(mirrored(image, rows, columns));
     const std::vector<image::ImageF> probabilities = engine.vessel_probability(mirror);
+    require_numbers(probabilities);
     for (std::size_t i = 0; i < result.size(); ++i) {
       std::ranges::transform(result[i], mirrored(probabilities[i], rows, columns), result[i].begin(), std::plus<>());
     }

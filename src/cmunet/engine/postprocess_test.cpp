@@ -181,6 +181,33 @@ class CornerOnly : public Engine {
   }
 };
 
+// Has no number for a picture whose first pixel is bright.
+class NoNumberForBright : public CornerOnly {
+ public:
+  std::vector<ImageF> vessel_probability(std::span<const ImageF> images) override {
+    std::vector<ImageF> result = CornerOnly::vessel_probability(images);
+    for (ImageF& image : result) {
+      if (image.at(0, 0) > 0.5F) image.at(0, 0) = std::nanf("");
+    }
+    return result;
+  }
+};
+
+TEST(Flips, EveryPassMustBeANumber) {
+  NoNumberForBright engine;
+  for (const auto& [y, x] : {std::pair{0, 2}, {1, 0}, {1, 2}}) {
+    ImageF picture(2, 3);
+    picture.at(y, x) = 0.8F;  // comes first in one of the mirror images
+    EXPECT_NO_THROW(vessel_probability(engine, std::span(&picture, 1), false));
+    try {
+      vessel_probability(engine, std::span(&picture, 1), true);
+      ADD_FAILURE() << y << ' ' << x;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kNumeric);
+    }
+  }
+}
+
 TEST(Flips, AverageFourViewsInPlace) {
   CornerOnly engine;
   ImageF picture(2, 3);
