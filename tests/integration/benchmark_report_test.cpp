@@ -14,6 +14,7 @@
 #include "cmunet/base/random.h"
 #include "cmunet/base/scratch_folder.h"
 #include "cmunet/cli/benchmark_cells.h"
+#include "cmunet/cli/benchmark_figures.h"
 #include "cmunet/cli/published_results.h"
 #include "cmunet/codec/codec.h"
 #include "cmunet/dataset/store.h"
@@ -220,6 +221,22 @@ TEST_F(BenchmarkReport, CountsTheSeedsThatAMeanHas) {
     EXPECT_EQ(mean["seeds"], is_short ? 1 : 2) << mean;
   }
   EXPECT_EQ(document["agreement"].size(), 4U);
+}
+
+TEST(LabelsChart, AllLabelsAreNotSeedsOfAsManyLabels) {
+  const BenchmarkOptions options = two_methods();
+  std::vector<BenchmarkCell> cells;
+  for (const std::int64_t labels : {40, 0}) {
+    for (const std::uint64_t seed : {1U, 2U}) {
+      BenchmarkCell& cell = cells.emplace_back();
+      cell.job.method = "scratch", cell.job.labels = labels, cell.job.seed = seed;
+      cell.images = 40;
+      cell.val_dice = labels == 0 ? 0.7 : 0.6;
+    }
+  }
+  const std::string chart = labels_chart({options, cells, "", Shown::kValidation, {}}, "dice", "Validation Dice");
+  EXPECT_NE(chart.find("scratch: 40, 0.6000"), std::string::npos);
+  EXPECT_NE(chart.find("scratch: 40, 0.7000"), std::string::npos);
 }
 
 TEST_F(BenchmarkReport, TellsStepsAndWhatDiverged) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "cmunet/base/error.h"
 #include "cmunet/cli/published_results.h"
@@ -28,16 +29,20 @@ report::LineChart labels_axes(const std::string& title, const std::string& measu
 }
 
 report::Series series_of(const FigureData& data, const std::string& method, const std::string& key) {
-  std::map<std::int64_t, std::vector<const BenchmarkCell*>> by_images;
+  // "All labels" may be as many images as another number of labels asks for: a point of its own all the same, since
+  // runs of both are no seeds of one setting.
+  std::map<std::pair<std::int64_t, std::int64_t>, std::vector<const BenchmarkCell*>> by_images;
   for (const BenchmarkCell& cell : data.cells) {
-    if (cell.job.regime == data.regime && cell.job.method == method) by_images[cell.images].push_back(&cell);
+    if (cell.job.regime == data.regime && cell.job.method == method) {
+      by_images[{cell.images, cell.job.labels}].push_back(&cell);
+    }
   }
   report::Series series;
   series.name = method;
-  for (const auto& [images, seeds] : by_images) {
+  for (const auto& [setting, seeds] : by_images) {
     const SeedMean m = mean_over_seeds(seeds, data.shown, key);
     if (m.cells.empty()) continue;
-    series.x.push_back(static_cast<double>(images));
+    series.x.push_back(static_cast<double>(setting.first));
     series.y.push_back(m.mean);
     series.lower.push_back(m.cells.size() < 2 ? m.mean : m.low);
     series.upper.push_back(m.cells.size() < 2 ? m.mean : m.high);

@@ -65,6 +65,7 @@ void evaluate_model(const EvaluateModelFlags& flags, const std::string& out, con
                        {"store", flags.store},
                        {"store_hash", store.content_hash()},
                        {"split", flags.split},
+                       {"seed", common.seed},
                        {"threshold", postprocessing.threshold},
                        {"postprocess", engine::to_json(postprocessing)},
                        {"engine", model.engine->name()}};
