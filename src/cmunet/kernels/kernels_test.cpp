@@ -268,7 +268,7 @@ TEST(FirstConvolution, EqualsTheDefinitionForwardAndBackward) {
 }
 
 TEST(UpConvolution, EqualsTheDefinitionForwardAndBackward) {
-  for (const auto& [in, out] : {std::pair<std::size_t, std::size_t>{32, 16}, {16, 48}, {160, 80}}) {
+  for (const auto& [in, out] : {std::pair<std::size_t, std::size_t>{32, 16}, {16, 48}, {160, 80}, {1024, 16}}) {
     Rng rng(in);
     const Picture small(2, 3, 5, in, in, rng), gradient(2, 6, 10, out, out, rng);
     Picture large(2, 6, 10, out, out, rng), small_gradient(2, 3, 5, in, in, rng);
