@@ -109,6 +109,7 @@ TEST_F(Anonymize, SaysByItsStatusThatRunsWereLeftOut) {
   EXPECT_EQ(document.at("left_out"), 1);
   EXPECT_EQ(document.at("left_out_because"), Json({"unsupported"}));
   EXPECT_THAT(partial.err, HasSubstr("text is burned into the pixels"));
+  EXPECT_THAT(partial.err, HasSubstr("cmunet: error: [anonymize] 1 of 3 runs were left out"));
   EXPECT_EQ(run(concat("anonymize --quiet --force --allow-burned-in ", root / "in", " ", root / "out")).status, 0);
   EXPECT_EQ(run(concat("anonymize ", root / "in/3", " ", root / "three.dcm")).status, 3);
   EXPECT_FALSE(fs::exists(root / "three.dcm"));

@@ -187,6 +187,44 @@ TEST_F(NodeCommand, TakesFromDcmtkToolsWhoMayAndSendsBack) {
   for (const char* planted : {"PLANTED", "1.2.826"}) EXPECT_THAT(node_log(), Not(HasSubstr(planted)));
 }
 
+// Takes one request, to its last byte, and answers that it conflicts with what is there.
+void refuse_one_request(int listening) {
+  const int connection = ::accept(listening, nullptr, nullptr);
+  std::string request;
+  char buffer[4096];
+  while (!request.ends_with("--\r\n") && !request.ends_with("--")) {
+    const ssize_t n = ::recv(connection, buffer, sizeof buffer, 0);
+    if (n <= 0) break;
+    request.append(buffer, static_cast<std::size_t>(n));
+  }
+  const std::string answer = "HTTP/1.1 409 Conflict\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+  ::send(connection, answer.data(), answer.size(), MSG_NOSIGNAL);
+  ::close(connection);
+}
+
+TEST_F(NodeCommand, ARefusalByADicomWebServerIsOneDocumentAndAStatus) {
+  const int listening = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in place{};
+  place.sin_family = AF_INET;
+  place.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  place.sin_port = htons(static_cast<std::uint16_t>(node_port));
+  ASSERT_EQ(::bind(listening, reinterpret_cast<const sockaddr*>(&place), sizeof place), 0);
+  ASSERT_EQ(::listen(listening, 1), 0);
+  std::thread server(refuse_one_request, listening);
+  const Outcome refused =
+      run_program(CMUNET_PROGRAM,
+                  concat("dicomweb store --json ", write_run(1), " --url http://127.0.0.1:", node_port, "/dicom-web"),
+                  folder.path());
+  ::shutdown(listening, SHUT_RDWR);  // also when nobody came
+  server.join();
+  ::close(listening);
+  EXPECT_EQ(refused.status, 3);
+  const Json document = parse_json(refused.out, "stdout");  // one document, no error after it
+  EXPECT_EQ(document["stored"], 0);
+  EXPECT_EQ(document["failure_reasons"].size(), 1U);
+  EXPECT_THAT(refused.err, HasSubstr("cmunet: error: [dicomweb] the server did not say that it took 1 objects"));
+}
+
 TEST_F(NodeCommand, WorksWithOrthancFromPushToResult) {
   if (!fs::exists(kOrthanc) || !fs::exists(kDicomWebPlugin)) GTEST_SKIP() << "orthanc, orthanc-dicomweb not installed";
   const int dicom_port = free_port(), http_port = free_port();

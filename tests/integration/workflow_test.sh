@@ -38,6 +38,10 @@ holds "it is named" grep -q -- "--split train=0.7,test=0.3 is one of 2" err.txt
 printf 'path\nph/images/0000.png\n' >list.csv
 expect 2 "a table takes one split" "$cmunet" prepare --manifest list.csv --split train --split val --out bad
 expect 0 "doctor" "$cmunet" doctor store
+mkdir -p sick/images && head -c 1000 ph/images/0000.png >sick/images/0000.png
+expect 3 "doctor on a picture that is cut short" "$cmunet" doctor sick --json
+holds "its findings are the one document" json out.txt "d['errors'] == 1 and d['findings']"
+holds "the error is on stderr" grep -q "cmunet: error: .doctor. sick has 1 errors" err.txt
 expect 0 "info on a store" "$cmunet" info store --json
 holds "info says 16 images" json out.txt "d['images'] == 16 and d['splits']['test']['labelled'] == 4"
 

@@ -97,7 +97,11 @@ void run(const Flags& flags, const CommonOptions& common) {
                    " runs: their headers do not rule out that text is burned into the pixels\n");
   }
   print_result(common, document, text + kDisclaimer);
-  if (summary.left_out > 0) end_incomplete(ErrorCode::kUnsupported);
+  if (summary.left_out > 0) {
+    end_incomplete(Error(ErrorCode::kUnsupported,
+                         concat("[anonymize] ", summary.left_out, " of ", runs.size(), " runs were left out"),
+                         "see the warnings above"));
+  }
 }
 
 }  // namespace

@@ -42,8 +42,10 @@ std::string one_line(std::string text) {
   return text;
 }
 
+void print_error_line(const std::string& what) { std::fprintf(stderr, "cmunet: error: %s\n", one_line(what).c_str()); }
+
 int report_error(const CommonOptions& common, ErrorCode code, const std::string& what) {
-  std::fprintf(stderr, "cmunet: error: %s\n", one_line(what).c_str());
+  print_error_line(what);
   if (common.json) {
     const Json document = {{"error", {{"code", std::string(to_string(code))}, {"message", what}}}};
     std::printf("%s\n", document.dump(-1, ' ', false, Json::error_handler_t::replace).c_str());
@@ -98,7 +100,10 @@ void print_result(const CommonOptions& common, const Json& document, const std::
   std::cout.flush();
 }
 
-void end_incomplete(ErrorCode code) { throw CLI::RuntimeError(exit_status(code)); }
+void end_incomplete(const Error& error) {
+  print_error_line(error.what());
+  throw CLI::RuntimeError(exit_status(error.code()));
+}
 
 int run_program(int argc, char** argv, const char* description, std::span<const Command> commands,
                 std::span<const std::pair<const char*, const char*>> elsewhere, const char* other_program) {

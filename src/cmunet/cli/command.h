@@ -49,9 +49,9 @@ int run_program(int argc, char** argv, const char* description, std::span<const 
 /// With --json prints `document` on stdout; otherwise prints `text` there.
 void print_result(const CommonOptions& common, const Json& document, const std::string& text);
 
-/// Ends a command that has printed its result and left some of its work out: the status is that of `code`, and nothing
-/// more is printed.
-[[noreturn]] void end_incomplete(ErrorCode code);
+/// Ends a command that has printed its result and left some of its work out: `error` becomes a line on stderr and the
+/// exit status. stdout stays as it is, so that --json prints one document.
+[[noreturn]] void end_incomplete(const Error& error);
 
 /// The folder that holds the running executable.
 std::string program_folder();

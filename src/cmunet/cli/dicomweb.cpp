@@ -85,9 +85,10 @@ void store(const Flags& flags, const CommonOptions& common) {
                concat("stored ", answer.stored, " of ", flags.files.size(), " objects\n", kDisclaimer));
   if (answer.failure_reasons.empty()) return;
   const int reason = answer.failure_reasons.front();
-  throw Error(ErrorCode::kIo,
-              concat("[dicomweb] the server did not say that it took ", answer.failure_reasons.size(), " objects; ",
-                     reason == 0 ? "it gave no reason" : concat("its first reason is ", reason)));
+  end_incomplete(
+      Error(ErrorCode::kIo,
+            concat("[dicomweb] the server did not say that it took ", answer.failure_reasons.size(), " objects; ",
+                   reason == 0 ? "it gave no reason" : concat("its first reason is ", reason))));
 }
 
 void run(const Flags& flags, const CommonOptions& common) {

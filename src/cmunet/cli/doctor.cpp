@@ -25,7 +25,7 @@ void run(const std::string& path, const CommonOptions& common) {
   const auto errors = document["errors"].get<std::int64_t>();
   text += concat(path, ": ", errors, " errors, ", document["warnings"].get<std::int64_t>(), " warnings\n", kDisclaimer);
   print_result(common, document, text);
-  CMUNET_CHECK(errors == 0, ErrorCode::kCorrupt, "[doctor] ", path, " has ", errors, " errors");
+  if (errors > 0) end_incomplete(Error(ErrorCode::kCorrupt, concat("[doctor] ", path, " has ", errors, " errors")));
 }
 
 }  // namespace

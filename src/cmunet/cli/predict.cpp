@@ -156,17 +156,16 @@ std::string numbered(std::size_t index) {
   return name;
 }
 
-Json predict_image(const fs::path& file, const engine::Segmenter& segmenter, const Flags& flags) {
-  const codec::DecodedImage decoded = codec::read_image(file);
+Json predict_image(const fs::path& file, const codec::DecodedImage& decoded, const engine::Segmenter& segmenter,
+                   const Flags& flags) {
   const engine::Segmentation result = segmenter.segment(decoded.grey);
   Json row = {{"image", file.string()}};
   row.update(write_pictures(flags.out, file.stem().string(), decoded.grey, result, flags.pictures));
   return row;
 }
 
-Json predict_run_file(const fs::path& file, const std::string& anonymous, Names& names,
+Json predict_run_file(const fs::path& file, const dicom::XaRun& run, const std::string& anonymous, Names& names,
                       const engine::Segmenter& segmenter, const Flags& flags, const RunJob& job) {
-  const dicom::XaRun run(file);
   const std::string name = distinct(flags.identify ? file_name_of_run(file) : name_of_run(file, run, anonymous), names);
   Json row = predict_run(run, name, segmenter, job, flags.out);
   if (flags.identify) row.update(identity_of_run(file, run));
@@ -182,15 +181,19 @@ std::string without_path(std::string text, const fs::path& file, const std::stri
   return text;
 }
 
-// Runs `work` and appends what it returns; an input that cannot be read is noted, and the next one follows. What is
-// written calls the file `label`; the terminal is told its path.
-template <typename Work>
-void attempt(const fs::path& file, const std::string& label, Json& done, Json& failed, const Work& work) {
+// Hands what `read` returns to `work` and appends what that returns; an input that cannot be read is noted, and the
+// next one follows. What is written calls the file `label`; the terminal is told its path.
+template <typename Read, typename Work>
+void attempt(const fs::path& file, const std::string& label, Json& done, Json& failed, const Read& read,
+             const Work& work) {
+  bool is_read = false;
   try {
-    done.push_back(work());
+    const auto input = read(file);
+    is_read = true;
+    done.push_back(work(input));
   } catch (const Error& e) {
-    // A full disk fails for the rest too; an unreadable image does not.
-    if (e.code() == ErrorCode::kIo) throw;
+    // A full disk fails for the rest too; a file that may not be read does not.
+    if (is_read && e.code() == ErrorCode::kIo) throw;
     log_warning("skipped ", file.string(), ": ", e.what());
     failed.push_back({{"image", label}, {"error", without_path(e.what(), file, label)}});
   }
@@ -200,13 +203,16 @@ Json predict_all(const Inputs& inputs, Names names, const engine::Segmenter& seg
                  const RunJob& job) {
   Json images = Json::array(), runs = Json::array(), failed = Json::array();
   for (const fs::path& file : inputs.images) {
-    attempt(file, file.string(), images, failed, [&] { return predict_image(file, segmenter, flags); });
+    attempt(file, file.string(), images, failed, &codec::read_image,
+            [&](const codec::DecodedImage& decoded) { return predict_image(file, decoded, segmenter, flags); });
   }
   for (std::size_t i = 0; i < inputs.runs.size(); ++i) {
     const fs::path& file = inputs.runs[i];
     const std::string anonymous = numbered(i);
-    attempt(file, flags.identify ? file.string() : anonymous, runs, failed,
-            [&] { return predict_run_file(file, anonymous, names, segmenter, flags, job); });
+    const auto open = [](const fs::path& path) { return dicom::XaRun(path); };
+    attempt(file, flags.identify ? file.string() : anonymous, runs, failed, open, [&](const dicom::XaRun& run) {
+      return predict_run_file(file, run, anonymous, names, segmenter, flags, job);
+    });
   }
   return {{"images", images}, {"runs", runs}, {"failed", failed}};
 }
@@ -252,8 +258,9 @@ void run(const Flags& flags, const CommonOptions& common) {
                concat("segmented ", inputs.size() - failed, " of ", inputs.size(), " images into ", flags.out, "\n",
                       kDisclaimer));
   if (failed > 0) {
-    throw Error(ErrorCode::kCorrupt, concat("[predict] ", failed, " of ", inputs.size(), " inputs were skipped"),
-                "see the warnings above, or \"failed\" in predictions.json");
+    end_incomplete(Error(ErrorCode::kCorrupt,
+                         concat("[predict] ", failed, " of ", inputs.size(), " inputs were skipped"),
+                         "see the warnings above, or \"failed\" in predictions.json"));
   }
 }
 

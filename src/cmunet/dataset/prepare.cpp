@@ -128,7 +128,7 @@ void join_groups(std::vector<std::string>& groups, const std::vector<DuplicatePa
   }
 }
 
-void refuse_leakage(const std::vector<Record>& records, const std::vector<DuplicatePair>& pairs) {
+void refuse_torn_groups(const std::vector<Record>& records) {
   const std::vector<std::string> groups = groups_across_splits(records);
   if (!groups.empty()) {
     throw Error(
@@ -136,6 +136,9 @@ void refuse_leakage(const std::vector<Record>& records, const std::vector<Duplic
         concat("[prepare] ", groups.size(), " groups stand in more than one split, first '", groups.front(), "'"),
         "let --split divide by group, or correct the split column");
   }
+}
+
+void refuse_duplicates(const std::vector<Record>& records, const std::vector<DuplicatePair>& pairs) {
   if (pairs.empty()) return;
   std::string list;
   for (std::size_t i = 0; i < pairs.size() && i < 5; ++i) {
@@ -327,7 +330,8 @@ Json prepare_store(const PrepareRequest& request, const std::filesystem::path& o
   }
   set_folds(records, request.folds, request.seed);
   const std::vector<int> split_labels = split_labels_of(records);
-  if (!request.allow_duplicates) refuse_leakage(records, duplicates);
+  refuse_torn_groups(records);
+  if (!request.allow_duplicates) refuse_duplicates(records, duplicates);
   std::int64_t compared = 0;
   for (std::size_t a = 0; a < split_labels.size(); ++a) {
     compared += std::count_if(split_labels.begin() + static_cast<std::ptrdiff_t>(a), split_labels.end(),

@@ -200,6 +200,13 @@ TEST_F(PrepareTest, AGroupInTwoSplitsIsRefused) {
   items[1].split = Split::kTest;
   fs::create_directories(dir / "store");
   EXPECT_EQ(code_of([&] { prepare_store(request_for(items), dir / "store"); }), ErrorCode::kInvalidArgument);
+  // Nor by a table, and nothing that is said of duplicates excuses it.
+  write_file_atomic(dir / "list.csv", "path,patient,split\nimages/pat7_1.png,p7,train\nimages/pat7_2.png,p7,test\n");
+  auto listed = request_for(import_csv(dir / "list.csv"));
+  listed.allow_duplicates = true;
+  std::string message;
+  EXPECT_EQ(code_of([&] { prepare_store(listed, dir / "store"); }, &message), ErrorCode::kInvalidArgument);
+  EXPECT_NE(message.find("first 'p7'"), std::string::npos) << message;
   EXPECT_THROW(group_by_regex(items, "patient"), Error);
   EXPECT_THROW(group_by_regex(items, "(x"), Error);
   EXPECT_THROW(group_by_regex(items, "(doctor[0-9]+)"), Error);
