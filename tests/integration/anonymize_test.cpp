@@ -113,7 +113,9 @@ TEST_F(Anonymize, SaysByItsStatusThatRunsWereLeftOut) {
   EXPECT_EQ(run(concat("anonymize --quiet --force --allow-burned-in ", root / "in", " ", root / "out")).status, 0);
   EXPECT_EQ(run(concat("anonymize ", root / "in/3", " ", root / "three.dcm")).status, 3);
   EXPECT_FALSE(fs::exists(root / "three.dcm"));
-  EXPECT_EQ(run(concat("anonymize ", root / "in", " ", root / "out")).status, 2);  // not empty
+  for (const char* flag : {"", "--dry-run "}) {
+    EXPECT_EQ(run(concat("anonymize ", flag, root / "in", " ", root / "out")).status, 2) << flag << "not empty";
+  }
 }
 
 TEST_F(Anonymize, StoresNameNobodyEither) {

@@ -155,6 +155,7 @@ TEST_F(Evaluate, DryRunWritesNothing) {
   two_pairs();
   EXPECT_THAT(evaluate(concat("--dry-run --out ", root / "out")).out, HasSubstr("would evaluate 2 images"));
   EXPECT_FALSE(fs::exists(root / "out"));
+  EXPECT_EQ(evaluate(concat("--dry-run --out ", root / "pred")).status, 2) << "not empty";
 }
 
 TEST_F(Evaluate, InfoKnowsTheLevelsOfAUNet) {

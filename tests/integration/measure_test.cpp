@@ -480,6 +480,20 @@ TEST_F(MeasureCommand, ADryRunWritesNothing) {
   EXPECT_EQ(outcome.status, 0);
   EXPECT_THAT(outcome.out, HasSubstr("would measure"));
   EXPECT_FALSE(fs::exists(root / "out"));
+  EXPECT_EQ(program(concat("measure --dry-run --out ", root / "out", " ", root / "picture.png")).status,
+            0);  // by model
+}
+
+TEST_F(MeasureCommand, ADryRunRefusesWhatTheRunWouldRefuse) {
+  const auto status = [&](const std::string& arguments) {
+    return program(concat("measure --dry-run --out ", root / "out", " ", root / "picture.png", " ", arguments)).status;
+  };
+  EXPECT_EQ(status("--catheter-french 6"), 2);
+  EXPECT_EQ(status(concat("--mask ", root / "absent.png")), 3);
+  EXPECT_EQ(status(concat("--model ", root / "absent.safetensors")), 3);
+  EXPECT_EQ(status("--from 500,500 --to 10,10"), 2);
+  EXPECT_EQ(program(concat("measure --dry-run --out ", root / "out", " ", root / "absent.png")).status, 3);
+  EXPECT_EQ(program(concat("measure --dry-run --out ", root, " ", root / "picture.png")).status, 2);  // not empty
 }
 
 }  // namespace

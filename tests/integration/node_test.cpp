@@ -225,6 +225,20 @@ TEST_F(NodeCommand, ARefusalByADicomWebServerIsOneDocumentAndAStatus) {
   EXPECT_THAT(refused.err, HasSubstr("cmunet: error: [dicomweb] the server did not say that it took 1 objects"));
 }
 
+TEST_F(NodeCommand, ADryRunOfDicomWebChecksItsFlags) {
+  const auto status = [&](const std::string& arguments) {
+    const std::string url = " --dry-run --url http://127.0.0.1:1/dicom-web";
+    return run_program(CMUNET_PROGRAM, concat("dicomweb ", arguments, url), folder.path()).status;
+  };
+  EXPECT_EQ(status("search --match Modality=XA"), 0);
+  EXPECT_EQ(status("search --match Modality"), 2);
+  EXPECT_EQ(status(concat("get --study 1.2 --out ", folder / "new")), 0);
+  EXPECT_EQ(status(concat("get --out ", folder / "new")), 2);
+  EXPECT_EQ(status("store"), 2);
+  EXPECT_EQ(status(concat("store ", folder / "none.dcm")), 3);
+  EXPECT_FALSE(fs::exists(folder / "new"));
+}
+
 TEST_F(NodeCommand, WorksWithOrthancFromPushToResult) {
   if (!fs::exists(kOrthanc) || !fs::exists(kDicomWebPlugin)) GTEST_SKIP() << "orthanc, orthanc-dicomweb not installed";
   const int dicom_port = free_port(), http_port = free_port();

@@ -92,6 +92,7 @@ TEST_F(PhantomCommand, RefusesAFullFolderUnlessForced) {
   const auto first = files_of("set");
   const Outcome again = phantom("set", "--count 1 --size 64 --seed 9");
   EXPECT_EQ(again.status, 2);
+  EXPECT_EQ(phantom("set", "--count 1 --size 64 --seed 9 --dry-run").status, 2);
   EXPECT_THAT(again.err, HasSubstr("--force"));
   EXPECT_TRUE(files_of("set") == first);
   EXPECT_EQ(phantom("set", "--count 1 --size 64 --seed 9 --force").status, 0);

@@ -271,6 +271,10 @@ TEST_F(PredictRun, RefusesWhatMakesNoSense) {
   EXPECT_EQ(predict(concat("--frames 0 ", root / "run.dcm")).status, 2);
   EXPECT_EQ(predict(concat("--dicom-seg ", root / "picture.png")).status, 2);
   EXPECT_FALSE(fs::exists(root / "out"));
+  write_file_atomic(root / "cd/notes.txt", "in the way");
+  const Outcome occupied =
+      run_program(CMUNET_PROGRAM, concat("predict --dry-run --out ", root / "cd", " ", root / "picture.png"), root);
+  EXPECT_EQ(occupied.status, 2) << "its folder is not empty";
 }
 
 TEST_F(PredictRun, FindsTheFilledArteryOfARealCine) {

@@ -37,6 +37,8 @@ expect 2 "a rule is no split of one folder among several" \
 holds "it is named" grep -q -- "--split train=0.7,test=0.3 is one of 2" err.txt
 printf 'path\nph/images/0000.png\n' >list.csv
 expect 2 "a table takes one split" "$cmunet" prepare --manifest list.csv --split train --split val --out bad
+expect 2 "prepare --dry-run notices that the folder is taken" \
+  "$cmunet" prepare --images ph/images --split train --out store --dry-run
 expect 0 "doctor" "$cmunet" doctor store
 mkdir -p sick/images && head -c 1000 ph/images/0000.png >sick/images/0000.png
 expect 3 "doctor on a picture that is cut short" "$cmunet" doctor sick --json
@@ -80,6 +82,8 @@ expect 0 "evaluate with LibTorch" \
 expect 0 "postprocess" "$cmunet" postprocess --model fine --store store --out chosen.json --json
 holds "it is chosen on validation images" \
   json out.txt "d['split'] == 'val' and d['images'] == 3 and len(d['steps']) == 6"
+expect 2 "postprocess looks before it works" \
+  "$cmunet" postprocess --model fine --store store --out nowhere/chosen.json --dry-run
 expect 2 "postprocess has no choice of split" \
   "$cmunet" postprocess --model fine --store store --split test --out chosen2.json
 expect 0 "predict with what was chosen" \
@@ -181,6 +185,7 @@ PYTHON
 expect 0 "export" "$cmunet" export --model fine --onnx fine.onnx
 holds "the ONNX file names its output" grep -q vessel_probability fine.onnx
 expect 2 "export does not overwrite" "$cmunet" export --model fine --onnx fine.onnx
+expect 2 "export into a folder that is not there" "$cmunet" export --model fine --onnx nowhere/fine.onnx --dry-run
 expect 2 "a pre-trained network is no segmentation model" "$cmunet" export --model pre --onnx pre.onnx
 expect 0 "half precision" "$cmunet" export --model fine --half half.safetensors
 expect 0 "predict with half precision" "$cmunet" predict --model half.safetensors --out half_masks ph/images/0002.png

@@ -27,6 +27,24 @@ void flush_folder(const fs::path& dir) {
   ::close(fd);
 }
 
+void check_writable(const fs::path& dir) {
+  CMUNET_CHECK(::access(dir.c_str(), W_OK | X_OK) == 0, ErrorCode::kIo, "[output] folder ", dir.string(),
+               " cannot be written to: ", errno_text());
+}
+
+// When it exists. Whether it may hold something depends on `force`.
+void check_existing_folder(const fs::path& dir, bool force) {
+  std::error_code ec;
+  CMUNET_CHECK(fs::is_directory(dir, ec), ErrorCode::kInvalidArgument, "[output] ", dir.string(),
+               " exists and is not a folder");
+  const bool is_empty = fs::is_empty(dir, ec);
+  CMUNET_CHECK(!ec, ErrorCode::kIo, "[output] cannot look into folder ", dir.string(), ": ", ec.message());
+  if (!force && !is_empty) {
+    throw Error(ErrorCode::kInvalidArgument, concat("[output] folder ", dir.string(), " is not empty"),
+                "choose another --out or pass --force to overwrite its files");
+  }
+}
+
 fs::path temporary_name(const fs::path& path) {
   static std::atomic<unsigned> counter{0};
   return path.parent_path() / concat(".", path.filename().string(), ".", ::getpid(), ".", counter.fetch_add(1), ".tmp");
@@ -124,27 +142,41 @@ void flush_to_disk(const fs::path& path) {
 void prepare_output_folder(const fs::path& dir, bool force) {
   std::error_code ec;
   if (fs::exists(dir, ec)) {
-    CMUNET_CHECK(fs::is_directory(dir, ec), ErrorCode::kInvalidArgument, "[output] ", dir.string(),
-                 " exists and is not a folder");
-    const bool is_empty = fs::is_empty(dir, ec);
-    CMUNET_CHECK(!ec, ErrorCode::kIo, "[output] cannot look into folder ", dir.string(), ": ", ec.message());
-    if (!force && !is_empty) {
-      throw Error(ErrorCode::kInvalidArgument, concat("[output] folder ", dir.string(), " is not empty"),
-                  "choose another --out or pass --force to overwrite its files");
-    }
+    check_existing_folder(dir, force);
   } else {
     fs::create_directories(dir, ec);
     CMUNET_CHECK(!ec, ErrorCode::kIo, "[output] cannot create folder ", dir.string(), ": ", ec.message());
   }
-  CMUNET_CHECK(::access(dir.c_str(), W_OK | X_OK) == 0, ErrorCode::kIo, "[output] folder ", dir.string(),
-               " cannot be written to: ", errno_text());
+  check_writable(dir);
+}
+
+void check_output_folder(const fs::path& dir, bool force) {
+  std::error_code ec;
+  CMUNET_CHECK(!dir.empty(), ErrorCode::kIo, "[output] the folder's name is empty");
+  if (fs::exists(dir, ec)) {
+    check_existing_folder(dir, force);
+    return check_writable(dir);
+  }
+  fs::path above = fs::absolute(dir).parent_path();
+  while (!fs::exists(above, ec) && above != above.root_path()) above = above.parent_path();
+  CMUNET_CHECK(fs::is_directory(above, ec), ErrorCode::kIo, "[output] cannot create folder ", dir.string(), ": ",
+               above.string(), " is not a folder");
+  check_writable(above);
 }
 
 void check_output_file(const fs::path& path, bool force) {
-  if (!force && fs::exists(path)) {
+  std::error_code ec;
+  const fs::file_status status = fs::status(path, ec);
+  CMUNET_CHECK(!fs::exists(status) || fs::is_regular_file(status), ErrorCode::kInvalidArgument, "[output] ",
+               path.string(), " exists and is not a regular file");
+  if (!force && fs::exists(status)) {
     throw Error(ErrorCode::kInvalidArgument, concat("[output] ", path.string(), " exists"),
                 "choose another name or pass --force to overwrite it");
   }
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  CMUNET_CHECK(fs::is_directory(folder, ec), ErrorCode::kInvalidArgument, "[output] ", path.string(),
+               " cannot be written: ", folder.string(), " is not a folder that is there");
+  check_writable(folder);
 }
 
 }  // namespace cmunet

@@ -48,7 +48,13 @@ void flush_to_disk(const std::filesystem::path& path);
 /// and are overwritten one by one. @throws Error kInvalidArgument, kIo.
 void prepare_output_folder(const std::filesystem::path& dir, bool force);
 
-/// Throws kInvalidArgument when `path` exists and `force` is off. Call before long work, not after.
+/// Refuses what `prepare_output_folder` would refuse, and makes nothing: for --dry-run.
+/// @throws Error kInvalidArgument, kIo.
+void check_output_folder(const std::filesystem::path& dir, bool force);
+
+/// Can a file be written at `path`? Call before long work, not after.
+/// @throws Error kInvalidArgument when it exists and `force` is off, is a folder or device, or its folder is none; kIo
+/// when its folder cannot be written to.
 void check_output_file(const std::filesystem::path& path, bool force);
 
 }  // namespace cmunet

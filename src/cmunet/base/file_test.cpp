@@ -239,5 +239,35 @@ TEST(CheckOutputFile, AsksForForceOnlyWhenTheFileExists) {
   check_output_file(scratch / "a", true);
 }
 
+TEST(CheckOutputFile, NoticesThatItsFolderWillNotDo) {
+  const ScratchFolder scratch;
+  write_plain(scratch / "file", "text");
+  for (const bool force : {false, true}) {
+    for (const char* name : {"none/a", "file/a", "."}) {
+      EXPECT_EQ(error_code_of([&] { check_output_file(scratch / name, force); }), ErrorCode::kInvalidArgument) << name;
+    }
+  }
+  fs::create_directory(scratch / "readonly");
+  fs::permissions(scratch / "readonly", fs::perms{0555});
+  const int result = run_in_child([&] {
+    if (!become_ordinary_user()) return 2;
+    return error_code_of([&] { check_output_file(scratch / "readonly/a", false); }) == ErrorCode::kIo ? 0 : 1;
+  });
+  fs::permissions(scratch / "readonly", fs::perms::owner_all);
+  EXPECT_EQ(result, 0);
+}
+
+TEST(CheckOutputFolder, RefusesWhatPreparingWouldAndMakesNothing) {
+  const ScratchFolder scratch;
+  check_output_folder(scratch / "a/b/c", false);
+  EXPECT_FALSE(fs::exists(scratch / "a"));
+  write_plain(scratch / "file", "text");
+  EXPECT_EQ(error_code_of([&] { check_output_folder(scratch.path(), false); }), ErrorCode::kInvalidArgument);
+  check_output_folder(scratch.path(), true);
+  EXPECT_EQ(error_code_of([&] { check_output_folder(scratch / "file", true); }), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(error_code_of([&] { check_output_folder(scratch / "file/below", false); }), ErrorCode::kIo);
+  EXPECT_EQ(error_code_of([] { check_output_folder("", false); }), ErrorCode::kIo);
+}
+
 }  // namespace
 }  // namespace cmunet

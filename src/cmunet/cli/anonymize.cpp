@@ -72,16 +72,17 @@ void run(const Flags& flags, const CommonOptions& common) {
     throw Error(ErrorCode::kNotFound, concat("[anonymize] ", flags.in, " holds no X-ray run"),
                 "a DICOM file, a folder with DICOM files or a DICOMDIR is read; other objects are left out");
   }
-  if (common.dry_run) {
-    print_result(common, {{"runs", runs.size()}}, concat("would copy ", runs.size(), " runs\n", kDisclaimer));
-    return;
-  }
   const bool is_one_file = fs::is_regular_file(flags.in) && fs::equivalent(flags.in, runs.front());
   if (is_one_file) {
     check_output_file(flags.out, common.force);
   } else {
-    prepare_output_folder(flags.out, common.force);
+    check_output_folder(flags.out, common.force);
   }
+  if (common.dry_run) {
+    print_result(common, {{"runs", runs.size()}}, concat("would copy ", runs.size(), " runs\n", kDisclaimer));
+    return;
+  }
+  if (!is_one_file) prepare_output_folder(flags.out, common.force);
   const Summary summary = copy_all(flags, runs);
   CMUNET_CHECK(summary.written > 0, ErrorCode::kUnsupported, "[anonymize] none of the ", runs.size(),
                " runs could be copied");

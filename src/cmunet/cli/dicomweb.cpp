@@ -66,8 +66,6 @@ void search(const Flags& flags, const CommonOptions& common) {
 }
 
 void get(const Flags& flags, const CommonOptions& common) {
-  CMUNET_CHECK(!flags.out.empty() && !flags.selection.study_uid.empty(), ErrorCode::kInvalidArgument,
-               "[dicomweb] get needs --study and --out");
   prepare_output_folder(flags.out, common.force);
   const std::vector<fs::path> files = pacs::retrieve(server_of(flags), flags.selection, flags.out);
   Json names = Json::array();
@@ -77,7 +75,6 @@ void get(const Flags& flags, const CommonOptions& common) {
 }
 
 void store(const Flags& flags, const CommonOptions& common) {
-  CMUNET_CHECK(!flags.files.empty(), ErrorCode::kInvalidArgument, "[dicomweb] store needs files");
   const pacs::StoreAnswer answer =
       pacs::store(server_of(flags), std::vector<fs::path>(flags.files.begin(), flags.files.end()));
   print_result(common,
@@ -91,7 +88,24 @@ void store(const Flags& flags, const CommonOptions& common) {
                    reason == 0 ? "it gave no reason" : concat("its first reason is ", reason))));
 }
 
+// What can be said without asking the server.
+void check(const Flags& flags, const CommonOptions& common) {
+  if (flags.action == "search") {
+    query_of(flags);
+  } else if (flags.action == "get") {
+    CMUNET_CHECK(!flags.out.empty() && !flags.selection.study_uid.empty(), ErrorCode::kInvalidArgument,
+                 "[dicomweb] get needs --study and --out");
+    check_output_folder(flags.out, common.force);
+  } else {
+    CMUNET_CHECK(!flags.files.empty(), ErrorCode::kInvalidArgument, "[dicomweb] store needs files");
+    for (const std::string& file : flags.files) {
+      CMUNET_CHECK(fs::is_regular_file(file), ErrorCode::kNotFound, "[dicomweb] there is no file ", file);
+    }
+  }
+}
+
 void run(const Flags& flags, const CommonOptions& common) {
+  check(flags, common);
   if (common.dry_run) {
     print_result(common, {{"action", flags.action}, {"url", flags.url}},
                  concat("would ", flags.action, " at ", flags.url));

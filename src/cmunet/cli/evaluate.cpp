@@ -154,6 +154,7 @@ metrics::Evaluation evaluate(std::span<const Case> cases, const CommonOptions& c
 
 void evaluate_folders(const Flags& flags, const CommonOptions& common) {
   const std::vector<Case> cases = find_cases(flags);
+  if (!flags.out.empty()) check_output_folder(flags.out, common.force);
   if (common.dry_run) {
     print_result(common, {{"images", cases.size()}}, concat("would evaluate ", cases.size(), " images"));
     return;

@@ -47,6 +47,7 @@ void evaluate_model(const EvaluateModelFlags& flags, const std::string& out, con
     log_warning("[evaluate] the store was prepared with other options than the model was trained with");
   }
   const engine::PostprocessOptions postprocessing = read_postprocessing(flags.postprocess, flags.model);
+  if (!out.empty()) check_output_folder(out, common.force);
   if (common.dry_run) {
     print_result(common, {{"images", indices.size()}}, concat("would evaluate ", indices.size(), " images"));
     return;

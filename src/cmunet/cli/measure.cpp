@@ -76,13 +76,14 @@ void run(const Flags& flags, const CommonOptions& common) {
   }
   if (flags.accuracy) return report_accuracy(flags.picture.model, common);
   CMUNET_CHECK(!flags.out.empty(), ErrorCode::kInvalidArgument, "[measure] no --out; expected an output folder");
+  check_output_folder(flags.out, common.force);
+  Picture picture = read_picture(flags.picture, flags.calibration, common);
+  const vessel::MeasureOptions options = options_of(flags, picture);
   if (common.dry_run) {
     const Json plan = {{"image", flags.picture.image}, {"out", flags.out}};
     print_result(common, plan, concat("would measure one picture into ", flags.out));
     return;
   }
-  Picture picture = read_picture(flags.picture, flags.calibration, common);
-  const vessel::MeasureOptions options = options_of(flags, picture);
   const vessel::Measurement measurement =
       picture.mask ? measure_vessels(*picture.mask, options) : measure_vessels(*picture.probability, options);
   if (options.path) warn_of_far_ends(*options.path, measurement.segments.at(0));

@@ -141,6 +141,7 @@ image::ImageF segment(const MeasureInputFlags& flags, const CommonOptions& commo
                model.info.kind, " network; expected one from cmunet finetune");
   picture.source["model"] = fs::path(path).filename().string();
   const engine::Segmenter segmenter(model.engine, preprocess::options_from_json(model.info.preprocessing, path));
+  if (common.dry_run) return image::ImageF(picture.grey.height(), picture.grey.width());
   const image::Mask everywhere(picture.grey.height(), picture.grey.width(), 1);
   return engine::segment_frame(segmenter, picture.grey, picture.field.empty() ? everywhere : picture.field, traits)
       .probability;

@@ -58,6 +58,7 @@ struct Picture {
 /// What is segmented is shown to the model with square pixels, by the flags' spacing, else by the header.
 /// @throws Error as codec and dicom do; kInvalidArgument when picture and mask differ in size, nothing is named, a
 /// folder holds no or several runs, or a segmentation belongs to another run or has no mask of the frame.
+/// With `common.dry_run` the model is opened and not run: the probabilities are 0.
 Picture read_picture(const MeasureInputFlags& flags, const CalibrationFlags& calibration, const CommonOptions& common);
 
 /// @throws Error kInvalidArgument for a point (y, x) that does not lie in the picture, naming the flag.

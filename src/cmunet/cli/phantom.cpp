@@ -138,6 +138,7 @@ std::vector<Json> write_phantoms(const Flags& flags, const CommonOptions& common
 void run(const Flags& flags, const CommonOptions& common) {
   flags.options.check();
   Json summary = summary_of(flags, common.seed);
+  check_output_folder(flags.out, common.force);
   if (common.dry_run) {
     print_result(
         common, summary,

@@ -236,6 +236,7 @@ void run(const Flags& flags, const CommonOptions& common) {
                model.info.kind, " network; expected one from cmunet finetune");
   const preprocess::Options preprocessing = preprocess::options_from_json(model.info.preprocessing, model_path);
   const engine::PostprocessOptions postprocessing = read_postprocessing(flags.postprocess, model_path);
+  check_output_folder(flags.out, common.force);
   if (common.dry_run) {
     const Json plan = {
         {"images", inputs.images.size()}, {"runs", inputs.runs.size()}, {"model", model_path}, {"out", flags.out}};

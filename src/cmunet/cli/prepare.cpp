@@ -147,6 +147,7 @@ void run(const Flags& flags, const CommonOptions& common) {
   request.drop_duplicates = flags.drop_duplicates;
   request.group_duplicates = flags.group_duplicates;
   request.source = source_of(flags);
+  check_output_folder(flags.out, common.force);
   if (common.dry_run) {
     const auto labelled = std::ranges::count_if(request.items, &dataset::Item::has_mask);
     const Json plan = {{"images", request.items.size()}, {"labelled", labelled}, {"config", fields.to_json()}};
