@@ -115,6 +115,28 @@ holds "the page shows reconstructions" grep -q "data:image/png" pre/report.html
 bench=("$cmunet" benchmark --store store --config methods.toml --out bench)
 expect 0 "benchmark --dry-run" "${bench[@]}" --dry-run --json
 holds "it plans 17 runs" json out.txt "len(d['jobs']) == 17 and not any(j['done'] for j in d['jobs'])"
+# What a job would refuse is refused before the first.
+sed 's/vessel_guidance/vessel_guidence/' methods.toml >variant.toml
+sed 's/^\[finetune\]/[finetune]\nlearning_rate = 1/' methods.toml >section.toml
+for file in variant section; do
+  for dry in "" --dry-run; do
+    expect 2 "benchmark $dry with a misspelt key" \
+      "$cmunet" benchmark --store store --config $file.toml --out misspelt $dry
+    holds "and says so in one line" test "$(wc -l <err.txt)" -eq 1
+  done
+done
+holds "which names file and key" grep -q "section.toml.*finetune.learning_rate" err.txt
+holds "nothing was begun" test ! -e misspelt
+expect 2 "tune with a misspelt key" "$cmunet" tune --store store --set finetune.learning_rate=1 --out misspelt
+printf '[tune]\nlearning_rate = [1e-3]\n' >grid.toml
+expect 2 "tune --dry-run with one in the grid" \
+  "$cmunet" tune --store store --config grid.toml --out misspelt --dry-run
+holds "which is named" grep -q "finetune.learning_rate" err.txt
+holds "nothing was begun there" test ! -e misspelt
+cp -r store "a store"
+expect 0 "benchmark with a space in a name" \
+  "$cmunet" benchmark --store "a store" --config methods.toml --out bench --dry-run --json
+holds "prints commands that can be pasted" json out.txt "all(\"--store 'a store'\" in j['command'] for j in d['jobs'])"
 expect 0 "benchmark" "${bench[@]}" --json
 holds "all six methods were fine-tuned" json out.txt \
   "len(d['cells']) == 6 and len(d['comparisons']) == 5 and d['figures_of'] == 'val'"
@@ -209,6 +231,15 @@ expect 2 "weights of another width" \
   "$cmunet" finetune --store store --init pre --config tiny.toml --set base_width=4 --out bad
 expect 2 "unknown command" "$cmunet" segment
 holds "it is named" grep -q "no command 'segment'" err.txt
+expect 2 "unknown command, for scripts" "$cmunet" segment --json
+holds "the answer is a document" json out.txt "d['error']['code'] == 'invalid argument'"
+printf '[evaluate]\nseed = 1\n' >nobodys.toml
+expect 2 "a section that nobody reads" "$cmunet" finetune --store store --config nobodys.toml --out bad
+mkdir alone && cp "$cmunet" alone/
+expect 3 "without the training program" alone/cmunet pretrain --json
+holds "the answer names the package" json out.txt "'install the package cmunet-train' in d['error']['message']"
+expect 3 "demo looks for it first" alone/cmunet demo --out bad
+holds "and makes no folder" test ! -e bad
 expect 3 "a picture that is cut short" \
   bash -c "mkdir cut && head -c 1000 ph/images/0000.png >cut/a.png && '$cmunet' prepare --images cut --out bad"
 for command in tune "benchmark --config methods.toml"; do

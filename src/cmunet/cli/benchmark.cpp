@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <set>
 
 #include "cmunet/base/config.h"
 #include "cmunet/base/file.h"
@@ -68,11 +69,11 @@ class Benchmark {
   }
 
   Json plan() const {
+    check_configurations();
     Json document = {{"jobs", Json::array()}};
     for (const Job& job : jobs_) {
-      std::string line = "cmunet";
-      for (const std::string& word : words_of(job)) line += " " + word;
-      document["jobs"].push_back({{"name", job.name}, {"done", is_done(job, out_)}, {"command", line}});
+      document["jobs"].push_back(
+          {{"name", job.name}, {"done", is_done(job, out_)}, {"command", command_line(words_of(job))}});
     }
     return document;
   }
@@ -91,6 +92,16 @@ class Benchmark {
     for (const std::int64_t labels : options_.labels) {
       CMUNET_CHECK(labels <= labelled && labelled > 0, ErrorCode::kInvalidArgument, "[benchmark] benchmark.labels has ",
                    labels, "; the train split of ", flags_.stores.front(), " has ", labelled, " labelled images");
+    }
+  }
+
+  // What a job would refuse after those before it have run for hours is refused before the first.
+  void check_configurations() const {
+    std::set<std::pair<JobKind, std::vector<std::string>>> checked;
+    for (const Job& job : jobs_) {
+      if (is_evaluation(job) || is_done(job, out_)) continue;
+      if (!checked.emplace(job.kind, job.assignments).second) continue;
+      check_configuration(job.kind == JobKind::kPretrain ? "pretrain" : "finetune", flags_.config, job.assignments);
     }
   }
 
@@ -114,6 +125,7 @@ class Benchmark {
 
   // Jobs read the copy: whoever edits the file meanwhile changes nothing that is running.
   void adopt_request() const {
+    check_configurations();
     fs::create_directories(out_);
     if (fs::exists(settings_file())) check_same_request();
     write_file_atomic(settings_file(), text_);

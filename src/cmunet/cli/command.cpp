@@ -64,12 +64,10 @@ void limit_busy_waiting() {
 // Replaces this process by `program` with the same arguments; returns only when that fails.
 int hand_over(const std::string& program, char** argv) {
   limit_busy_waiting();
-  const std::string path = program_folder() + "/" + program;
+  const std::string path = find_program(program);
   argv[0] = const_cast<char*>(path.c_str());
   ::execv(path.c_str(), argv);
-  const std::string why = std::strerror(errno);
-  throw Error(ErrorCode::kNotFound, concat("[cmunet] cannot run ", path, ": ", why),
-              "this command needs " + program + "; build with -DCMUNET_TORCH=ON");
+  throw Error(ErrorCode::kInternal, concat("[cmunet] cannot run ", path, ": ", std::strerror(errno)));
 }
 
 // True when `flag` stands among the arguments, as "--flag" or "--flag=…".
@@ -91,6 +89,13 @@ std::string program_folder() {
   return self.parent_path().string();
 }
 
+std::string find_program(const std::string& name) {
+  std::string path = program_folder() + "/" + name;
+  if (::access(path.c_str(), X_OK) == 0) return path;
+  throw Error(ErrorCode::kNotFound, concat("[cmunet] this needs ", path, ": ", std::strerror(errno)),
+              "install the package " + name + ", or build with -DCMUNET_TORCH=ON");
+}
+
 void print_result(const CommonOptions& common, const Json& document, const std::string& text) {
   if (common.json) {
     std::cout << document.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
@@ -108,6 +113,7 @@ void end_incomplete(const Error& error) {
 int run_program(int argc, char** argv, const char* description, std::span<const Command> commands,
                 std::span<const std::pair<const char*, const char*>> elsewhere, const char* other_program) {
   CommonOptions common;
+  common.json = has_flag(argc, argv, "--json");  // errors may come before the flags are read
   CLI::App app(std::string(description) + "\n" + kDisclaimer, "cmunet");
   app.set_version_flag("--version", concat("cmunet ", kVersion, "\n", kDisclaimer));
   app.require_subcommand(1);

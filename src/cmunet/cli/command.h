@@ -56,6 +56,11 @@ void print_result(const CommonOptions& common, const Json& document, const std::
 /// The folder that holds the running executable.
 std::string program_folder();
 
+/// Does what needs LibTorch.
+inline constexpr const char* kTrainProgram = "cmunet-train";
+/// The path of a program of this project, beside the running one. @throws Error kNotFound when it cannot be run.
+std::string find_program(const std::string& name);
+
 // The commands of `cmunet`, without LibTorch.
 void add_phantom(CLI::App& app, const CommonOptions& common);
 void add_anonymize(CLI::App& app, const CommonOptions& common);

@@ -90,8 +90,7 @@ class Demo {
     const std::vector<std::string> device = has_network ? device_words(common_) : std::vector<std::string>();
     for (const auto& rest : {common_words(common_), device}) words.insert(words.end(), rest.begin(), rest.end());
     if (common_.force) words.emplace_back("--force");
-    std::string line = "cmunet";
-    for (const std::string& word : words) line += " " + word;
+    const std::string line = command_line(words);
     commands_.push_back(line);
     log_info("$ ", line);
     const int status = run_child(words, out_ / "demo.log");
@@ -188,6 +187,7 @@ class Demo {
 };
 
 void run(const std::string& out, const CommonOptions& common) {
+  find_program(kTrainProgram);  // phantoms and store would be made before its absence is noticed
   if (common.dry_run) {
     print_result(common, {{"out", out}}, concat("would train and evaluate on 120 synthetic angiograms in ", out));
     return;

@@ -10,7 +10,7 @@
 namespace cmunet::cli {
 namespace {
 
-constexpr std::array<std::string_view, 5> kOtherSections{"prepare", "tune", "benchmark", "pretrain", "evaluate"};
+constexpr std::array<std::string_view, 4> kOtherSections{"prepare", "tune", "benchmark", "pretrain"};
 
 struct Flags {
   ConfigFlags config;
@@ -18,6 +18,7 @@ struct Flags {
   std::string init;
   int labels = 0;
   RunFlags run;
+  bool check_config = false;
 };
 
 std::string summary(const Json& record, const std::string& out) {
@@ -31,14 +32,24 @@ std::string summary(const Json& record, const std::string& out) {
   return text;
 }
 
-void run(const Flags& flags, const CommonOptions& common) {
-  const Processes processes(common, flags.run);
+train::FinetuneOptions read_options(const Flags& flags, const CommonOptions& common) {
   train::FinetuneOptions options;
   Fields fields;
   describe(options, fields);
   apply_config(flags.config, fields, kOtherSections);
   apply_run_flags(flags.run, fields);
   if (common.seed_given) options.seed = common.seed;
+  return options;
+}
+
+void run(const Flags& flags, const CommonOptions& common) {
+  if (flags.check_config) {
+    read_options(flags, common).check();
+    print_result(common, {{"config", "in order"}}, "the configuration is in order");
+    return;
+  }
+  const Processes processes(common, flags.run);
+  const train::FinetuneOptions options = read_options(flags, common);
   train::FinetuneRequest request;
   request.store = flags.store;
   request.init = flags.init;
@@ -64,6 +75,7 @@ void add_finetune(CLI::App& app, const CommonOptions& common) {
       ->check(CLI::NonNegativeNumber);
   add_run_flags(app, flags->run);
   add_config_flags(app, flags->config);
+  app.add_flag("--check-config", flags->check_config, "only check the configuration; no store is opened");
   app.callback([flags, &common] { run(*flags, common); });
 }
 

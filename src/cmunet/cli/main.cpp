@@ -30,5 +30,5 @@ int main(int argc, char** argv) {
       {"finetune", "learn to segment from labelled angiograms"},
   });
   return run_program(argc, argv, "Segments coronary arteries in X-ray angiograms.", kCommands, kTrainCommands,
-                     "cmunet-train");
+                     kTrainProgram);
 }

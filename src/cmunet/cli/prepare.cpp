@@ -16,8 +16,7 @@
 namespace cmunet::cli {
 namespace {
 
-constexpr std::array<std::string_view, 6> kOtherSections{"model", "pretrain",  "finetune",
-                                                         "tune",  "benchmark", "evaluate"};
+constexpr std::array<std::string_view, 5> kOtherSections{"model", "pretrain", "finetune", "tune", "benchmark"};
 
 struct Flags {
   std::vector<std::string> images, masks, splits;

@@ -9,17 +9,17 @@
 namespace cmunet::cli {
 namespace {
 
-constexpr std::array<std::string_view, 5> kOtherSections{"prepare", "tune", "benchmark", "finetune", "evaluate"};
+constexpr std::array<std::string_view, 4> kOtherSections{"prepare", "tune", "benchmark", "finetune"};
 
 struct Flags {
   ConfigFlags config;
   std::vector<std::string> stores;
   std::string method;
   RunFlags run;
+  bool check_config = false;
 };
 
-void run(const Flags& flags, const CommonOptions& common) {
-  const Processes processes(common, flags.run);
+train::PretrainOptions read_options(const Flags& flags, const CommonOptions& common) {
   train::PretrainOptions options;
   Fields fields;
   describe(options, fields);
@@ -27,6 +27,17 @@ void run(const Flags& flags, const CommonOptions& common) {
   if (!flags.method.empty()) fields.apply_set("pretrain.method=" + flags.method);
   apply_run_flags(flags.run, fields);
   if (common.seed_given) options.seed = common.seed;
+  return options;
+}
+
+void run(const Flags& flags, const CommonOptions& common) {
+  if (flags.check_config) {
+    read_options(flags, common).check();
+    print_result(common, {{"config", "in order"}}, "the configuration is in order");
+    return;
+  }
+  const Processes processes(common, flags.run);
+  const train::PretrainOptions options = read_options(flags, common);
   train::PretrainRequest request;
   request.stores.assign(flags.stores.begin(), flags.stores.end());
   set_up_request(common, flags.run, processes, request);
@@ -52,6 +63,7 @@ void add_pretrain(CLI::App& app, const CommonOptions& common) {
   app.add_option("--method", flags->method, "cm_unet, mae, spark, moco_v2 or models_genesis");
   add_run_flags(app, flags->run);
   add_config_flags(app, flags->config);
+  app.add_flag("--check-config", flags->check_config, "only check the configuration; no store is opened");
   app.callback([flags, &common] { run(*flags, common); });
 }
 

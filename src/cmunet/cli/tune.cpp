@@ -68,25 +68,34 @@ class Tuning {
   }
 
   Json plan() const {
+    check_configurations();
     Json runs = Json::array();
     for (const Setting& setting : settings_) {
       for (int fold = 0; fold < options_.folds; ++fold) {
-        std::string line = "cmunet";
-        for (const std::string& word : fold_words(setting, fold)) line += " " + word;
         runs.push_back({{"run", fold_name(setting, fold)},
                         {"done", read_fold(out_ / fold_name(setting, fold)).has_value()},
-                        {"command", line}});
+                        {"command", command_line(fold_words(setting, fold))}});
       }
     }
     return {{"settings", settings_.size()}, {"folds", options_.folds}, {"runs", runs}};
   }
 
  private:
+  // What a run would refuse after those before it have run for hours is refused before the first.
+  void check_configurations() const {
+    for (const Setting& setting : settings_) {
+      std::vector<std::string> assignments = flags_.assignments;
+      for (const std::string& own : setting.assignments()) assignments.push_back(own);
+      if (!read_fold(out_ / fold_name(setting, 0))) check_configuration("finetune", flags_.config, assignments);
+    }
+  }
+
   // The folder belongs to one question: runs with other data or settings must not be averaged with these.
   void adopt_request() const {
+    check_configurations();
     fs::create_directories(out_);
     Json config = config_of(flags_);
-    for (const char* other : {"prepare", "pretrain", "benchmark", "evaluate"}) config.erase(other);
+    for (const char* other : {"prepare", "pretrain", "benchmark"}) config.erase(other);
     Json request = {{"store", fs::absolute(flags_.store).string()},
                     {"init", flags_.init.empty() ? "" : fs::absolute(flags_.init).string()},
                     {"labels", flags_.labels},

@@ -21,7 +21,7 @@ struct Options {
   explicit Options(const Json& config) {
     describe(pretrain, pretrain_fields);
     describe(finetune, finetune_fields);
-    const std::vector<std::string_view> others{"prepare", "benchmark", "tune", "evaluate"};
+    const std::vector<std::string_view> others{"prepare", "benchmark", "tune"};
     std::vector<std::string_view> for_pretrain = others, for_finetune = others;
     for_pretrain.emplace_back("finetune");
     for_finetune.emplace_back("pretrain");
