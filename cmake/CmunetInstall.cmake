@@ -30,6 +30,13 @@ set(CPACK_DEBIAN_CMUNET_PACKAGE_NAME cmunet)
 set(CPACK_DEBIAN_CMUNET_DESCRIPTION "segmentation and measurement of coronary arteries in X-ray angiograms
 Prepares data, segments images and DICOM runs, measures vessels, evaluates and compares. Research software, not for
 clinical use.")
+set(CPACK_DEBIAN_CMUNET_PACKAGE_RECOMMENDS ca-certificates)  # HTTPS of cmunet dicomweb
+set(CPACK_DEBIAN_CMUNET_PACKAGE_SUGGESTS cmunet-train)
+set(CPACK_DEBIAN_CMUNET_PACKAGE_CONTROL_EXTRA
+  "${PROJECT_SOURCE_DIR}/packaging/deb/postinst"
+  "${PROJECT_SOURCE_DIR}/packaging/deb/prerm"
+  "${PROJECT_SOURCE_DIR}/packaging/deb/postrm")
+set(CPACK_DEBIAN_CMUNET_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEBIAN_CMUNET-TRAIN_PACKAGE_NAME cmunet-train)
 set(CPACK_DEBIAN_CMUNET-TRAIN_PACKAGE_DEPENDS "cmunet (= ${PROJECT_VERSION}), libopenblas0-openmp")
 set(CPACK_DEBIAN_CMUNET-TRAIN_DESCRIPTION "pre-training and fine-tuning for cmunet

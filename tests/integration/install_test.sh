@@ -16,6 +16,11 @@ if [ -x usr/bin/cmunet-train ]; then
   expect 0 "the training program, found by cmunet" "$cmunet" pretrain --help
   holds "its help" grep -q -- --resume out.txt
 fi
+holds "the unit finds the program below /usr and below /usr/local" \
+  grep -q '^ExecStart=cmunet node' usr/lib/systemd/system/cmunet-node.service
+for script in postinst prerm postrm; do
+  holds "the package's $script" sh -n "$(dirname "${BASH_SOURCE[0]}")/../../packaging/deb/$script"
+done
 # Links into the source lead nowhere here; HACKING.md is full of them.
 for page in $(find usr/share/doc/cmunet -name '*.md' ! -name HACKING.md); do
   for link in $(grep -oP '\]\(\K(?!https?:|#|\.\./\.\./(src|tests)/)[^)#]+' "$page"); do
