@@ -2,6 +2,7 @@
 #include "cmunet/dataset/doctor.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -36,6 +37,19 @@ std::map<std::string, fs::path> pictures_by_stem(const fs::path& dir, Findings& 
     }
   }
   return files;
+}
+
+// nnU-Net's NAME_0000.ext is the first channel of NAME; angiograms have no other.
+std::map<std::string, fs::path> first_channels(const std::map<std::string, fs::path>& pictures, Findings& findings) {
+  std::map<std::string, fs::path> named;
+  for (const auto& [stem, path] : pictures) {
+    if (stem.ends_with("_0000")) {
+      named.emplace(stem.substr(0, stem.size() - 5), path);
+    } else if (stem.size() <= 5 || stem[stem.size() - 5] != '_') {
+      add_error(findings, "channel", path.string(), "has no channel in its name", "nnU-Net expects NAME_0000");
+    }
+  }
+  return named;
 }
 
 // Looks at one picture; returns its size, or 0×0 when it cannot be read.
@@ -96,9 +110,10 @@ void report_duplicates(const std::vector<Thumbnail>& thumbnails, const std::vect
   }
 }
 
-Findings examine_folder(const fs::path& images_dir, const fs::path& masks_dir, int threads) {
+Findings examine_folder(const fs::path& images_dir, const fs::path& masks_dir, int threads, bool has_channels = false) {
   Findings findings;
-  const auto images = pictures_by_stem(images_dir, findings);
+  auto images = pictures_by_stem(images_dir, findings);
+  if (has_channels) images = first_channels(images, findings);
   std::map<std::string, fs::path> masks;
   if (!masks_dir.empty()) masks = pictures_by_stem(masks_dir, findings);
   if (images.empty())
@@ -129,6 +144,20 @@ Findings examine_folder(const fs::path& images_dir, const fs::path& masks_dir, i
   }
   report_duplicates(thumbnails, ids, threads, findings);
   return findings;
+}
+
+Findings examine_nnunet(const fs::path& path, int threads) {
+  Findings findings = examine_folder(path / "imagesTr", path / "labelsTr", threads, true);
+  if (!fs::is_directory(path / "imagesTs")) return findings;
+  const fs::path labels = fs::is_directory(path / "labelsTs") ? path / "labelsTs" : fs::path();
+  Findings test = examine_folder(path / "imagesTs", labels, threads, true);
+  std::ranges::move(test, std::back_inserter(findings));
+  return findings;
+}
+
+bool holds_picture(const fs::path& dir) {
+  return std::any_of(fs::directory_iterator(dir), fs::directory_iterator(),
+                     [](const fs::directory_entry& entry) { return codec::is_image_file(entry.path()); });
 }
 
 Findings examine_store(const fs::path& path, int threads) {
@@ -173,9 +202,14 @@ Findings examine(const fs::path& path, int threads) {
                 "expected a store or a folder of images");
   }
   if (fs::exists(path / "manifest.json")) return examine_store(path, threads);
+  if (fs::is_directory(path / "imagesTr") && fs::is_directory(path / "labelsTr")) return examine_nnunet(path, threads);
   const fs::path images = fs::is_directory(path / "images") ? path / "images" : path;
-  for (const char* name : {"masks", "labels", "annotations"}) {
+  for (const char* name : {"masks", "labels"}) {
     if (fs::is_directory(path / name)) return examine_folder(images, path / name, threads);
+  }
+  const fs::path annotations = path / "annotations";  // that of ARCADE holds polygons in JSON
+  if (fs::is_directory(annotations) && holds_picture(annotations)) {
+    return examine_folder(images, annotations, threads);
   }
   return examine_folder(images, {}, threads);
 }

@@ -18,8 +18,8 @@ struct Finding {
   std::string fix;
 };
 
-/// Looks at a folder of images (with masks in a folder named masks, labels or annotations beside images/), at
-/// images/ + masks/ themselves, or at a store.
+/// Looks at a store, at a folder in nnU-Net's raw layout, or at a folder of images: those in its images/ where there is
+/// one, with masks in its folder masks, labels or, when that holds images, annotations.
 /// @throws Error kNotFound when `path` is neither.
 std::vector<Finding> examine(const std::filesystem::path& path, int threads);
 

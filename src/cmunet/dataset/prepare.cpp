@@ -55,6 +55,22 @@ image::ImageF read_picture(const Item& item, PreparedItem& result) {
   return preprocess::with_square_pixels(grey, item.spacing_mm ? item.spacing_mm->row_mm / item.spacing_mm->col_mm : 1);
 }
 
+// A category that no annotation has, or the wrong folder, would become a store without vessels.
+void warn_of_empty_masks(const std::vector<Item>& items, const std::vector<PreparedItem>& prepared) {
+  std::map<std::filesystem::path, std::pair<std::int64_t, bool>> folders;  // number of masks; does one mark a vessel?
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    if (!items[i].has_mask()) continue;
+    auto& [count, has_vessel] = folders[items[i].image.parent_path()];
+    ++count;
+    has_vessel = has_vessel || std::ranges::find(prepared[i].mask, std::uint8_t{1}) != prepared[i].mask.end();
+  }
+  for (const auto& [folder, masks] : folders) {
+    if (!masks.second) {
+      log_warning("[prepare] none of the ", masks.first, " masks for ", folder.string(), " marks a vessel");
+    }
+  }
+}
+
 std::vector<PreparedItem> prepare_all(const PrepareRequest& request) {
   std::vector<PreparedItem> prepared(request.items.size());
   for_each_parallel(prepared.size(), request.threads,
@@ -65,6 +81,7 @@ std::vector<PreparedItem> prepare_all(const PrepareRequest& request) {
     images += item.antialiased_pixels > 0 ? 1 : 0;
   }
   codec::warn_of_soft_masks(images, antialiased, "prepare");
+  warn_of_empty_masks(request.items, prepared);
   return prepared;
 }
 

@@ -9,6 +9,7 @@
 #include <functional>
 
 #include "cmunet/base/file.h"
+#include "cmunet/base/log.h"
 #include "cmunet/base/random.h"
 #include "cmunet/codec/codec.h"
 #include "cmunet/dataset/doctor.h"
@@ -239,6 +240,24 @@ TEST_F(PrepareTest, CocoPolygonsAreTheUnionOfSegments) {
   EXPECT_EQ(broken("/categories", 5), ErrorCode::kCorrupt);
 }
 
+TEST_F(PrepareTest, WarnsOfASourceWithoutAnyVessel) {
+  std::vector<std::string> warnings;
+  set_log_sink([&](LogLevel, std::string_view text) { warnings.emplace_back(text); });
+  write_pair(dir / "good", "a", 1);
+  write_pair(dir / "empty", "b", 2);
+  codec::write_png(dir / "empty/masks/b.png", Bytes(40, 40));
+  auto items = import_folder(dir / "good/images", dir / "good/masks", Split::kTrain);
+  for (Item& item : import_folder(dir / "empty/images", dir / "empty/masks", Split::kTrain)) items.push_back(item);
+  for (Item& item : import_folder(dir / "good/images", "", Split::kTrain)) items.push_back(item);  // no masks at all
+  make_ids_unique(items);
+  fs::create_directories(dir / "store");
+  prepare_store(request_for(items), dir / "store");
+  set_log_sink({});
+  ASSERT_EQ(warnings.size(), 1U);
+  EXPECT_NE(warnings[0].find("none of the 1 masks for"), std::string::npos) << warnings[0];
+  EXPECT_NE(warnings[0].find("empty/images"), std::string::npos) << warnings[0];
+}
+
 TEST_F(PrepareTest, CsvManifest) {
   write_pair(dir, "a,b", 1);
   write_pair(dir, "c", 2);
@@ -349,6 +368,28 @@ TEST_F(PrepareTest, DoctorFindsWhatWasPlanted) {
   const Json json = to_json(findings);
   EXPECT_EQ(json["errors"].get<std::size_t>() + json["warnings"].get<std::size_t>(), findings.size());
   EXPECT_THROW(examine(dir / "none", 1), Error);
+}
+
+TEST_F(PrepareTest, DoctorKnowsOtherLayouts) {
+  // ARCADE's: polygons are no masks that are missing.
+  fs::create_directories(dir / "arcade/images");
+  fs::create_directories(dir / "arcade/annotations");
+  codec::write_png(dir / "arcade/images/1.png", picture(1));
+  save_json(dir / "arcade/annotations/train.json", Json::object());
+  EXPECT_EQ(examine(dir / "arcade", 1).size(), 0U);
+  codec::write_png(dir / "arcade/annotations/1.png", mask(38));
+  EXPECT_TRUE(has(examine(dir / "arcade", 1), "mask_size"));
+  // nnU-Net's: labels lack the channel's number.
+  for (const char* folder : {"imagesTr", "labelsTr", "imagesTs"}) fs::create_directories(dir / "nnunet" / folder);
+  codec::write_png(dir / "nnunet/imagesTr/a_0000.png", picture(1));
+  codec::write_png(dir / "nnunet/labelsTr/a.png", mask());
+  codec::write_png(dir / "nnunet/imagesTs/b_0000.png", picture(2));
+  EXPECT_EQ(examine(dir / "nnunet", 1).size(), 0U);
+  codec::write_png(dir / "nnunet/imagesTr/c_0000.png", picture(3));
+  codec::write_png(dir / "nnunet/imagesTs/flat_0000.png", Bytes(40, 40, 7));
+  const auto findings = examine(dir / "nnunet", 1);
+  EXPECT_EQ(findings.size(), 2U);
+  for (const char* what : {"missing_mask", "constant_image"}) EXPECT_TRUE(has(findings, what)) << what;
 }
 
 TEST(MakeIdsUnique, PrefixesOnlyWhatCollides) {
