@@ -32,9 +32,15 @@ expect 2 "phantom refuses a folder that is not empty" "$cmunet" phantom --out ph
 expect 0 "prepare" \
   "$cmunet" prepare --images ph/images --masks ph/masks --split train=6,val=3,test=4 --config tiny.toml --out \
     store
-expect 2 "a rule is no split of one folder among several" \
-  "$cmunet" prepare --images ph/images --split train=0.7,test=0.3 --images ph/images --split val --out bad
-holds "it is named" grep -q -- "--split train=0.7,test=0.3 is one of 2" err.txt
+expect 0 "phantoms without masks" "$cmunet" phantom --out more --count 4 --size 64 --field-mm 60 --seed 2
+expect 0 "one folder is divided, the other is for pre-training" \
+  "$cmunet" prepare --images ph/images --masks ph/masks --split train=9,val=3,test=4 \
+    --images more/images --masks none --split pretrain --config tiny.toml --out mixed --json
+holds "each as it was told" json out.txt "{s: (n['images'], n['labelled']) for s, n in d['statistics']['splits'].items()} \
+  == {'pretrain': (4, 0), 'train': (9, 9), 'val': (3, 3), 'test': (4, 4)}"
+expect 2 "two rules would divide one set twice" \
+  "$cmunet" prepare --images ph/images --split train=0.7,test=0.3 --images more/images --split 79:1 --out bad
+holds "that is said" grep -q "2 --split are rules" err.txt
 printf 'path\nph/images/0000.png\n' >list.csv
 expect 2 "a table takes one split" "$cmunet" prepare --manifest list.csv --split train --split val --out bad
 expect 2 "prepare --dry-run notices that the folder is taken" \

@@ -33,17 +33,16 @@ std::optional<dataset::Split> whole_split(const std::string& text) {
   return rule.one;
 }
 
-// Of several --split each stands for the whole of one --images folder: nothing else can be shared out among them.
+// Of several --split each stands for one --images folder; one of them may be a rule, which divides its folder's images.
 void check_several_splits(const Flags& flags) {
   if (flags.splits.size() < 2) return;
   CMUNET_CHECK(!flags.images.empty() && flags.arcade.empty(), ErrorCode::kInvalidArgument, "[prepare] ",
                flags.splits.size(), " --split were given; this source takes one");
-  for (const std::string& text : flags.splits) {
-    if (whole_split(text)) continue;
+  const auto rules = std::ranges::count_if(flags.splits, [](const std::string& text) { return !whole_split(text); });
+  if (rules > 1) {
     throw Error(ErrorCode::kInvalidArgument,
-                concat("[prepare] --split ", text, " is one of ", flags.splits.size(),
-                       "; expected pretrain, train, val or test for each --images"),
-                "a rule divides all images: give it as the only --split");
+                concat("[prepare] ", rules, " --split are rules; expected one at most, beside names of splits"),
+                "images that one rule is to divide may lie in one folder, or stand in a CSV (--manifest)");
   }
 }
 
@@ -137,7 +136,9 @@ void run(const Flags& flags, const CommonOptions& common) {
   request.items = import_items(flags);
   dataset::make_ids_unique(request.items);
   if (!flags.group_regex.empty()) dataset::group_by_regex(request.items, flags.group_regex);
-  if (flags.splits.size() == 1) request.rule = dataset::parse_split_rule(flags.splits[0]);
+  for (const std::string& text : flags.splits) {
+    if (flags.splits.size() == 1 || !whole_split(text)) request.rule = dataset::parse_split_rule(text);
+  }
   request.folds = flags.folds;
   request.seed = common.seed;
   request.threads =
@@ -175,7 +176,7 @@ void add_prepare(CLI::App& app, const CommonOptions& common) {
   repeated("--masks", flags->masks, "folder of masks of the same names, one per --images; the word none for no masks");
   repeated("--split", flags->splits,
            "pretrain, train, val or test for a whole --images folder; or how to divide: train=0.7,val=0.1,test=0.2, "
-           "train=18,test=50, 79:1, sklearn:79:1");
+           "train=18,test=50, 79:1, sklearn:79:1; of several, one for each --images, one may divide");
   app.add_option("--arcade", flags->arcade, "COCO JSON with polygons (ARCADE), with --images");
   app.add_option("--category", flags->category, "of --arcade: only annotations of this name");
   app.add_option("--dicom", flags->dicom, "folder of DICOM files, or a DICOMDIR: X-ray runs, grouped by patient");
