@@ -262,20 +262,40 @@ def check_sources_are_built(lint):
             lint.report(path, 1, f"not listed in {listing}: it is neither built nor tested")
 
 
+def links_of(lint, path):
+    """(line, target) of every link of a page to a file, code left out."""
+    in_code = False
+    for number, line in enumerate(lint.text(path).splitlines(), 1):
+        in_code ^= line.lstrip().startswith("```")
+        if in_code:
+            continue
+        for target in LINK.findall(re.sub(r"`[^`]*`", "", line)):
+            if not re.match(r"[a-z]+:", target) and not target.startswith("#"):
+                yield number, target
+
+
 def check_links(lint):
     for path in lint.files:
         if path.suffix != ".md":
             continue
-        in_code = False
-        for number, line in enumerate(lint.text(path).splitlines(), 1):
-            in_code ^= line.lstrip().startswith("```")
-            if in_code:
-                continue
-            for target in LINK.findall(re.sub(r"`[^`]*`", "", line)):
-                if re.match(r"[a-z]+:", target) or target.startswith("#"):
-                    continue
-                if not (lint.root / path.parent / target.split("#")[0]).exists():
-                    lint.report(path, number, f"the link to {target} leads nowhere")
+        for number, target in links_of(lint, path):
+            if not (lint.root / path.parent / target.split("#")[0]).exists():
+                lint.report(path, number, f"the link to {target} leads nowhere")
+
+
+def check_pages_are_found(lint):
+    """Whoever begins at README.md reaches every page below docs/ by links."""
+    pages = {path for path in lint.files if path.suffix == ".md"}
+    found, waiting = set(), [Path("README.md")]
+    while waiting:
+        page = waiting.pop()
+        if page in found or page not in pages:
+            continue
+        found.add(page)
+        waiting += [Path(os.path.normpath(page.parent / target.split("#")[0])) for _, target in links_of(lint, page)]
+    for page in sorted(pages - found):
+        if page.parts[0] == "docs":
+            lint.report(page, 1, "no way of links leads here from README.md")
 
 
 def check_names(lint):
@@ -317,7 +337,8 @@ def check_format(lint):
                 lint.report(name, int(line), "not as clang-format-14 writes it (make format)")
 
 
-CHECKS = (check_floor_plan, check_text, check_sources_are_built, check_links, check_names, check_version)
+CHECKS = (check_floor_plan, check_text, check_sources_are_built, check_links, check_pages_are_found, check_names,
+          check_version)
 
 
 def run(root, with_format=True):

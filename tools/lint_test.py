@@ -15,7 +15,10 @@ SPDX = "// SPDX-License-Identifier: Apache-2.0\n"
 CLEAN = {
     "CMakeLists.txt": "project(cmunet VERSION 0.1.0 LANGUAGES CXX)\n",
     "README.md": "See [the map](HACKING.md#floors), [a site](https://example.org/x) and [below](#below).\n"
+                 "Read [on](docs/found.md).\n"
                  "```\n[not a link](nowhere.md)\n```\nNor is `[this](nowhere.md)`.\n",
+    "docs/found.md": "[on](deep/too.md#part)\n",
+    "docs/deep/too.md": "Found in two steps, and from [below](../../HACKING.md).\n",
     "HACKING.md": "[back](./README.md \"title\")\n\n"
                   "| floor | module | purpose | may include |\n|---|---|---|---|\n"
                   "| 0 | `base` | errors | – |\n| 1 | `image` | pixels | base |\n"
@@ -81,6 +84,7 @@ VIOLATIONS = [
     ("printing by printf", "src/cmunet/base/a.cpp", 'void f() { std::printf("x"); }\n', "does not print"),
     ("long file", "src/cmunet/base/a.cpp", "//\n" * 500, "at most 500"),
     ("dead link", "HACKING.md", "[gone](docs/gone.md)\n", "leads nowhere"),
+    ("page that nobody finds", "docs/lonely.md", "[home](../README.md) and [here](lonely.md)\n", "no way of links"),
     ("dead link with an anchor", "HACKING.md", "[gone](docs/gone.md#part)\n", "leads nowhere"),
     ("empty file name", "src/cmunet/base/string_utils.h", SPDX + "#pragma once\n", "says nothing"),
     ("empty folder name", "src/cmunet/helpers/x.md", "text\n", "says nothing"),

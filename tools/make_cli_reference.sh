@@ -48,7 +48,6 @@ HEAD
   echo '```'
   for command in $(commands); do
     section "$command"
-    if [ "$command" = evaluate ]; then section evaluate --model MODEL; fi
   done
 } >"$written"
 

@@ -36,8 +36,8 @@ expect 0 "phantoms without masks" "$cmunet" phantom --out more --count 4 --size 
 expect 0 "one folder is divided, the other is for pre-training" \
   "$cmunet" prepare --images ph/images --masks ph/masks --split train=9,val=3,test=4 \
     --images more/images --masks none --split pretrain --config tiny.toml --out mixed --json
-holds "each as it was told" json out.txt "{s: (n['images'], n['labelled']) for s, n in d['statistics']['splits'].items()} \
-  == {'pretrain': (4, 0), 'train': (9, 9), 'val': (3, 3), 'test': (4, 4)}"
+holds "each as it was told" json out.txt "{s: (n['images'], n['labelled']) for s, n in \
+  d['statistics']['splits'].items()} == {'pretrain': (4, 0), 'train': (9, 9), 'val': (3, 3), 'test': (4, 4)}"
 expect 2 "two rules would divide one set twice" \
   "$cmunet" prepare --images ph/images --split train=0.7,test=0.3 --images more/images --split 79:1 --out bad
 holds "that is said" grep -q "2 --split are rules" err.txt

@@ -208,7 +208,9 @@ CLI::Option* add_numbers(CLI::App& app, const std::string& name, std::vector<dou
 
 void add_calibration_flags(CLI::App& app, CalibrationFlags& flags) {
   add_numbers(app, "--spacing-mm", flags.spacing_mm, 1, 2, "millimetres per pixel in the vessel's plane: row[,column]");
-  app.add_option("--spacing-sd-percent", flags.spacing_sd_percent, "how uncertain that is, one standard deviation");
+  app.add_option(
+      "--spacing-sd-percent", flags.spacing_sd_percent,
+      "how uncertain that is, one standard deviation; default 0: exact, so that intervals in mm hold no error of it");
   add_numbers(app, "--imager-spacing-mm", flags.imager_spacing_mm, 1, 2, "pixel spacing on the detector: row[,column]");
   app.add_option("--magnification", flags.magnification, "of the vessel on the detector");
   app.add_option("--sid-mm", flags.sid_mm, "source to detector; with --sod-mm instead of --magnification");
