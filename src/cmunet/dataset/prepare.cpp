@@ -9,6 +9,7 @@
 #include <regex>
 #include <set>
 
+#include "cmunet/base/log.h"
 #include "cmunet/base/parallel.h"
 #include "cmunet/codec/codec.h"
 #include "cmunet/dataset/leakage.h"
