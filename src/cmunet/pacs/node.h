@@ -27,12 +27,17 @@ struct NodeOptions {
   SpoolOptions spool;
   std::filesystem::path spool_folder;
   Peer destination;           ///< where results go
-  double retry_seconds = 30;  ///< after a destination could not be reached
+  double retry_seconds = 30;  ///< after a destination could not be reached, or a disk was full; for an object that was
+                              ///< tried before, doubled with every try up to 64 times
+  int max_tries = 128;  ///< an object whose results are not taken so often, or cannot be made for want of memory or
+                        ///< disk, is put into failed/: after two and a half days with 30 s. Not the times that nobody
+                        ///< answers at the destination
 };
 
 /// Makes DICOM files of the object `source` in the empty folder `results`; each is sent. Their UIDs must follow from
-/// the source (`derive_uid`). May throw Error: the object then goes to failed/ with the message, which must not
-/// identify a patient. Called on one thread, for one object at a time.
+/// the source (`derive_uid`). May throw Error: for kCorrupt, kUnsupported and kInvalidArgument the object goes to
+/// failed/ with the message, which must not identify a patient; for kIo and kOutOfMemory it waits for better times; for
+/// others it is tried `SpoolOptions::max_attempts` times. Called on one thread, for one object at a time.
 using Process = std::function<void(const std::filesystem::path& source, const std::filesystem::path& results)>;
 
 /// Runs from construction to destruction.

@@ -218,6 +218,71 @@ TEST(Node, ARefusedResultDoesNotKeepBackAnother) {
   EXPECT_TRUE(fs::exists(results / "sr.dcm.sent"));
 }
 
+TEST(Node, AResultThatIsNotTakenDoesNotKeepBackAnotherObjects) {
+  const ScratchFolder folder;
+  Destination destination;
+  for (const char* role : {"seg", "sr"})
+    destination.set_answer_to(derive_uid("1.2.1", role), StoreStatus::kOutOfResources);
+  NodeOptions options = options_for(folder / "spool", destination.peer());
+  options.max_tries = 3;
+  Node node(options, make_two);
+  EXPECT_TRUE(send_one(write_sample(folder.path(), "1.2.1"), node.port()));
+  ASSERT_TRUE(wait_until([&] { return destination.arrivals() >= 2; }));
+  EXPECT_TRUE(send_one(write_sample(folder.path(), "1.2.2"), node.port()));
+  ASSERT_TRUE(wait_until([&] { return node.counts().done == 1; }));
+  EXPECT_TRUE(destination.contents().contains(derive_uid("1.2.2", "sr")));
+  ASSERT_TRUE(wait_until([&] { return node.counts().failed == 1; }));  // after three tries, with all that it had
+  const fs::path failed = folder / "spool" / "failed" / Spool::key_of("1.2.1");
+  EXPECT_THAT(load_json(failed / "record.json")["reason"], testing::HasSubstr("not delivered in 3 tries"));
+  EXPECT_TRUE(fs::exists(failed / "source.dcm") && fs::exists(failed / "results/seg.dcm"));
+  EXPECT_EQ(destination.arrivals(), 2 + 3 * 2);
+}
+
+TEST(Node, WaitsForMemoryAndDisk) {
+  const ScratchFolder folder;
+  Destination destination;
+  std::map<std::string, int> tries;  // of the worker alone, until the node has stopped
+  const auto work = [&](const fs::path& source, const fs::path& results) {
+    const std::string uid = uid_of(source);
+    const int before = tries[uid]++;
+    if (uid == "1.2.1" && before < 4) throw Error(ErrorCode::kIo, "[test] no space left on device");
+    if (uid == "1.2.2" && before < 1) throw std::bad_alloc();
+    if (uid == "1.2.3" && before < 1) throw Error(ErrorCode::kOutOfMemory, "[test] too large for the device");
+    make_two(source, results);
+  };
+  NodeOptions options = options_for(folder / "spool", destination.peer());
+  options.retry_seconds = 0.05;
+  options.spool.max_attempts = 2;
+  {
+    Node node(options, work);
+    for (const char* uid : {"1.2.1", "1.2.2", "1.2.3"}) send_one(write_sample(folder.path(), uid), node.port());
+    ASSERT_TRUE(wait_until([&] { return node.counts().done == 3; }));
+    EXPECT_EQ(node.counts().failed, 0);
+  }
+  EXPECT_EQ(tries["1.2.1"], 5);
+}
+
+TEST(Node, TriesAnErrorOfTheProgramAFewTimes) {
+  const ScratchFolder folder;
+  Destination destination;
+  std::map<std::string, int> tries;  // of the worker alone, until the node has stopped
+  const auto work = [&](const fs::path& source, const fs::path& results) {
+    const std::string uid = uid_of(source);
+    ++tries[uid];
+    if (uid == "1.2.1" || tries[uid] < 2) throw Error(ErrorCode::kInternal, "[test] a bug");
+    make_two(source, results);
+  };
+  {
+    Node node(options_for(folder / "spool", destination.peer()), work);
+    for (const char* uid : {"1.2.1", "1.2.2"}) send_one(write_sample(folder.path(), uid), node.port());
+    ASSERT_TRUE(wait_until([&] { return node.counts().done == 1 && node.counts().failed == 1; }));
+  }
+  EXPECT_EQ(tries["1.2.1"], 3);
+  EXPECT_EQ(tries["1.2.2"], 2);
+  const fs::path failed = folder / "spool" / "failed" / Spool::key_of("1.2.1");
+  EXPECT_THAT(load_json(failed / "record.json")["reason"], testing::HasSubstr("3 tries: [test] a bug"));
+}
+
 TEST(Node, LogsIdentifyNobody) {
   std::mutex mutex;
   std::string log;

@@ -132,10 +132,12 @@ Spool::Taken Spool::take(const fs::path& file, const std::string& sop_instance_u
   return Taken::kStored;
 }
 
-std::optional<std::string> Spool::next() {
+std::optional<std::string> Spool::next(const std::set<std::string>& waiting_for_later) {
   const std::lock_guard lock(mutex_);
-  const auto started = entries(
-      working_, [](const fs::path& job) { return fs::exists(job / "source.dcm") && !fs::exists(job / "results"); });
+  const auto started = entries(working_, [&](const fs::path& job) {
+    return !waiting_for_later.contains(job.filename().string()) && fs::exists(job / "source.dcm") &&
+           !fs::exists(job / "results");
+  });
   if (!started.empty()) return started.front().filename().string();
   const auto waiting = entries(incoming_, [](const fs::path& file) { return file.extension() == ".dcm"; });
   if (waiting.empty()) return std::nullopt;
@@ -152,6 +154,11 @@ bool Spool::begin_attempt(const std::string& key) {
   if (static_cast<int>(before.size()) >= options_.max_attempts) return false;
   write_file_atomic(file, before + ".");
   return true;
+}
+
+void Spool::forget_attempt(const std::string& key) {
+  const fs::path file = working_ / key / "attempts";
+  fs::resize_file(file, fs::file_size(file) - 1);  // which a full disk allows
 }
 
 fs::path Spool::source(const std::string& key) const { return working_ / key / "source.dcm"; }

@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,7 @@ namespace cmunet::pacs {
 
 struct SpoolOptions {
   int max_jobs = 1000;      ///< objects waiting or worked on; beyond it new ones are refused
-  int max_attempts = 3;     ///< a node that dies this often while it works on an object gives the object up
+  int max_attempts = 3;     ///< a node that dies or errs this often while it works on an object gives it up
   bool keep_files = false;  ///< keep source and results in done/
 };
 
@@ -52,10 +53,13 @@ class Spool {
 
   static std::string key_of(const std::string& sop_instance_uid);
 
-  /// The object to work on next, oldest first, now in working/ and without results; none when there is nothing to do.
-  std::optional<std::string> next();
+  /// The object to work on next, oldest first, now in working/ and without results; none when there is nothing to do
+  /// but what is `waiting`.
+  std::optional<std::string> next(const std::set<std::string>& waiting = {});
   /// Counts one attempt on the disk, before the work begins. False when there were max_attempts before.
   bool begin_attempt(const std::string& key);
+  /// Takes back what `begin_attempt` counted: the object was not the reason that the attempt failed.
+  void forget_attempt(const std::string& key);
   std::filesystem::path source(const std::string& key) const;
   /// An empty folder for results.
   std::filesystem::path fresh_results_folder(const std::string& key);

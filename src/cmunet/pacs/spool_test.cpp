@@ -144,6 +144,29 @@ TEST(Spool, GivesUpAnObjectThatKillsTheNode) {
   }
 }
 
+TEST(Spool, AnAttemptThatIsForgottenDoesNotCount) {
+  const ScratchFolder folder;
+  Spool spool(folder.path(), {.max_attempts = 1});
+  take(spool, "1.1");
+  const std::string key = spool.next().value();
+  EXPECT_TRUE(spool.begin_attempt(key));
+  spool.forget_attempt(key);
+  EXPECT_TRUE(spool.begin_attempt(key));
+  EXPECT_FALSE(spool.begin_attempt(key));
+}
+
+TEST(Spool, PassesOverWhatWaits) {
+  const ScratchFolder folder;
+  Spool spool(folder.path(), {});
+  take(spool, "1.1");
+  take(spool, "1.2");
+  const std::string first = spool.next().value();
+  EXPECT_EQ(spool.next(), first);
+  const std::string second = spool.next({first}).value();
+  EXPECT_NE(second, first);
+  EXPECT_FALSE(spool.next({first, second}).has_value());
+}
+
 TEST(Spool, IsUsedByOneProcess) {
   const ScratchFolder folder;
   const Spool spool(folder.path(), {});
