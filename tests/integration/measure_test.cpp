@@ -163,6 +163,29 @@ TEST_F(MeasureCommand, ByTheDetectorsSpacingAndTheMagnification) {
   EXPECT_EQ(measure("--imager-spacing-mm 0.3").status, 2);  // sizes on the detector are none in the patient
   EXPECT_EQ(measure("--imager-spacing-mm 0.3 --sid-mm 1000").status, 2);
   EXPECT_EQ(measure("--imager-spacing-mm 0.3 --magnification 0.5").status, 2);
+  EXPECT_EQ(measure("--imager-spacing-mm 0.3 --magnification 1").status, 2);  // the detector's again
+  EXPECT_EQ(measure("--imager-spacing-mm 0.3 --magnification 1.5 --sod-mm 700").status, 2);
+  const std::string note = by_factor["calibration"]["note"];
+  EXPECT_THAT(note, HasSubstr("given by the user: Imager Pixel Spacing, magnification"));
+  EXPECT_THAT(note, Not(HasSubstr("header")));  // a picture has none
+}
+
+TEST_F(MeasureCommand, EachDistanceGoesBeforeTheHeadersOfItsKind) {
+  const std::vector<std::string> header{"ImagerPixelSpacing=0.3\\0.3", "DistanceSourceToDetector=1000",
+                                        "DistanceSourceToPatient=750", "EstimatedRadiographicMagnificationFactor=1.33"};
+  const auto calibration = [&](const char* flags) { return measured_run(header, flags)["calibration"]; };
+  const auto spacing = [&](const char* flags) { return calibration(flags)["mm_per_column"].get<double>(); };
+  EXPECT_NEAR(spacing("--sod-mm 500"), 0.15, 1e-9);
+  EXPECT_NEAR(spacing("--sid-mm 1200"), 0.1875, 1e-9);
+  EXPECT_NEAR(spacing("--sid-mm 1200 --sod-mm 600"), 0.15, 1e-9);
+  EXPECT_NEAR(spacing("--magnification 2"), 0.15, 1e-9);
+  EXPECT_NEAR(spacing("--imager-spacing-mm 0.4"), 0.4 / 1.33, 1e-9);
+  EXPECT_THAT(calibration("--sod-mm 500")["note"].get<std::string>(),
+              HasSubstr("; given by the user: source to patient"));
+  EXPECT_EQ(program(concat("measure ", root / "run.dcm", " --mask ", root / "mask.png",
+                           " --force --magnification 2 --sid-mm 1000 --out ", root / "out"))
+                .status,
+            2);
 }
 
 TEST_F(MeasureCommand, ByTheCatheterClickedOrDetected) {
@@ -398,16 +421,34 @@ TEST_F(MeasureCommand, ShowsWhyItTookThatFrame) {
   run.frames = 20, run.height = kHeight, run.width = kWidth;
   run.cell = [](int frame, int y, int x, int) { return frame < 8 ? grey(20, x) : grey(y, x); };
   dicom::write_run(run, root / "run.dcm");
-  EXPECT_EQ(
-      program(concat("measure ", root / "run.dcm", " --mask ", root / "mask.png", " --force --out ", root / "out"))
-          .status,
-      0);
+  const dicom::XaRun source(root / "run.dcm");
+  dicom::SegmentationObject all({source.header(), source.patient()});
+  for (int frame = 0; frame < 20; ++frame) all.add(frame, image::Mask(kHeight, kWidth, 1));
+  all.save(root / "all.dcm");
+  EXPECT_EQ(program(concat("measure ", root / "run.dcm", " --mask ", root / "all.dcm", " --force --out ", root / "out"))
+                .status,
+            0);
   EXPECT_THAT(read_file(root / "out/report.html"), HasSubstr("Why this frame"));
   EXPECT_EQ(program(concat("measure ", root / "run.dcm", " --frame 9 --mask ", root / "mask.png", " --force --out ",
                            root / "out"))
                 .status,
             0);
   EXPECT_THAT(read_file(root / "out/report.html"), Not(HasSubstr("Why this frame")));
+}
+
+TEST_F(MeasureCommand, APictureOfVesselsDoesNotSayWhichFrameItShows) {
+  dicom::MadeRun run;
+  run.frames = 2, run.height = kHeight, run.width = kWidth;
+  run.cell = [](int, int y, int x, int) { return grey(y, x); };
+  dicom::write_run(run, root / "run.dcm");
+  for (const char* flag : {"--mask", "--probability"}) {
+    const std::string command =
+        concat("measure ", root / "run.dcm", " ", flag, " ", root / "mask.png", " --force --out ", root / "out");
+    const Outcome outcome = program(command);
+    EXPECT_EQ(outcome.status, 2) << flag;
+    EXPECT_THAT(outcome.err, HasSubstr("--frame N")) << flag;
+    EXPECT_EQ(program(command + " --frame 2").status, 0) << flag;
+  }
 }
 
 TEST_F(MeasureCommand, WrongFlagsAreUsageErrorsAndWriteNothing) {

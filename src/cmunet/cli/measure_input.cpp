@@ -98,6 +98,13 @@ preprocess::FrameTraits read_frame(const MeasureInputFlags& flags, const std::st
     if (wish == "best" && segmentation->source_frames.size() == 1)
       wish = concat(segmentation->source_frames.front() + 1);
   }
+  if (header.frames > 1 && wish == "best" && !segmentation && !(flags.mask + flags.probability).empty()) {
+    const char* flag = flags.mask.empty() ? "--probability" : "--mask";
+    throw Error(ErrorCode::kInvalidArgument,
+                concat("[measure] ", flag, " is a picture, which does not say which of the run's ", header.frames,
+                       " frames it shows"),
+                "say it with --frame N, counted from 1");
+  }
   const int frame = choose_frame(run, wish, picture);
   picture.grey = run.frame(frame);
   picture.field = run.field();
@@ -184,6 +191,40 @@ vessel::Calibration calibrate_by_catheter(const CalibrationFlags& flags, const P
   return vessel::calibrate_by_catheter(*flags.catheter_french, part, width, aspect);
 }
 
+// Each flag goes before what the header says of the same thing.
+vessel::Calibration calibrate_by_geometry(const CalibrationFlags& flags, vessel::AcquisitionGeometry geometry) {
+  CMUNET_CHECK(!flags.magnification || (!flags.sid_mm && !flags.sod_mm), ErrorCode::kInvalidArgument,
+               "[measure] --magnification beside --sid-mm or --sod-mm, whose quotient it is; expected one of the two");
+  std::vector<std::string> given;
+  geometry.pixel_spacing_mm.reset();
+  geometry.object_pixel_spacing_mm.reset();
+  if (!flags.imager_spacing_mm.empty()) {
+    geometry.imager_pixel_spacing_mm = spacing_of(flags.imager_spacing_mm);
+    given.emplace_back("Imager Pixel Spacing");
+  }
+  if (flags.magnification) {
+    geometry.magnification = flags.magnification;
+    geometry.source_detector_mm.reset();
+    given.emplace_back("magnification");
+  }
+  if (flags.sid_mm || flags.sod_mm) geometry.magnification.reset();
+  if (flags.sid_mm) {
+    geometry.source_detector_mm = flags.sid_mm;
+    given.emplace_back("source to detector");
+  }
+  if (flags.sod_mm) {
+    geometry.source_patient_mm = flags.sod_mm;
+    given.emplace_back("source to patient");
+  }
+  vessel::Calibration calibration = vessel::calibrate_by_geometry(geometry);
+  CMUNET_CHECK(calibration.mm_per_px, ErrorCode::kInvalidArgument, "[measure] ", calibration.note,
+               "; expected --imager-spacing-mm (or a DICOM header that has it) and --magnification of 1.05…5, or "
+               "--sid-mm and --sod-mm (or a header that has the other one)");
+  calibration.note += "; given by the user:";
+  for (const std::string& what : given) calibration.note += concat(&what == &given.front() ? " " : ", ", what);
+  return calibration;
+}
+
 }  // namespace
 
 CLI::Option* add_numbers(CLI::App& app, const std::string& name, std::vector<double>& numbers, std::size_t least,
@@ -213,8 +254,9 @@ void add_calibration_flags(CLI::App& app, CalibrationFlags& flags) {
       "how uncertain that is, one standard deviation; default 0: exact, so that intervals in mm hold no error of it");
   add_numbers(app, "--imager-spacing-mm", flags.imager_spacing_mm, 1, 2, "pixel spacing on the detector: row[,column]");
   app.add_option("--magnification", flags.magnification, "of the vessel on the detector");
-  app.add_option("--sid-mm", flags.sid_mm, "source to detector; with --sod-mm instead of --magnification");
-  app.add_option("--sod-mm", flags.sod_mm, "source to patient");
+  app.add_option("--sid-mm", flags.sid_mm,
+                 "source to detector; with --sod-mm (or the header's) instead of --magnification");
+  app.add_option("--sod-mm", flags.sod_mm, "source to patient, likewise");
   app.add_option("--catheter-french", flags.catheter_french, "outer diameter of the catheter, 3 French = 1 mm");
   add_numbers(app, "--catheter-points", flags.catheter_points, 4, 4, "y,x,y,x: a point on each wall of the catheter");
   add_numbers(app, "--catheter-along", flags.catheter_along, 4, 4,
@@ -285,24 +327,8 @@ vessel::Calibration calibrate(const CalibrationFlags& flags, const Picture& pict
   if (!flags.spacing_mm.empty()) {
     return vessel::calibrate_manually(spacing_of(flags.spacing_mm), flags.spacing_sd_percent / 100);
   }
-  vessel::AcquisitionGeometry geometry = picture.geometry;
-  if (!flags.imager_spacing_mm.empty() || has_geometry_flag) {
-    if (!flags.imager_spacing_mm.empty()) geometry.imager_pixel_spacing_mm = spacing_of(flags.imager_spacing_mm);
-    // What the user says goes before what the header says.
-    geometry.pixel_spacing_mm.reset();
-    geometry.object_pixel_spacing_mm.reset();
-    if (flags.sid_mm && flags.sod_mm) {
-      geometry.magnification.reset();
-      geometry.source_detector_mm = flags.sid_mm, geometry.source_patient_mm = flags.sod_mm;
-    }
-    if (flags.magnification) geometry.magnification = flags.magnification;
-    vessel::Calibration calibration = vessel::calibrate_by_geometry(geometry);
-    CMUNET_CHECK(calibration.mm_per_px, ErrorCode::kInvalidArgument, "[measure] ", calibration.note,
-                 "; expected --imager-spacing-mm (or a DICOM header that has it) and --magnification of 1…5, or "
-                 "--sid-mm and --sod-mm");
-    return calibration;
-  }
-  const vessel::Calibration by_header = vessel::calibrate_by_geometry(geometry);
+  if (!flags.imager_spacing_mm.empty() || has_geometry_flag) return calibrate_by_geometry(flags, picture.geometry);
+  const vessel::Calibration by_header = vessel::calibrate_by_geometry(picture.geometry);
   return flags.catheter_french ? calibrate_by_catheter(flags, picture, by_header.aspect) : by_header;
 }
 

@@ -17,6 +17,9 @@ constexpr double kCatheterSd_mm = 0.04;    // repeatability of a measured cathet
 constexpr double kShaftDeficit_mm = 0.11;  // by which shafts are measured too thin
 constexpr double kOffPlane = 0.05;
 constexpr double kMaxBeamAngle_deg = 60;
+constexpr double kMinMagnification = 1.05, kMaxMagnification = 5;  // of a heart, which lies well before the detector
+constexpr double kMaxContradiction = 0.1;                          // between two statements of one magnification
+constexpr double kMaxOfDetector = 0.95;  // of the detector's spacing, for one that may be the patient's
 
 bool is_plausible(const Spacing& s) {
   const auto in_range = [](double mm) { return mm >= 0.01 && mm <= 2; };
@@ -59,6 +62,12 @@ Calibration by_header(const AcquisitionGeometry& g, CalibrationSource source, co
   return calibrated(source, s, kOffPlane, concat(note, ": ", text(s)));
 }
 
+// Of a Pixel Spacing of unknown origin: it was corrected when it is smaller by more than rounding makes it. In the
+// patient a pixel is never larger than on the detector.
+bool is_corrected(const Spacing& pixel, const Spacing& imager) {
+  return pixel.row_mm <= kMaxOfDetector * imager.row_mm && pixel.col_mm <= kMaxOfDetector * imager.col_mm;
+}
+
 // How Pixel Spacing was corrected, when it was.
 std::optional<std::string> correction_of(const AcquisitionGeometry& g) {
   if (!g.pixel_spacing_mm) return std::nullopt;
@@ -67,9 +76,48 @@ std::optional<std::string> correction_of(const AcquisitionGeometry& g) {
     case SpacingOrigin::kFiducial: return "calibrated with an object of known size";
     case SpacingOrigin::kUnknown: break;
   }
-  if (g.imager_pixel_spacing_mm && !nearly_equal(*g.pixel_spacing_mm, *g.imager_pixel_spacing_mm)) {
-    return "corrected in a way that the header does not name, as it differs from the detector's";
+  if (g.imager_pixel_spacing_mm && is_corrected(*g.pixel_spacing_mm, *g.imager_pixel_spacing_mm)) {
+    return "corrected in a way that the header does not name, as it is smaller than the detector's";
   }
+  return std::nullopt;
+}
+
+// Why a Pixel Spacing that is no copy of the detector's is passed over; empty when there is none.
+std::string doubt_of(const AcquisitionGeometry& g) {
+  if (!g.pixel_spacing_mm || !g.imager_pixel_spacing_mm || correction_of(g)) return {};
+  if (nearly_equal(*g.pixel_spacing_mm, *g.imager_pixel_spacing_mm)) return {};
+  return concat("; Pixel Spacing of the DICOM header, ", text(*g.pixel_spacing_mm),
+                ", is passed over: without a calibration type it counts where it is 5 % smaller than the detector's");
+}
+
+struct Magnification {
+  double factor = 1;
+  std::string how;
+};
+
+// None when nothing names a plausible one: factors of 1 are what is written when nobody knows.
+std::optional<Magnification> magnification_of(const AcquisitionGeometry& g, std::string& why_not) {
+  const auto is_plausible = [](const std::optional<double>& factor) {
+    return factor && *factor >= kMinMagnification && *factor <= kMaxMagnification;
+  };
+  const std::optional<double> source_object_mm = g.source_patient_mm ? g.source_patient_mm : g.source_isocentre_mm;
+  std::optional<double> by_distances;
+  if (g.source_detector_mm && source_object_mm && *source_object_mm > 0) {
+    by_distances = *g.source_detector_mm / *source_object_mm;
+  }
+  const bool has_factor = is_plausible(g.magnification), has_distances = is_plausible(by_distances);
+  if (has_factor && (!has_distances || std::abs(*g.magnification / *by_distances - 1) <= kMaxContradiction)) {
+    return Magnification{*g.magnification, "the magnification factor"};
+  }
+  if (has_distances) {
+    std::string how =
+        concat("the distances of detector and ", g.source_patient_mm ? "patient" : "isocentre", " from the source");
+    if (g.magnification) how += concat(", which the magnification factor of ", *g.magnification, " contradicts");
+    return Magnification{*by_distances, how};
+  }
+  const std::optional<double>& factor = g.magnification ? g.magnification : by_distances;
+  why_not = factor ? concat("the magnification of ", *factor, " is not plausible")
+                   : "the header's spacing is the detector's, and it names no magnification";
   return std::nullopt;
 }
 
@@ -108,20 +156,16 @@ Calibration calibrate_by_geometry(const AcquisitionGeometry& g) {
     return uncalibrated(g, g.pixel_spacing_mm ? "the header's Pixel Spacing does not say in which plane it holds"
                                               : "the header has no spacing");
   }
-  std::optional<double> factor = g.magnification;
-  std::string how = "the header's magnification factor";
-  const std::optional<double> source_object_mm = g.source_patient_mm ? g.source_patient_mm : g.source_isocentre_mm;
-  if (!factor && g.source_detector_mm && source_object_mm && *source_object_mm > 0) {
-    factor = *g.source_detector_mm / *source_object_mm;
-    how = concat("the distances of detector and ", g.source_patient_mm ? "patient" : "isocentre", " from the source");
-  }
-  if (!factor) return uncalibrated(g, "the header's spacing is the detector's, and it names no magnification");
-  if (!(*factor >= 1 && *factor <= 5)) {
-    return uncalibrated(g, concat("the header's magnification of ", *factor, " is not plausible"));
-  }
-  const Spacing s{g.imager_pixel_spacing_mm->row_mm / *factor, g.imager_pixel_spacing_mm->col_mm / *factor};
-  return by_header(g, CalibrationSource::kMagnification, s,
-                   concat("Imager Pixel Spacing at the isocentre, magnification ", *factor, " by ", how));
+  const Spacing& imager = *g.imager_pixel_spacing_mm;
+  std::string why_not;
+  const std::optional<Magnification> magnification = magnification_of(g, why_not);
+  if (!magnification) return uncalibrated(g, why_not + doubt_of(g));
+  const Spacing s{imager.row_mm / magnification->factor, imager.col_mm / magnification->factor};
+  Calibration c = by_header(g, CalibrationSource::kMagnification, s,
+                            concat("Imager Pixel Spacing at the isocentre, magnification ", magnification->factor,
+                                   " by ", magnification->how));
+  c.note += doubt_of(g);
+  return c;
 }
 
 CatheterWidth catheter_width_between(const image::PointF& wall, const image::PointF& other_wall, double aspect) {

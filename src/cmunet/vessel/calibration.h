@@ -61,13 +61,15 @@ struct AcquisitionGeometry {
 };
 
 /// The first of these that the header supports, else pixels only with a note that says why:
-/// 1. Pixel Spacing of known origin, or different from Imager Pixel Spacing (PS3.3, 10.7.1.3: it was then corrected);
+/// 1. Pixel Spacing of known origin, or at most 0.95 times Imager Pixel Spacing on both axes (PS3.3, 10.7.1.3: it was
+/// then corrected; nearer to it, it may be a rounded copy, and in the patient it is never larger);
 /// 2. Object Pixel Spacing in Center of Beam, with a warning in the note when the beam is more than 60° off;
 /// 3. Imager Pixel Spacing over the magnification factor; 4. the same with factor SID / SOD, where SOD is the distance
-/// of the patient or, without it, of the isocentre.
-/// Imager Pixel Spacing alone, and Pixel Spacing of unknown origin alone or equal to it, are sizes on the detector and
-/// never used; nor is a spacing that no angiogram has. Relative sd 5 %: an artery lies up to 4 cm off the calibrated
-/// plane, 75 cm from the source.
+/// of the patient or, without it, of the isocentre. Factors outside 1.05…5 count as absent, as 1 is written by who does
+/// not know; of two that differ by more than 10 %, SID / SOD is taken, and the note says so.
+/// Imager Pixel Spacing alone, and Pixel Spacing of unknown origin alone or about equal to it, are sizes on the
+/// detector and never used; nor is a spacing that no angiogram has. Relative sd 5 %: an artery lies up to 4 cm off the
+/// calibrated plane, 75 cm from the source.
 Calibration calibrate_by_geometry(const AcquisitionGeometry& geometry);
 
 /// Which part of the catheter was measured. Shafts look thinner than they are: of true 2.50 mm, 2.39 ± 0.04 mm, metal

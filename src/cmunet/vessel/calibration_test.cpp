@@ -66,6 +66,50 @@ TEST(CalibrateByGeometry, DividesTheDetectorsSpacingByTheMagnification) {
   EXPECT_NE(calibrate_by_geometry(g).note.find("isocentre from the source"), std::string::npos);
 }
 
+TEST(CalibrateByGeometry, ARoundedCopyOfTheDetectorsSpacingIsNotThePatients) {
+  AcquisitionGeometry g;
+  g.imager_pixel_spacing_mm = image::Spacing{0.308, 0.308};
+  for (const image::Spacing& copy : {image::Spacing{0.31, 0.31}, {0.3, 0.3}, {0.4, 0.4}, {0.2, 0.31}}) {
+    g.pixel_spacing_mm = copy;
+    g.magnification.reset();
+    EXPECT_FALSE(calibrate_by_geometry(g).mm_per_px.has_value()) << copy.row_mm;
+    EXPECT_NE(calibrate_by_geometry(g).note.find("passed over"), std::string::npos) << calibrate_by_geometry(g).note;
+    g.magnification = 1.4;
+    EXPECT_EQ(calibrate_by_geometry(g).source, CalibrationSource::kMagnification) << copy.row_mm;
+    EXPECT_NEAR(*calibrate_by_geometry(g).mm_per_px, 0.22, 1e-12) << copy.row_mm;
+    EXPECT_NE(calibrate_by_geometry(g).note.find("passed over"), std::string::npos);
+  }
+  g.pixel_spacing_mm = image::Spacing{0.29, 0.29};
+  EXPECT_EQ(calibrate_by_geometry(g).source, CalibrationSource::kPixelSpacing);
+}
+
+TEST(CalibrateByGeometry, AMagnificationOfOneIsNone) {
+  AcquisitionGeometry g = on_the_detector();
+  for (const double none : {1.0, 1.04}) {
+    g.magnification = none;
+    EXPECT_FALSE(calibrate_by_geometry(g).mm_per_px.has_value()) << none;
+  }
+  g.magnification = 1;
+  g.source_detector_mm = 1000, g.source_patient_mm = 750;  // they say what the factor does not
+  EXPECT_NEAR(*calibrate_by_geometry(g).mm_per_px, 0.225, 1e-12);
+  EXPECT_NE(calibrate_by_geometry(g).note.find("factor of 1 contradicts"), std::string::npos);
+  g.source_patient_mm = 1000;  // SOD = SID
+  EXPECT_FALSE(calibrate_by_geometry(g).mm_per_px.has_value());
+  g.magnification = 1.5;
+  EXPECT_NEAR(*calibrate_by_geometry(g).mm_per_px, 0.2, 1e-12);
+}
+
+TEST(CalibrateByGeometry, TheDistancesGoBeforeAFactorThatContradictsThem) {
+  AcquisitionGeometry g = on_the_detector();
+  g.source_detector_mm = 1000, g.source_patient_mm = 800;  // 1.25
+  g.magnification = 1.2;
+  EXPECT_NEAR(*calibrate_by_geometry(g).mm_per_px, 0.25, 1e-12);
+  EXPECT_EQ(calibrate_by_geometry(g).note.find("contradicts"), std::string::npos);
+  g.magnification = 1.5;
+  EXPECT_NEAR(*calibrate_by_geometry(g).mm_per_px, 0.24, 1e-12);
+  EXPECT_NE(calibrate_by_geometry(g).note.find("factor of 1.5 contradicts"), std::string::npos);
+}
+
 TEST(CalibrateByGeometry, AHeadersSlipLeavesPixels) {
   AcquisitionGeometry g;
   g.pixel_spacing_origin = SpacingOrigin::kFiducial;
