@@ -88,54 +88,101 @@ void check_lossless_tables(std::span<const std::uint8_t> bytes) {
 
 namespace {
 
-constexpr int kStartOfScan = 0xffda;                             // of JPEG
+enum class Coding { kJpeg, kJpegLs, kJpeg2000 };
+
+constexpr int kStartOfScan = 0xffda, kEndOfImage = 0xffd9;       // the latter also of JPEG 2000, as EOC
 constexpr int kStartOfTile = 0xff90, kStartOfTileData = 0xff93;  // of JPEG 2000: SOT and SOD
 constexpr std::size_t kSotBytes = 12, kTileLengthAt = 6;         // of the SOT segment with its marker
 
-bool holds_free_text(int marker, bool is_jpeg2000) {
+int word(std::span<const std::uint8_t> bytes, std::size_t at) { return bytes[at] << 8 | bytes[at + 1]; }
+
+bool holds_free_text(int marker, Coding coding) {
   const bool is_application = marker >= 0xffe0 && marker <= 0xffef && marker != 0xffe8 && marker != 0xffee;
-  return is_jpeg2000 ? marker == 0xff64 : marker == 0xfffe || is_application;
+  return coding == Coding::kJpeg2000 ? marker == 0xff64 : marker == 0xfffe || is_application;
 }
 
-// Overwrites the free text of the segments from `at` on; `at` ends on the marker `last`, or where no segment follows.
-int clear_segments(std::span<std::uint8_t> bytes, std::size_t& at, int last, bool is_jpeg2000) {
-  const auto word = [&](std::size_t i) { return bytes[i] << 8 | bytes[i + 1]; };
+// 1 when there was anything.
+int clear(std::span<std::uint8_t> text) {
+  const bool held = std::ranges::any_of(text, [](std::uint8_t b) { return b != 0; });
+  std::ranges::fill(text, std::uint8_t{0});
+  return held ? 1 : 0;
+}
+
+// Overwrites the free text of the segments from `at` on; `at` ends on the marker `last`, on the end of the image, or
+// where no segment follows. A frame header of JPEG-LS among them makes `coding` that.
+int clear_segments(std::span<std::uint8_t> bytes, std::size_t& at, int last, Coding& coding) {
   int cleared = 0;
   while (at + 4 <= bytes.size()) {
-    const int marker = word(at);
+    const int marker = word(bytes, at);
     if (marker == 0xffff) {  // a fill byte
       ++at;
       continue;
     }
-    const auto length = static_cast<std::size_t>(word(at + 2));
-    if (marker < 0xff00 || marker == last || length < 2 || at + 2 + length > bytes.size()) break;
-    if (holds_free_text(marker, is_jpeg2000)) {
-      const auto content = bytes.subspan(at + 4, length - 2);
-      if (std::ranges::any_of(content, [](std::uint8_t b) { return b != 0; })) ++cleared;
-      std::ranges::fill(content, std::uint8_t{0});
-    }
+    const auto length = static_cast<std::size_t>(word(bytes, at + 2));
+    if (marker < 0xff00 || marker == last || marker == kEndOfImage) break;
+    if (length < 2 || at + 2 + length > bytes.size()) break;
+    if (marker == (0xff00 | kSofJpegLs)) coding = Coding::kJpegLs;
+    if (holds_free_text(marker, coding)) cleared += clear(bytes.subspan(at + 4, length - 2));
     at += 2 + length;
   }
   return cleared;
 }
 
+// The marker that ends the scan or the tile's data in which `at` lies, or the end of the bytes. FF and what makes it no
+// marker: 0 in JPEG, anything below 0x80 in JPEG-LS and below 0x90 in JPEG 2000, whose packets may have markers (SOP,
+// EPH) too; fill bytes and restart markers belong to a scan.
+std::size_t end_of_data(std::span<const std::uint8_t> bytes, std::size_t at, Coding coding) {
+  for (; at + 1 < bytes.size(); ++at) {
+    if (bytes[at] != 0xff) continue;
+    const int next = bytes[at + 1];
+    const bool is_scan = next == 0xff || (next >= 0xd0 && next <= 0xd7);
+    const bool is_data = coding == Coding::kJpeg2000 ? (0xff00 | next) != kEndOfImage
+                         : coding == Coding::kJpegLs ? is_scan || next < 0x80
+                                                     : is_scan || next == 0;
+    if (!is_data) return at;
+  }
+  return bytes.size();
+}
+
+// What follows the end of the image is no part of it.
+int clear_behind(std::span<std::uint8_t> bytes, std::size_t end) {
+  return end + 2 <= bytes.size() && word(bytes, end) == kEndOfImage ? clear(bytes.subspan(end + 2)) : 0;
+}
+
+int clear_jpeg(std::span<std::uint8_t> bytes) {
+  Coding coding = Coding::kJpeg;
+  std::size_t at = 2;
+  int cleared = clear_segments(bytes, at, kStartOfScan, coding);
+  while (at + 4 <= bytes.size() && word(bytes, at) == kStartOfScan) {
+    at = end_of_data(bytes, at + 2 + static_cast<std::size_t>(word(bytes, at + 2)), coding);
+    cleared += clear_segments(bytes, at, kStartOfScan, coding);
+  }
+  return cleared + clear_behind(bytes, at);
+}
+
+int clear_jpeg2000(std::span<std::uint8_t> bytes) {
+  Coding coding = Coding::kJpeg2000;
+  std::size_t at = 2;
+  int cleared = clear_segments(bytes, at, kStartOfTile, coding);
+  while (at + kSotBytes <= bytes.size() && word(bytes, at) == kStartOfTile) {
+    const std::size_t begin = at, length = static_cast<std::size_t>(word(bytes, at + kTileLengthAt)) << 16 |
+                                           static_cast<std::size_t>(word(bytes, at + kTileLengthAt + 2));
+    at += kSotBytes;
+    cleared += clear_segments(bytes, at, kStartOfTileData, coding);
+    if (length < kSotBytes || length > bytes.size() - begin) {  // 0: the last one, up to the end
+      at = end_of_data(bytes, at, coding);
+    } else {
+      at = begin + length;
+    }
+  }
+  return cleared + clear_behind(bytes, at);
+}
+
 }  // namespace
 
 int clear_comments(std::span<std::uint8_t> bytes) {
-  const auto word = [&](std::size_t at) { return static_cast<std::uint32_t>(bytes[at] << 8 | bytes[at + 1]); };
   if (bytes.size() < 4) return 0;
-  std::size_t at = 2;
-  if (word(0) == 0xffd8) return clear_segments(bytes, at, kStartOfScan, false);
-  if (word(0) != 0xff4f) return 0;
-  int cleared = clear_segments(bytes, at, kStartOfTile, true);
-  while (at + kSotBytes <= bytes.size() && word(at) == kStartOfTile) {
-    const std::size_t begin = at, length = word(at + kTileLengthAt) << 16 | word(at + kTileLengthAt + 2);
-    at += kSotBytes;
-    cleared += clear_segments(bytes, at, kStartOfTileData, true);
-    if (length < kSotBytes || length > bytes.size() - begin) break;  // 0: the last one, up to the end
-    at = begin + length;
-  }
-  return cleared;
+  return word(bytes, 0) == 0xffd8 ? clear_jpeg(bytes) : word(bytes, 0) == 0xff4f ? clear_jpeg2000(bytes) : 0;
 }
 
 }  // namespace cmunet::dicom

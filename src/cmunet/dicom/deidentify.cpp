@@ -147,17 +147,88 @@ int clear_frame_comments(DcmDataset& dataset) {
        object = fragments->nextInContainer(object)) {
     auto* item = dynamic_cast<DcmPixelItem*>(object);
     if (item == nullptr) continue;
-    // Only fragments that need it stay in memory; what comes before the first scan is short, but tile-part headers
-    // stand everywhere.
-    const Uint32 length = item->getLength();
-    std::vector<std::uint8_t> head(is_jpeg2000 ? length : std::min<Uint32>(length, 1 << 18));
-    if (head.empty() || item->getPartialValue(head.data(), 0, static_cast<Uint32>(head.size()), &cache).bad()) continue;
-    if (is_jpeg2000) refuse_wrapped(head);
-    if (clear_comments(head) == 0) continue;
+    // Only fragments that need it stay in memory.
+    std::vector<std::uint8_t> copy(item->getLength());
+    if (copy.empty() || item->getPartialValue(copy.data(), 0, item->getLength(), &cache).bad()) continue;
+    if (is_jpeg2000) refuse_wrapped(copy);
+    if (clear_comments(copy) == 0) continue;
     Uint8* bytes = nullptr;
     if (item->getUint8Array(bytes).good() && bytes != nullptr) cleared += clear_comments({bytes, item->getLength()});
   }
   return cleared;
+}
+
+// Pixels without what bits that they do not use, or bytes behind the last frame, hold: overlays were once kept there.
+struct CleanCells {
+  explicit CleanCells(const PixelFormat& format)
+      : bytes_per_cell(static_cast<std::size_t>(format.bits_allocated) / 8),
+        end(bytes_per_cell * static_cast<std::size_t>(format.samples) * static_cast<std::size_t>(format.frames) *
+            static_cast<std::size_t>(format.height) * static_cast<std::size_t>(format.width)),
+        used(((1U << format.bits_stored) - 1) << (format.high_bit + 1 - format.bits_stored)),
+        sign(format.is_signed ? 1U << format.high_bit : 0) {}
+
+  // Of all bytes that begin at `first` of the pixel data, little endian. False when nothing had to be changed.
+  bool operator()(std::span<std::uint8_t> bytes, std::size_t first) const {
+    bool is_changed = false;
+    for (std::size_t i = 0; i + bytes_per_cell <= bytes.size(); i += bytes_per_cell) {
+      const unsigned cell = bytes_per_cell == 1 ? bytes[i] : bytes[i] | unsigned{bytes[i + 1]} << 8U;
+      unsigned clean = first + i < end ? cell & used : 0;
+      if ((clean & sign) != 0) clean |= ~(2 * sign - 1);  // readers that know no unused bits expect the sign there
+      bytes[i] = static_cast<std::uint8_t>(clean);
+      if (bytes_per_cell == 2) bytes[i + 1] = static_cast<std::uint8_t>(clean >> 8U);
+      is_changed = is_changed || cell != (bytes_per_cell == 1 ? bytes[i] : bytes[i] | unsigned{bytes[i + 1]} << 8U);
+    }
+    return is_changed;
+  }
+  std::size_t bytes_per_cell, end;
+  unsigned used, sign;
+};
+
+// Only pixel data that need it are read into memory as a whole.
+void clear_unused_bits(DcmDataset& dataset, const PixelFormat& format) {
+  constexpr Uint32 kChunk = 1 << 20;
+  DcmElement* element = nullptr;
+  dataset.findAndGetElement(DCM_PixelData, element);
+  if (element == nullptr || is_encapsulated(DcmXfer(dataset.getOriginalXfer()))) return;
+  const CleanCells clean(format);
+  const Uint32 length = element->getLength();
+  std::vector<std::uint8_t> bytes(std::min(length, kChunk));
+  DcmFileCache cache;
+  bool is_clean = true;
+  for (Uint32 at = 0; at < length && is_clean; at += kChunk) {
+    const Uint32 count = std::min(length - at, kChunk);
+    if (element->getPartialValue(bytes.data(), at, count, &cache, EBO_LittleEndian).bad()) return;
+    is_clean = !clean(std::span(bytes).first(count), at);
+  }
+  if (is_clean) return;
+  bytes.resize(length);
+  CMUNET_CHECK(element->getPartialValue(bytes.data(), 0, length, &cache, EBO_LittleEndian).good(), ErrorCode::kIo,
+               "[deidentify] the pixel data cannot be read");
+  clean(bytes, 0);
+  OFCondition put;
+  if (element->ident() == EVR_OW || format.bits_allocated == 16) {
+    std::vector<Uint16> cells;
+    for (std::size_t i = 0; i + 1 < bytes.size(); i += 2) {
+      cells.push_back(static_cast<Uint16>(bytes[i] | bytes[i + 1] << 8));
+    }
+    put = element->putUint16Array(cells.data(), static_cast<unsigned long>(cells.size()));
+  } else {
+    put = element->putUint8Array(bytes.data(), length);
+  }
+  CMUNET_CHECK(put.good(), ErrorCode::kInternal, "[deidentify] cannot set the pixel data: ", put.text());
+}
+
+// In compressed frames such an overlay would stay, as their pixels are copied as they are.
+void refuse_compressed_overlay(DcmDataset& dataset) {
+  if (!is_encapsulated(DcmXfer(dataset.getOriginalXfer()))) return;
+  for (Uint16 group = 0x6000; group <= 0x60fe; group = static_cast<Uint16>(group + 2)) {
+    const bool is_in_pixels = number(dataset, DcmTagKey(group, 0x0102)).value_or(0) > 0 ||
+                              number(dataset, DcmTagKey(group, 0x0100)).value_or(1) > 1;
+    if (!is_in_pixels || dataset.tagExists(DcmTagKey(group, 0x3000))) continue;
+    throw Error(ErrorCode::kUnsupported,
+                "[deidentify] an overlay lies in unused bits of compressed pixels, where it is not removed",
+                "decompress the run first, with dcmdjpeg, dcmdjpls or dcmdrle (Debian: dcmtk)");
+  }
 }
 
 }  // namespace
@@ -283,6 +354,7 @@ DeidentifyReport Deidentifier::copy(const fs::path& from, const fs::path& to) {
     throw Error(ErrorCode::kUnsupported, "[deidentify] the header says that text is burned into the pixels",
                 "look at the frames; --allow-burned-in writes them nevertheless");
   }
+  refuse_compressed_overlay(*source.getDataset());
   const Data::Alias& alias = data_->alias_of(read_patient(*source.getDataset()), header.source);
   DeidentifyReport report;
   report.pseudonym = alias.name;
@@ -290,6 +362,7 @@ DeidentifyReport Deidentifier::copy(const fs::path& from, const fs::path& to) {
   // A new file around the data set: preamble and meta header may name people and devices too.
   DcmFileFormat clean(source.getAndRemoveDataset(), OFFalse);
   data_->clean(*clean.getDataset(), true, alias, report);
+  clear_unused_bits(*clean.getDataset(), format);
   report.cleared_comments = clear_frame_comments(*clean.getDataset());
   data_->mark(*clean.getDataset(), alias);
   save_object(clean, to, true);

@@ -37,11 +37,13 @@ class Deidentifier {
   explicit Deidentifier(const DeidentifyOptions& options);
   ~Deidentifier();
 
-  /// Writes the de-identified copy of a run, in its transfer syntax; the pixels themselves are not changed.
+  /// Writes the de-identified copy of a run, in its transfer syntax; the pixels themselves are not changed, but bits
+  /// that they do not use, and bytes behind the last frame, are cleared.
   /// Kept: what groups 0018, 0020, 0028 and functional groups say in numbers, codes and enumerated values. Removed:
   /// every text, name, age, address, date and time, private and unknown element, overlay, curve, icon, signature and
-  /// the file's preamble. @throws Error like XaRun; kUnsupported for a run with burned-in text that is not allowed;
-  /// kInvalidArgument when both are one file; kIo.
+  /// the file's preamble. @throws Error like XaRun; kUnsupported for a run with burned-in text that is not allowed,
+  /// or whose header says that an overlay lies in unused bits of compressed pixels; kInvalidArgument when both are one
+  /// file; kIo.
   DeidentifyReport copy(const std::filesystem::path& from, const std::filesystem::path& to);
 
  private:

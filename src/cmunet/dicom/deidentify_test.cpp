@@ -2,10 +2,13 @@
 // Planted identifiers must not survive, and everything that the picture needs must.
 #include "cmunet/dicom/deidentify.h"
 
+#include <dcmtk/config/osconfig.h>
+#include <dcmtk/dcmdata/dctk.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "cmunet/base/file.h"
 #include "cmunet/base/scratch_folder.h"
@@ -74,6 +77,15 @@ class Deidentify : public testing::Test {
     for (const Planted& p : kPlanted) made.attributes.push_back(concat(p.attribute, "=", p.secret));
     return made;
   }
+  // The bytes of the object, of a deflated one after it was inflated.
+  std::string searchable(const fs::path& file) const {
+    DcmFileFormat object;
+    if (object.loadFile(file.c_str()).bad()) return {};
+    if (object.getDataset()->getOriginalXfer() != EXS_DeflatedLittleEndianExplicit) return read_file(file);
+    object.loadAllDataIntoMemory();
+    object.saveFile((folder / "inflated.dcm").c_str(), EXS_LittleEndianExplicit);
+    return read_file(folder / "inflated.dcm");
+  }
   ScratchFolder folder;
 };
 
@@ -88,12 +100,8 @@ TEST_F(Deidentify, NoPlantedIdentifierSurvivesInAnySyntax) {
     EXPECT_EQ(report.pseudonym, "P1");
     EXPECT_FALSE(report.may_have_text);
     EXPECT_GE(report.removed_attributes, 20);
-    std::string found;
-    if (std::string(syntax.name) == "deflated") {  // its bytes must be inflated to be searched
-      found = output_of("dcmdump -q +L " + (folder / "out.dcm").string());
-    } else {
-      found = read_file(folder / "out.dcm");
-    }
+    ASSERT_NE(searchable(folder / "in.dcm").find("Nutmeg"), std::string::npos);
+    const std::string found = searchable(folder / "out.dcm");
     for (const Planted& p : kPlanted) EXPECT_EQ(found.find(p.secret), std::string::npos) << p.attribute;
     for (const char* part : {"Quibble", "QUIBBLE", "Zebedee", "zq", "ZQ", "20191224", "Made^Up"}) {
       EXPECT_EQ(found.find(part), std::string::npos) << part;
@@ -137,17 +145,40 @@ TEST_F(Deidentify, UidsOfOneArchiveStayConsistent) {
   EXPECT_NE(XaRun(folder / "again.dcm").header().source.study_uid, sources[0].study_uid);
 }
 
+// "20200228" as days.
+std::chrono::sys_days days_of(const std::string& date) {
+  using namespace std::chrono;
+  return sys_days{year{std::stoi(date.substr(0, 4))} / std::stoi(date.substr(4, 2)) / std::stoi(date.substr(6, 2))};
+}
+
 TEST_F(Deidentify, ShiftedDatesKeepTheirIntervals) {
-  MadeRun made;
-  made.attributes = {"StudyDate=20200301", "ContentDate=20200228", "StudyTime=101500", "PatientBirthDate=19500101"};
-  write_run(made, folder / "in.dcm");
+  using std::chrono::days;
   Deidentifier deidentifier({Dates::kShifted});
-  deidentifier.copy(folder / "in.dcm", folder / "out.dcm");
-  const XaRun run(folder / "out.dcm");
-  EXPECT_EQ(run.patient().study_date.size(), 8U);
-  EXPECT_LT(run.patient().study_date, "20190302");
-  EXPECT_EQ(run.patient().study_time, "101500");
-  EXPECT_EQ(run.patient().birth_date, "");
+  int copies = 0;
+  // Days by which the study date moved; the content date must stay two days before it, over a leap day.
+  const auto shift_of = [&](const char* patient) {
+    MadeRun made;
+    made.attributes = {
+        "StudyDate=20200301",        "ContentDate=20200228",        "StudyTime=101500",
+        "PatientBirthDate=19500101", concat("PatientID=", patient), concat("SOPInstanceUID=1.2.9.", ++copies)};
+    write_run(made, folder / "in.dcm");
+    deidentifier.copy(folder / "in.dcm", folder / "out.dcm");
+    const Patient moved = XaRun(folder / "out.dcm").patient();
+    EXPECT_EQ(moved.study_time, "101500");
+    EXPECT_EQ(moved.birth_date, "");
+    const std::string bytes = read_file(folder / "out.dcm");
+    const std::size_t content = bytes.find(std::string("\x08\0\x23\0DA\x08\0", 8));
+    if (moved.study_date.size() != 8 || content == std::string::npos) {
+      ADD_FAILURE() << "a date is missing";
+      return days{};
+    }
+    EXPECT_EQ(days_of(moved.study_date) - days_of(bytes.substr(content + 8, 8)), days{2});
+    return days_of("20200301") - days_of(moved.study_date);
+  };
+  const days first = shift_of("A"), again = shift_of("A"), other = shift_of("B"), third = shift_of("C");
+  EXPECT_GE(first, days{365});
+  EXPECT_EQ(first, again);
+  EXPECT_FALSE(first == other && first == third);  // each is random, of ten years' days
 }
 
 TEST_F(Deidentify, BurnedInTextIsRefusedUnlessAllowed) {
@@ -165,11 +196,11 @@ TEST_F(Deidentify, CommentsWithinFramesAreCleared) {
   const std::string secret = "Quibble";
   std::vector<std::uint8_t> jpeg{0xff, 0xd8, 0xff, 0xfe, 0, 9};
   jpeg.insert(jpeg.end(), secret.begin(), secret.end());
-  const std::vector<std::uint8_t> rest{0xff, 0xee, 0, 4, 1, 2, 0xff, 0xda, 0, 2, 0xff, 0xfe, 0, 3, 7};
-  jpeg.insert(jpeg.end(), rest.begin(), rest.end());
+  const std::vector<std::uint8_t> kept{0xff, 0xee, 0, 4, 1, 2};  // a colour transform
+  jpeg.insert(jpeg.end(), kept.begin(), kept.end());
   EXPECT_EQ(clear_comments(jpeg), 1);
   EXPECT_EQ(std::search(jpeg.begin(), jpeg.end(), secret.begin(), secret.end()), jpeg.end());
-  EXPECT_TRUE(std::equal(rest.rbegin(), rest.rend(), jpeg.rbegin()));
+  EXPECT_TRUE(std::equal(kept.rbegin(), kept.rend(), jpeg.rbegin()));
   EXPECT_EQ(clear_comments(jpeg), 0);
   std::vector<std::uint8_t> cut{0xff, 0xd8, 0xff, 0xfe, 0, 200, 'Q'};
   EXPECT_EQ(clear_comments(cut), 0);
@@ -180,6 +211,112 @@ TEST_F(Deidentify, CommentsWithinFramesAreCleared) {
   Deidentifier deidentifier({});
   EXPECT_EQ(deidentifier.copy(folder / "in.dcm", folder / "out.dcm").cleared_comments, 3);
   EXPECT_EQ(read_file(folder / "out.dcm").find("OpenJPEG"), std::string::npos);
+  EXPECT_EQ(XaRun(folder / "out.dcm").frame(2), XaRun(folder / "in.dcm").frame(2));
+}
+
+TEST_F(Deidentify, CommentsBehindTheFirstScanAndTheEndAreCleared) {
+  using Bytes = std::vector<std::uint8_t>;
+  const Bytes comment{0xff, 0xfe, 0, 5, 'Q', 'u', 'i'}, blank{0xff, 0xfe, 0, 5, 0, 0, 0};
+  // Byte pairs that are no marker within a scan. In JPEG-LS any byte below 0x80 may follow FF, here as if it were data
+  // of a scan that is a comment in JPEG.
+  const Bytes jpeg_scan{7, 0xff, 0, 0xff, 0xd3, 0xff, 0xff, 0xd0, 9}, jpeg_ls_scan{7, 0xff, 0x7f, 0xff, 0x01, 0, 3, 9};
+  const Bytes jpeg_frame{0xff, 0xd8, 0xff, 0xc3, 0, 3, 1}, jpeg_ls_frame{0xff, 0xd8, 0xff, 0xf7, 0, 3, 1};
+  const auto joined = [](const std::vector<Bytes>& parts) {
+    Bytes all;
+    for (const Bytes& part : parts) all.insert(all.end(), part.begin(), part.end());
+    return all;
+  };
+  const Bytes scan_header{0xff, 0xda, 0, 3, 1}, end{0xff, 0xd9}, trailer{'Q', 'u', 0xff, 0xd8}, no_trailer{0, 0, 0, 0};
+  for (const auto& [frame, scan] : {std::pair(jpeg_frame, jpeg_scan), std::pair(jpeg_ls_frame, jpeg_ls_scan)}) {
+    const auto stream = [&](const Bytes& text, const Bytes& behind) {
+      return joined({frame, text, scan_header, scan, text, scan_header, scan, text, end, behind});
+    };
+    Bytes bytes = stream(comment, trailer);
+    EXPECT_EQ(clear_comments(bytes), 4);
+    EXPECT_EQ(bytes, stream(blank, no_trailer));
+    EXPECT_EQ(clear_comments(bytes), 0);
+  }
+  for (const std::uint8_t length : {std::uint8_t{17}, std::uint8_t{0}}) {  // of the tile-part; 0: up to the end
+    const Bytes start{0xff, 0x4f, 0xff, 0x90, 0, 10, 0, 0, 0, 0, 0, length, 0, 1, 0xff, 0x93, 7, 0xff, 0x8f};
+    Bytes bytes = joined({start, end, trailer});
+    EXPECT_EQ(clear_comments(bytes), 1);
+    EXPECT_EQ(bytes, joined({start, end, no_trailer}));
+  }
+}
+
+TEST_F(Deidentify, CommentsWithinRealCodeStreamsLeaveThePixels) {
+  for (const MadeSyntax& syntax : made_syntaxes()) {
+    if (std::string(syntax.name).find("JPEG") == std::string::npos) continue;
+    SCOPED_TRACE(syntax.name);
+    MadeRun made;
+    made.syntax = syntax.uid;
+    made.frames = 1, made.height = made.width = 64;
+    std::string bytes = make_run(made);
+    const std::size_t end = bytes.rfind("\xff\xd9");
+    ASSERT_NE(end, std::string::npos);
+    const std::size_t item = bytes.rfind(std::string("\xfe\xff\x00\xe0", 4), end);
+    const std::size_t sequence_end = bytes.rfind(std::string("\xfe\xff\xdd\xe0", 4));
+    // A comment before the end of the image, where JPEG has segments, and a text behind it.
+    const bool is_jpeg2000 = std::string(syntax.name) == "JPEG 2000";
+    const std::string frame = bytes.substr(item + 8, end - item - 8) +
+                              (is_jpeg2000 ? "" : std::string("\xff\xfe\0\x0aZebedee!", 12)) + "\xff\xd9" + "Quibble!";
+    const std::string padded = frame + (frame.size() % 2 != 0 ? "!" : "");
+    bytes = bytes.substr(0, item + 4) + little(padded.size(), 4) + padded + bytes.substr(sequence_end);
+    write_file_atomic(folder / "in.dcm", bytes);
+    Deidentifier({}).copy(folder / "in.dcm", folder / "out.dcm");
+    const std::string out = read_file(folder / "out.dcm");
+    for (const char* secret : {"Quibble", "Zebedee"}) EXPECT_EQ(out.find(secret), std::string::npos) << secret;
+    EXPECT_EQ(XaRun(folder / "out.dcm").frame(0), XaRun(folder / "in.dcm").frame(0));
+  }
+}
+
+TEST_F(Deidentify, OverlaysInUnusedBitsAreCleared) {
+  struct Row {
+    const char* syntax;
+    bool is_signed;
+    const char *before, *after;
+  };
+  MadeRun made;
+  made.bits_allocated = 16, made.bits_stored = 12, made.high_bit = 11;
+  made.cell = [](int, int, int, int) { return 0x4abc; };
+  made.attributes = {"(6000,0100)=16", "(6000,0102)=14"};
+  for (const Row& row : {Row{"1.2.840.10008.1.2", false, "\xbc\x4a\xbc\x4a", "\xbc\x0a\xbc\x0a"},
+                         Row{"1.2.840.10008.1.2.1", true, "\xbc\x4a\xbc\x4a", "\xbc\xfa\xbc\xfa"},
+                         Row{"1.2.840.10008.1.2.2", false, "\x4a\xbc\x4a\xbc", "\x0a\xbc\x0a\xbc"}}) {
+    SCOPED_TRACE(row.syntax);
+    made.syntax = row.syntax;
+    made.is_signed = row.is_signed;
+    write_run(made, folder / "in.dcm");
+    ASSERT_NE(read_file(folder / "in.dcm").find(row.before), std::string::npos);
+    Deidentifier({}).copy(folder / "in.dcm", folder / "out.dcm");
+    const std::string bytes = read_file(folder / "out.dcm");
+    EXPECT_EQ(bytes.find(row.before), std::string::npos);
+    EXPECT_NE(bytes.find(row.after), std::string::npos);
+    for (int f = 0; f < 3; ++f) EXPECT_EQ(XaRun(folder / "out.dcm").frame(f), XaRun(folder / "in.dcm").frame(f));
+  }
+  made.is_signed = false;
+  made.syntax = "1.2.840.10008.1.2.5";  // RLE, which keeps whole cells
+  write_run(made, folder / "in.dcm");
+  try {
+    Deidentifier({}).copy(folder / "in.dcm", folder / "rle.dcm");
+    ADD_FAILURE() << "was copied";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
+    EXPECT_THAT(error.what(), testing::HasSubstr("dcmdrle"));
+  }
+  EXPECT_FALSE(fs::exists(folder / "rle.dcm"));
+}
+
+TEST_F(Deidentify, BytesBehindTheLastFrameAreCleared) {
+  MadeRun made;
+  std::string bytes = make_run(made);  // native pixel data end the file
+  const std::uint32_t length = 3 * 12 * 20;
+  const std::size_t at = bytes.size() - length - 4;
+  ASSERT_EQ(bytes.substr(at, 4), little(length, 4));
+  bytes.replace(at, 4, little(length + 8, 4));
+  write_file_atomic(folder / "in.dcm", bytes + "Quibble!");
+  Deidentifier({}).copy(folder / "in.dcm", folder / "out.dcm");
+  EXPECT_EQ(read_file(folder / "out.dcm").find("Quibble"), std::string::npos);
   EXPECT_EQ(XaRun(folder / "out.dcm").frame(2), XaRun(folder / "in.dcm").frame(2));
 }
 
