@@ -63,21 +63,52 @@ TEST(Evaluation, FollowsItsSeedAndRefusesNoImages) {
   EXPECT_THROW(summarise({}, 1), Error);
 }
 
-TEST(Evaluation, JsonHasTheAgreedShape) {
-  const Json json = to_json(summarise(three_images(), 1));
+// Every field has a number of its own, so that none passes for another: 1 to 13 in image 0, ten times their squares in
+// image 1.
+ImageResult numbered_image(int image) {
+  const auto number = [image](int field) { return image == 0 ? field : 10 * field * field; };
+  ImageResult result{concat("image", image), {}};
+  ImageMetrics& m = result.metrics;
+  m.counts = {number(1), number(2), number(3), number(4)};
+  m.dice = number(5), m.cl_dice = number(6), m.iou = number(7);
+  m.modified_hausdorff_px = number(8), m.diameter_difference_px = number(9);
+  m.breaks_per_100px = number(10), m.soft_cl_dice = number(11);
+  m.pred_diameter_px = number(12), m.target_diameter_px = number(13);
+  return result;
+}
+
+TEST(Evaluation, JsonHasEveryNumberOfAnImageUnderItsName) {
+  const Json json = to_json(summarise({numbered_image(0), numbered_image(1)}, 1));
   EXPECT_EQ(json.at("disclaimer"), kDisclaimer);
+  const char* const expected = R"([
+      {"id": "image0", "dice": 5, "cl_dice": 6, "iou": 7, "modified_hausdorff_px": 8, "diameter_difference_px": 9,
+       "breaks_per_100px": 10, "soft_cl_dice": 11, "pred_diameter_px": 12, "target_diameter_px": 13,
+       "tp": 1, "fp": 2, "fn": 3, "tn": 4},
+      {"id": "image1", "dice": 250, "cl_dice": 360, "iou": 490, "modified_hausdorff_px": 640,
+       "diameter_difference_px": 810, "breaks_per_100px": 1000, "soft_cl_dice": 1210, "pred_diameter_px": 1440,
+       "target_diameter_px": 1690, "tp": 10, "fp": 40, "fn": 90, "tn": 160}])";
+  EXPECT_EQ(json.at("images"), parse_json(expected, "expected"));
+  EXPECT_DOUBLE_EQ(json.at("pooled").at("dice").get<double>(), 2.0 * 11 / (2 * 11 + 42 + 93));
+  EXPECT_DOUBLE_EQ(json.at("pooled").at("iou").get<double>(), 11.0 / (11 + 42 + 93));
+}
+
+TEST(Evaluation, JsonHasEveryMeanUnderItsName) {
+  const Json metrics = to_json(summarise({numbered_image(0), numbered_image(1)}, 1)).at("metrics");
+  EXPECT_EQ(metrics.size(), 7U);
   const char* const names[] = {
       "dice", "cl_dice", "iou", "modified_hausdorff_px", "diameter_difference_px", "breaks_per_100px", "soft_cl_dice"};
+  double low = 5;
   for (const char* name : names) {
-    const Json& summary = json.at("metrics").at(name);
-    for (const char* key : {"mean", "sd", "ci95", "n", "undefined"}) EXPECT_TRUE(summary.contains(key)) << name << key;
-    EXPECT_EQ(summary.at("ci95").size(), 2U);
-    EXPECT_TRUE(json.at("images").at(2).contains(name)) << name;
+    const Json& summary = metrics.at(name);
+    const double high = 10 * low * low;
+    EXPECT_DOUBLE_EQ(summary.at("mean").get<double>(), (low + high) / 2) << name;
+    EXPECT_DOUBLE_EQ(summary.at("sd").get<double>(), (high - low) / std::sqrt(2)) << name;
+    EXPECT_EQ(summary.at("ci95"), Json({low, high})) << name;  // a resample is twice one value often enough
+    EXPECT_EQ(summary.at("n"), 2) << name;
+    EXPECT_EQ(summary.at("undefined"), 0) << name;
+    EXPECT_EQ(summary.size(), 5U) << name;
+    ++low;
   }
-  EXPECT_DOUBLE_EQ(json.at("pooled").at("dice").get<double>(), 2.0 / 11);
-  EXPECT_DOUBLE_EQ(json.at("pooled").at("iou").get<double>(), 0.1);
-  EXPECT_EQ(json.at("images").at(0).at("id"), "a");
-  EXPECT_DOUBLE_EQ(json.at("images").at(0).at("modified_hausdorff_px").get<double>(), 2);
 }
 
 TEST(Evaluation, JsonHasNullWhereAValueIsUndefined) {

@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <set>
+#include <sstream>
 
 #include "cmunet/base/error.h"
 #include "cmunet/base/file.h"
@@ -107,6 +108,57 @@ TEST(EvaluationTables, RowsAndColumns) {
   EXPECT_THAT(csv, HasSubstr(",1,2,3,4\r\nimage2,,"));
   EXPECT_THAT(to_csv(summary_table(evaluation)), HasSubstr("Dice ↑,0.250 ± 0.100,\"[0.200, 0.300]\",1,1\r\n"));
   EXPECT_THAT(evaluation_text(evaluation), HasSubstr("2 images"));
+}
+
+// Every field has a number of its own, so that none passes for another.
+metrics::Evaluation numbered() {
+  metrics::Evaluation evaluation;
+  metrics::ImageResult& result = evaluation.images.emplace_back();
+  result.id = "image1";
+  metrics::ImageMetrics& m = result.metrics;
+  m.counts = {1, 2, 3, 4};
+  m.dice = 5, m.cl_dice = 6, m.iou = 7, m.modified_hausdorff_px = 8, m.diameter_difference_px = 9;
+  m.breaks_per_100px = 10, m.soft_cl_dice = 11, m.pred_diameter_px = 12, m.target_diameter_px = 13;
+  evaluation.dice = {0.1, 0.2, {0.3, 0.4}, 14, 24};
+  evaluation.cl_dice = {1.1, 1.2, {1.3, 1.4}, 15, 25};
+  evaluation.iou = {2.1, 2.2, {2.3, 2.4}, 16, 26};
+  evaluation.modified_hausdorff_px = {3.1, 3.2, {3.3, 3.4}, 17, 27};
+  evaluation.diameter_difference_px = {4.1, 4.2, {4.3, 4.4}, 18, 28};
+  evaluation.breaks_per_100px = {5.1, 5.2, {5.3, 5.4}, 19, 29};
+  evaluation.soft_cl_dice = {6.1, 6.2, {6.3, 6.4}, 20, 30};
+  evaluation.pooled_dice = 7.1, evaluation.pooled_iou = 7.2;
+  return evaluation;
+}
+
+TEST(EvaluationTables, EveryNumberStandsUnderItsTitle) {
+  EXPECT_EQ(to_csv(image_table(numbered())),
+            "id,dice,cl_dice,iou,modified_hausdorff_px,diameter_difference_px,breaks_per_100px,soft_cl_dice,"
+            "pred_diameter_px,target_diameter_px,tp,fp,fn,tn\r\nimage1,5,6,7,8,9,10,11,12,13,1,2,3,4\r\n");
+  EXPECT_EQ(to_csv(summary_table(numbered())),
+            "measure,mean ± sd,95 % CI,n,undefined\r\n"
+            "Dice ↑,0.100 ± 0.200,\"[0.300, 0.400]\",14,24\r\n"
+            "clDice ↑,1.100 ± 1.200,\"[1.300, 1.400]\",15,25\r\n"
+            "IoU ↑,2.100 ± 2.200,\"[2.300, 2.400]\",16,26\r\n"
+            "modified Hausdorff (px) ↓,3.10 ± 3.20,\"[3.30, 3.40]\",17,27\r\n"
+            "diameter difference (px) ↓,4.10 ± 4.20,\"[4.30, 4.40]\",18,28\r\n"
+            "breaks per 100 px ↓,5.10 ± 5.20,\"[5.30, 5.40]\",19,29\r\n");
+  EXPECT_EQ(to_csv(comparison_table(numbered())),
+            "measure,value\r\npooled Dice,7.1\r\npooled IoU,7.2\r\nmean soft clDice,6.1\r\n");
+}
+
+TEST(EvaluationJson, HasWhatTheTableHasUnderTheSameNames) {
+  const Json document = evaluation_json(numbered(), {});
+  std::istringstream csv(to_csv(image_table(numbered())));
+  std::string titles, numbers, title, number;
+  std::getline(csv, titles), std::getline(csv, numbers);
+  std::istringstream title_words(titles.substr(0, titles.size() - 1)), number_words(numbers);
+  std::size_t columns = 0;
+  while (std::getline(title_words, title, ',') && std::getline(number_words, number, ',')) {
+    const Json& value = document["images"][0].at(title);
+    EXPECT_TRUE(value == "image1" || value.get<double>() == std::stod(number)) << title;
+    ++columns;
+  }
+  EXPECT_EQ(columns, document["images"][0].size());
 }
 
 TEST(WriteEvaluation, ThreeFiles) {
