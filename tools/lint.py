@@ -39,7 +39,7 @@ THIRD_PARTY = {
     "toml++/": r"base/[^/]+\.cpp",
     "xxhash.h": r"base/[^/]+\.cpp",
     "hwy/": r"kernels/[^/]+\.(h|cpp)",
-    "onnx/": r"engine/onnx_export\.cpp",
+    "onnx/": r"engine/onnx_export(_test)?\.cpp",
     "nlohmann/": r"base/json\.h",
     "boost/": r"stats/[^/]+\.cpp",
     "httplib.h": r"pacs/[^/]+\.cpp",

@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading a model's weights, and writing them as ONNX.
+// Reading a model's weights, whole and half.
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <fstream>
 #include <map>
 
 #include "cmunet/base/error.h"
-#include "cmunet/base/file.h"
 #include "cmunet/base/random.h"
 #include "cmunet/base/scratch_folder.h"
 #include "cmunet/engine/half_precision.h"
-#include "cmunet/engine/onnx_export.h"
 #include "cmunet/engine/unet_weights.h"
 
 namespace cmunet::engine {
@@ -153,31 +150,6 @@ TEST(UNetWeights, MissingAndMisshapenTensorsAreRefusedByName) {
   } catch (const Error& e) {
     EXPECT_EQ(e.code(), ErrorCode::kUnsupported);
   }
-}
-
-TEST(ExportOnnx, HoldsEveryWeightAndSaysWhatItIs) {
-  const ScratchFolder folder;
-  const UNetWeights unet = random_unet_weights(3, 1);
-  std::size_t floats = unet.last.weights.size() + unet.last.bias.size();
-  for (const auto& block : unet.encoder) {
-    for (const Convolution& c : block) floats += c.weights.size() + c.bias.size();
-  }
-  for (std::size_t l = 0; l < kLevels; ++l) {
-    for (const Convolution& c : unet.decoder[l]) floats += c.weights.size() + c.bias.size();
-    floats += unet.up[l].weights.size() + unet.up[l].bias.size();
-  }
-  const std::filesystem::path path = folder.path() / "m.onnx";
-  export_onnx(path, unet, preprocess::Options());
-  const std::string bytes = read_file(path);
-  EXPECT_GT(bytes.size(), floats * sizeof(float));
-  EXPECT_LT(bytes.size(), floats * sizeof(float) + 16384);
-  for (const char* text : {"ConvTranspose", "ReduceMean", "vessel_probability", "not for clinical use", "unsharp"}) {
-    EXPECT_NE(bytes.find(text), std::string::npos) << text;
-  }
-  preprocess::Options plain;
-  plain.normalise = preprocess::Normalise::kNone;
-  export_onnx(path, unet, plain);
-  EXPECT_EQ(read_file(path).find("ReduceMean"), std::string::npos);
 }
 
 }  // namespace
