@@ -141,7 +141,10 @@ StenosisErrors stenosis_errors(const Input& input, double percent, Chance& chanc
         const phantom::Tube tube = make_tube(made);
         const Measurement m = measure_tube(made, tube, input, chance);
         const auto i = m.tightest();
-        if (!i) continue;
+        if (!i) {
+          errors.percent.add_missed(), errors.length_mm.add_missed();
+          continue;
+        }
         const vessel::Narrowing& found = *m.segments[*i].narrowing;
         errors.percent.add(found.against_reference(vessel::Reference::kComputed).diameter_percent, percent);
         errors.length_mm.add(found.length_px, narrowed_length_mm(tube, 0.95), m.calibration);
@@ -171,7 +174,11 @@ MeasurementErrors segment_errors(const Input& input, double diameter_mm, Chance&
           const auto found = std::ranges::find_if(m.segments, [](const vessel::MeasuredSegment& s) {
             return s.start == vessel::VesselEnd::kContinues && s.end == vessel::VesselEnd::kContinues;
           });
-          if (found != m.segments.end()) errors.add(in_px(found->length_px), shape.between_mm, m.calibration);
+          if (found == m.segments.end()) {
+            errors.add_missed();
+            continue;
+          }
+          errors.add(in_px(found->length_px), shape.between_mm, m.calibration);
         }
       }
     }
@@ -227,11 +234,11 @@ Part tube_part(Chance& chance) {
   });
 }
 
-// A length's error, how often its interval holds the truth, and half of the interval's width.
+// A length's error, how often its interval holds the truth, half of the interval's width, and how many were missed.
 std::pair<report::Cell, Json> length_cell(const MeasurementErrors& errors) {
   const std::string held = report::format_fixed(errors.covered_percent(), 0);
   const std::string half_width = report::format_fixed(errors.median_half_width(), 1);
-  return {concat(errors.text(2), " (", held, " %, ± ", half_width, ")"), errors.json()};
+  return {concat(errors.text(2), " (", held, " %, ± ", half_width, ")", errors.missed_text()), errors.json()};
 }
 
 // Percentages and lengths.
@@ -250,7 +257,8 @@ std::pair<Part, Part> stenosis_part(Chance& chance) {
     const StenosisErrors errors = stenosis_errors(input, percent, chance);
     lengths[{input.name, percent}] = errors.length_mm;
     const std::string largest = report::format_fixed(errors.percent.largest(), 1);
-    return std::pair<report::Cell, Json>(concat(errors.percent.text(1), " (", largest, ")"), errors.percent.json());
+    return std::pair<report::Cell, Json>(
+        concat(errors.percent.text(1), " (", largest, ")", errors.percent.missed_text()), errors.percent.json());
   });
   Part of_lengths = part_of(percents, "percent", kPercents, kStenosisInputs, [&](const Input& input, double percent) {
     return length_cell(lengths.at({input.name, percent}));
@@ -300,7 +308,8 @@ void report_accuracy(const std::string& model, const CommonOptions& common) {
       concat("Diameters of tubes: error (mm), mean ± standard deviation over straight, bent and tapered tubes at "
              "0 to 90°\n\n",
              to_markdown(tubes.table),
-             "\nDiameter stenoses of tubes: error (points), mean ± standard deviation (largest)\n\n",
+             "\nDiameter stenoses of tubes: error (points), mean ± standard deviation (largest); how many were not "
+             "found\n\n",
              to_markdown(stenoses.table),
              "\nTheir lesion lengths: error (mm), mean ± standard deviation (how often the interval holds the truth, ± "
              "half its width in the median)\n\n",

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,11 @@ class MeasurementErrors {
   }
   /// Of a diameter stenosis, in points.
   void add(const vessel::Estimate& percent, double truth) { add(vessel::in_percent(percent), truth); }
+  /// What was there to be measured and was not found is in no mean.
+  void add_missed() { ++missed_; }
+  std::int64_t missed() const { return missed_; }
+  /// "; 3 not found", nothing where nothing was missed.
+  std::string missed_text() const { return missed_ == 0 ? "" : concat("; ", missed_, " not found"); }
   double n() const { return static_cast<double>(values_.size()); }
   double bias() const {
     double sum = 0;
@@ -54,6 +60,7 @@ class MeasurementErrors {
   }
   Json json() const {
     return {{"n", values_.size()},
+            {"not_found", missed_},
             {"bias", bias()},
             {"sd", sd()},
             {"largest", largest()},
@@ -70,6 +77,7 @@ class MeasurementErrors {
 
   std::vector<double> values_, half_widths_;
   double covered_ = 0;
+  std::int64_t missed_ = 0;
 };
 
 /// The point of a true centre line that is nearest to `p`. @pre there is one.
