@@ -27,10 +27,13 @@ holds() {
   shift
   "$@" >/dev/null 2>&1 || { echo "FAILED: $what"; failures=$((failures + 1)); }
 }
+# says TEXT: the command that `expect` ran last wrote so to standard error. Many causes share an exit status.
+says() { holds "it says '$1'" grep -qF -- "$1" err.txt; }
 # json FILE CONDITION: of the document d, in Python.
 json() { python3 -c "import json,sys; d=json.load(open('$1')); sys.exit(0 if ($2) else 1)"; }
-# finish: the last line of a test.
+# finish: the last line of a test. The number of failures is no exit status: that of 256 would be 0.
 finish() {
-  [ $failures -eq 0 ] && echo "1 passed, 0 failed" || echo "$failures checks failed"
-  exit $failures
+  if [ $failures -eq 0 ]; then echo "1 passed, 0 failed"; exit 0; fi
+  echo "$failures checks failed"
+  exit 1
 }

@@ -91,14 +91,16 @@ touch marker
 expect 0 "a finished search has nothing to do" "${tune[@]}" --store spoilt --out parts
 holds "and did nothing" test ! parts/final/run.json -nt marker
 sed -i 's/^steps = 120/steps = 50/' tune.toml
-"${tune[@]}" --store spoilt --out parts >out.txt 2>err.txt
-holds "a folder keeps its settings" test $? -eq 2
+expect 2 "a folder keeps its settings" "${tune[@]}" --store spoilt --out parts
+says "was begun with other data or settings"
 sed -i 's/^steps = 50/steps = 120/' tune.toml
 sed -i.kept 's/"content_hash": "./"content_hash": "x/' spoilt/manifest.json
 expect 2 "and its store, whatever path it has" "${tune[@]}" --store spoilt --out parts
+says "was begun with other data or settings"
 mv spoilt/manifest.json.kept spoilt/manifest.json
 expect 0 "pretrain with another seed" \
   "$cmunet" pretrain --store store --config tune.toml --out pre --threads 1 --force --seed 7
 expect 2 "and its initial weights" "${tune[@]}" --store spoilt --out parts
+says "was begun with other data or settings"
 
 finish

@@ -29,6 +29,7 @@ TOML
 expect 0 "phantom" "$cmunet" phantom --out ph --count 16 --size 64 --field-mm 60 --seed 1
 holds "16 images, masks and truths" test "$(ls ph/images ph/masks ph/truth | grep -c '^00')" -eq 48
 expect 2 "phantom refuses a folder that is not empty" "$cmunet" phantom --out ph --count 1
+says "folder ph is not empty"
 expect 0 "prepare" \
   "$cmunet" prepare --images ph/images --masks ph/masks --split train=6,val=3,test=4 --config tiny.toml --out \
     store
@@ -43,13 +44,30 @@ expect 2 "two rules would divide one set twice" \
 holds "that is said" grep -q "2 --split are rules" err.txt
 printf 'path\nph/images/0000.png\n' >list.csv
 expect 2 "a table takes one split" "$cmunet" prepare --manifest list.csv --split train --split val --out bad
+says "2 --split were given; this source takes one"
 expect 2 "prepare --dry-run notices that the folder is taken" \
   "$cmunet" prepare --images ph/images --split train --out store --dry-run
 expect 0 "doctor" "$cmunet" doctor store
+holds "it finds nothing wrong" grep -q "store: 0 errors" out.txt
 mkdir -p sick/images && head -c 1000 ph/images/0000.png >sick/images/0000.png
 expect 3 "doctor on a picture that is cut short" "$cmunet" doctor sick --json
 holds "its findings are the one document" json out.txt "d['errors'] == 1 and d['findings']"
 holds "the error is on stderr" grep -q "cmunet: error: .doctor. sick has 1 errors" err.txt
+cp -r store altered
+python3 -c "
+with open('altered/images-00000.safetensors', 'r+b') as f:
+    f.seek(-4, 2)
+    low_byte = f.read(1)[0]
+    f.seek(-4, 2)
+    f.write(bytes([low_byte ^ 1]))"
+expect 3 "doctor on a store with another pixel" "$cmunet" doctor altered --json
+holds "the image is named" json out.txt "d['errors'] == 1 and d['findings'][0]['level'] == 'error' and \
+  'does not match its hash' in d['findings'][0]['message']"
+mkdir -p half/images half/masks
+cp ph/images/000[01].png half/images/ && cp ph/masks/0000.png half/masks/
+expect 3 "doctor on images without all masks" "$cmunet" doctor half --json
+holds "the image is named" json out.txt "d['errors'] == 1 and d['findings'][0]['what'] == 'missing_mask' and \
+  d['findings'][0]['where'].endswith('0001.png')"
 expect 0 "info on a store" "$cmunet" info store --json
 holds "info says 16 images" json out.txt "d['images'] == 16 and d['splits']['test']['labelled'] == 4"
 
@@ -66,6 +84,7 @@ expect 0 "pretrain --resume of a finished run" \
   "$cmunet" pretrain --store store --method cm_unet --config tiny.toml --out pre --resume
 expect 2 "resume with other options" \
   "$cmunet" pretrain --store store --method cm_unet --config tiny.toml --set lr=0.5 --out pre --resume
+says "option pretrain/lr is 0.5 but the run began with 0.001"
 expect 6 "a time limit saves and exits 6" \
   "$cmunet" pretrain --store store --method cm_unet --config tiny.toml --set max_minutes=1e-6 --out limited
 expect 0 "and the run can be resumed" \
@@ -92,6 +111,7 @@ expect 2 "postprocess looks before it works" \
   "$cmunet" postprocess --model fine --store store --out nowhere/chosen.json --dry-run
 expect 2 "postprocess has no choice of split" \
   "$cmunet" postprocess --model fine --store store --split test --out chosen2.json
+says "not expected: test --split"
 expect 0 "predict with what was chosen" \
   "$cmunet" predict --model fine --postprocess chosen.json --out chosen_masks ph/images/0000.png
 expect 0 "evaluate with what was chosen" \
@@ -106,7 +126,10 @@ for file in 0000.png 0000_overlay.png 0000_probability.png 0001.png; do holds "m
 echo "no picture" >broken.png
 expect 3 "predict skips a bad file, does the rest, exits 3" \
   "$cmunet" predict --model fine --out masks2 broken.png ph/images/0002.png
+says "skipped broken.png"
 holds "the good file is done" test -s masks2/0002.png
+expect 3 "the same with --json" "$cmunet" predict --model fine --out masks2 --force --json broken.png ph/images/0002.png
+holds "it prints one document" json out.txt "len(d['images']) == 1 and len(d['failed']) == 1"
 holds "runs have a page" grep -q "Best Dice on validation" fine/report.html
 holds "the page shows reconstructions" grep -q "data:image/png" pre/report.html
 
@@ -162,23 +185,29 @@ holds "it shows what pre-training rebuilds and how the models segment" \
 expect 0 "benchmark --report does nothing else" "${bench[@]}" --report --json
 sed -i 's/^base_width = .*/base_width = 4/' methods.toml
 expect 2 "a benchmark keeps its settings" "${bench[@]}"
+says "begun with other settings than methods.toml"
 expect 2 "and so does its report" "${bench[@]}" --report
+says "begun with other settings than methods.toml"
 sed -i 's/^base_width = .*/base_width = 2/' methods.toml
-expect 2 "it keeps its data" \
-  bash -c "'$cmunet' prepare --images ph/images --masks ph/masks --split train=7,val=3,test=4 --config tiny.toml \
-    --out store2 && '$cmunet' benchmark --store store2 --config methods.toml --out bench"
+expect 0 "prepare other data" \
+  "$cmunet" prepare --images ph/images --masks ph/masks --split train=7,val=3,test=4 --config tiny.toml --out store2
+expect 2 "it keeps its data" "$cmunet" benchmark --store store2 --config methods.toml --out bench
+says "begun with other data than --store names"
 expect 3 "there must be a benchmark to report" \
   "$cmunet" benchmark --store store --config methods.toml --out none --report
+says "there is no benchmark.toml in it"
 sed 's/^labels = .*/labels = [99]/' methods.toml >many.toml
 expect 2 "there must be as many labels" "$cmunet" benchmark --store store --config many.toml --out many
+says "the train split of store has 6 labelled images"
 holds "and nothing was trained" test ! -e many
 
 # A run that is killed is a failed job and not the end of the others; one that diverges is a result.
 sed 's/^methods = .*/methods = ["scratch"]/; s/^seeds = .*/seeds = [1, 2]/; /^\[benchmark.variants\]/,$d' methods.toml \
   >killed.toml
-killed=("$cmunet" benchmark --store store --config killed.toml --out killed)
+# The whole path: it tells this run from those of another test beside it.
+killed=("$cmunet" benchmark --store store --config killed.toml --out "$dir/killed")
 for _ in $(seq 2000); do
-  pkill -KILL -f -- '--out killed/finetune/scratch-labels2-seed1' && break
+  pkill -KILL -f -- "--out $dir/killed/finetune/scratch-labels2-seed1" && break
   sleep 0.01
 done &
 expect 3 "a killed run" "${killed[@]}"
@@ -194,9 +223,12 @@ holds "also on its page" grep -q "Diverged, the loss became infinite" diverged/r
 expect 0 "compare" "$cmunet" compare bench/test/scratch-labels2-seed1 bench/test/mae-labels2-seed1 --json
 holds "compare pairs the test images" json out.txt "d['comparisons'][0]['images'] == 4"
 expect 2 "compare needs two" "$cmunet" compare bench/test/scratch-labels2-seed1
+says "there is one evaluation"
 expect 2 "compare needs the same images" "$cmunet" compare bench/test/scratch-labels2-seed1 bench/val/mae-labels2-seed1
+says "expected the same images"
 expect 2 "compare knows its measures" \
   "$cmunet" compare bench/test/scratch-labels2-seed1 bench/test/mae-labels2-seed1 --metric id
+says "id not in {dice,"
 expect 3 "compare says what to do about a run" "$cmunet" compare bench/finetune/mae-labels2-seed1 fine
 holds "namely to evaluate it" grep -q "cmunet evaluate --model bench/finetune/mae-labels2-seed1" err.txt
 
@@ -213,16 +245,38 @@ PYTHON
 expect 0 "export" "$cmunet" export --model fine --onnx fine.onnx
 holds "the ONNX file names its output" grep -q vessel_probability fine.onnx
 expect 2 "export does not overwrite" "$cmunet" export --model fine --onnx fine.onnx
+says "fine.onnx exists"
 expect 2 "export into a folder that is not there" "$cmunet" export --model fine --onnx nowhere/fine.onnx --dry-run
 expect 2 "a pre-trained network is no segmentation model" "$cmunet" export --model pre --onnx pre.onnx
+says "pre is a pretrained network"
 expect 0 "half precision" "$cmunet" export --model fine --half half.safetensors
 expect 0 "predict with half precision" "$cmunet" predict --model half.safetensors --out half_masks ph/images/0002.png
 expect 0 "LibTorch reads half precision" \
   "$cmunet" predict --model half.safetensors --out half_torch --device cpu ph/images/0002.png
 holds "both read the same weights" cmp half_masks/0002.png half_torch/0002.png
 expect 2 "export of nothing" "$cmunet" export --model fine
+says "there is nothing to write"
 expect 0 "predict with the model that comes along" "$cmunet" predict --out default_masks ph/images/0002.png
 expect 0 "bench" "$cmunet" bench --model fine --size 32 --repeat 2 --json
+
+# The demo as it is, but for two steps of each training.
+mkdir short && cp "$cmunet" short/
+cat >short/cmunet-train <<SCRIPT
+#!/usr/bin/env bash
+echo "\$*" >>words.txt
+case \$1 in
+  pretrain) less="--set pretrain.steps=2 --set pretrain.warmup_epochs=0" ;;
+  finetune) less="--set finetune.steps=2 --set finetune.warmup_steps=0 --set finetune.validate_every_steps=2" ;;
+esac
+exec "$(dirname "$cmunet")/cmunet-train" "\$@" \$less
+SCRIPT
+chmod +x short/cmunet-train
+expect 0 "demo" short/cmunet demo --out demo --json
+holds "it ran eight commands" json out.txt "len(d['commands']) == 8 and set(d['test_dice']) == {'scratch', 'cm_unet'}"
+holds "it trained three times" test "$(cut -d ' ' -f 1 words.txt | tr '\n' ' ')" = "pretrain finetune finetune "
+holds "scratch begins with nothing" json demo/scratch/run.json "d['init'] is None"
+holds "the other with what was pre-trained" json demo/cm_unet/run.json "len(d['init']['loaded']) > 100"
+holds "its page has three images twice and a reconstruction" test "$(grep -o '<img' demo/report.html | wc -l)" -eq 7
 
 mkdir target && cp ph/masks/0000.png ph/masks/0001.png target/
 mkdir pred && cp masks/0000.png masks/0001.png pred/
@@ -230,13 +284,18 @@ expect 0 "evaluate two folders" "$cmunet" evaluate --pred pred --target target -
 
 # What goes wrong is said in one line, with the right status, and leaves nothing behind.
 expect 2 "unknown config key" "$cmunet" finetune --store store --config tiny.toml --set finetune.learning=1 --out bad
+says "unknown key 'finetune.learning'"
 expect 2 "wrong type" "$cmunet" finetune --store store --config tiny.toml --set finetune.lr=fast --out bad
+says "expected a number"
 expect 3 "missing store" "$cmunet" finetune --store nowhere --config tiny.toml --out bad
+says "nowhere is no store"
 expect 2 "more labels than there are" "$cmunet" finetune --store store --labels 99 --config tiny.toml --out bad
+says "the train split has 6 labelled images"
 expect 2 "weights of another width" \
   "$cmunet" finetune --store store --init pre --config tiny.toml --set base_width=4 --out bad
+says "base_width 2 but model.base_width is 4"
 expect 2 "unknown command" "$cmunet" segment
-holds "it is named" grep -q "no command 'segment'" err.txt
+says "no command 'segment'"
 expect 2 "unknown command, for scripts" "$cmunet" segment --json
 holds "the answer is a document" json out.txt "d['error']['code'] == 'invalid argument'"
 printf '[evaluate]\nseed = 1\n' >nobodys.toml
@@ -248,18 +307,24 @@ expect 3 "demo looks for it first" alone/cmunet demo --out bad
 holds "and makes no folder" test ! -e bad
 expect 3 "a picture that is cut short" \
   bash -c "mkdir cut && head -c 1000 ph/images/0000.png >cut/a.png && '$cmunet' prepare --images cut --out bad"
+says "the file ends too early"
 for command in tune "benchmark --config methods.toml"; do
   expect 3 "$command without a store" "$cmunet" $command --store nowhere --out bad
   holds "that is one line" test "$(wc -l <err.txt)" -eq 1
 done
 expect 2 "no such split" "$cmunet" evaluate --model fine --store store --split training
+says "[split] 'training'"
 holds "nothing half-written" test ! -e bad
 head -c 2000 fine/checkpoints/best.safetensors >cut.safetensors
 expect 3 "truncated weights" "$cmunet" predict --model cut.safetensors --out cutout ph/images/0000.png
+says "the file is damaged, truncated"
 expect 3 "a model that is not there" "$cmunet" predict --model nothing --out cutout ph/images/0000.png
+says "nothing does not exist"
 expect 3 "a store of a newer format" \
   bash -c "cp -r store newer && sed -i 's/\"version\": 1/\"version\": 9/' newer/manifest.json && '$cmunet' info newer"
+says "has format version 9"
 expect 3 "unwritable place" "$cmunet" phantom --out /proc/cmunet --count 1
+says "cannot create folder /proc/cmunet"
 "$cmunet" finetune --store nowhere --out bad 2>err.txt
 holds "the error is one line" test "$(wc -l <err.txt)" -eq 1
 for text in "$("$cmunet" --help)" "$("$cmunet" predict --help)" "$(cat eval/report.html eval/evaluation.json)" \
