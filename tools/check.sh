@@ -19,9 +19,11 @@ jobs=$(tools/build_jobs.sh)
 cmake --preset release -DCMUNET_TESTS=ON
 cmake --build --preset release --parallel "$jobs"
 
-# ctest prints its summary last: passed and failed, times per label, the names of what failed.
+# ctest ends with its summary: passed and failed, times per label, the names of what failed. What was skipped is said
+# after it, and is a failure unless it is known why.
 status=0
 ctest --preset release --parallel "$(nproc)" || status=$?
+tools/skipped_tests.sh build/release/Testing/Temporary/LastTest.log || status=1
 
 if [ $with_sanitizers -eq 1 ]; then
   presets=(asan tsan tidy)
@@ -30,7 +32,9 @@ if [ $with_sanitizers -eq 1 ]; then
     echo "== $preset"
     cmake --preset $preset
     cmake --build --preset $preset --parallel "$jobs"
-    if [ $preset != tidy ]; then ctest --preset $preset --parallel "$(nproc)" || status=$?; fi
+    [ $preset != tidy ] || continue
+    ctest --preset $preset --parallel "$(nproc)" || status=$?
+    tools/skipped_tests.sh build/$preset/Testing/Temporary/LastTest.log || status=1
   done
 fi
 
