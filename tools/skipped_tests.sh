@@ -12,6 +12,7 @@ known=(
   'no pictures at *shared/data*'
   'no ARCADE masks in *shared/data*'
   '*shared/data/* is not here'
+  '*/sys/devices/* is not here'
   'this syntax has 8 bits'
   'this syntax has no signed values'
   'this syntax has no code streams'

@@ -203,7 +203,6 @@ TEST_F(PredictRun, WarnsOfWhatIsNoAngiogramAndPassesOverItsOwnOverlays) {
   EXPECT_THAT(refused.err, HasSubstr("on which cmunet drew"));
 }
 
-<<<<<<< HEAD
 TEST_F(PredictRun, NoPictureOverwritesAnInputOrAnotherPicture) {
   const image::Image<std::uint8_t> grey(kSide, kSide, 120);
   fs::create_directories(root / "out");
@@ -247,7 +246,8 @@ TEST_F(PredictRun, ARunIsNotNamedLikeAPictureOrAnotherRunsFrame) {
   std::ranges::sort(files);
   EXPECT_EQ(files.size(), 12U);
   EXPECT_TRUE(std::ranges::adjacent_find(files) == files.end());
-=======
+}
+
 TEST_F(PredictRun, SkipsAFileWhoseReadingFails) {
   // The kernel says that it has 4096 bytes and gives fewer, to everybody: unlike permissions, which root does not need.
   const fs::path unreadable = "/sys/devices/system/cpu/online";
@@ -261,7 +261,6 @@ TEST_F(PredictRun, SkipsAFileWhoseReadingFails) {
   ASSERT_EQ(document["failed"].size(), 1U);
   EXPECT_THAT(document["failed"][0]["error"].get<std::string>(), HasSubstr("of 4096 bytes"));
   EXPECT_TRUE(fs::exists(root / "out/b.png"));
->>>>>>> a661e4c (cli, dataset: one document per --json, and no patient in two splits)
 }
 
 TEST_F(PredictRun, RefusesWhatMakesNoSense) {
