@@ -6,7 +6,7 @@ import pydicom
 
 dataset = pydicom.dcmread(sys.argv[1])
 source = dataset.SourceImageSequence[0]
-print("source", source.ReferencedSOPInstanceUID, "frame", source.ReferencedFrameNumber)
+print("source", source.ReferencedSOPInstanceUID, "frame", source.get("ReferencedFrameNumber", "not said"))
 print("comment", dataset.ImageComments)
 pixels = dataset.pixel_array
 print("pixel 40 17 is", *pixels[40, 17], end=", ")

@@ -27,7 +27,7 @@ def value_of(item, root):
         return f"{measured.NumericValue} {measured.MeasurementUnitsCodeSequence[0].CodeValue}"
     if item.ValueType == "IMAGE":
         reference = item.ReferencedSOPSequence[0]
-        return f"{reference.ReferencedSOPInstanceUID} frame {reference.ReferencedFrameNumber}"
+        return f"{reference.ReferencedSOPInstanceUID} frame {reference.get('ReferencedFrameNumber', 'not said')}"
     if item.ValueType == "SCOORD":
         numbers = [f"{number:g}" for number in item.GraphicData]
         pairs = " ".join(f"{x},{y}" for x, y in zip(numbers[::2], numbers[1::2]))

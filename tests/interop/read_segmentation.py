@@ -10,6 +10,6 @@ print("source", dataset.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0
 pixels = dataset.pixel_array.reshape(int(dataset.NumberOfFrames), dataset.Rows, dataset.Columns)
 for groups, frame in zip(dataset.PerFrameFunctionalGroupsSequence, pixels):
     source = groups.DerivationImageSequence[0].SourceImageSequence[0]
-    print("frame", source.ReferencedFrameNumber)
+    print("frame", source.get("ReferencedFrameNumber", "not said"))
     for row in frame:
         print("".join(str(value) for value in row))

@@ -34,6 +34,8 @@ const std::vector<Planted> kPlanted{
     {"PatientID", "ZQ-8841"},
     {"PatientBirthDate", "19370415"},
     {"OtherPatientIDsSequence[0].PatientID", "ALTZQ77"},
+    {"IssuerOfPatientID", "Elsewhere numbers"},
+    {"IssuerOfPatientIDQualifiersSequence[0].UniversalEntityID", "1.2.777.19370415"},
     {"PatientAddress", "Nutmeg Lane"},
     {"PatientComments", "keeps parrots"},
     {"AccessionNumber", "ACZQ55"},

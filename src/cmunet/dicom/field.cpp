@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 
 #include "cmunet/dicom/attributes.h"
 
@@ -38,7 +39,7 @@ void apply_rectangle(DcmItem& shutter, image::Mask& field, std::vector<std::stri
   clear_where(field, [&](int y, int x) { return x < left || x > right || y < top || y > bottom; });
 }
 
-void apply_circle(DcmItem& shutter, image::Mask& field, std::vector<std::string>& oddities) {
+void apply_circle(DcmItem& shutter, double aspect, image::Mask& field, std::vector<std::string>& oddities) {
   const std::vector<double> center = numbers(shutter, DCM_CenterOfCircularShutter);
   const double radius = number(shutter, DCM_RadiusOfCircularShutter).value_or(0);
   if (center.size() != 2 || radius <= 0) {
@@ -46,7 +47,7 @@ void apply_circle(DcmItem& shutter, image::Mask& field, std::vector<std::string>
     return;
   }
   clear_where(field, [&](int y, int x) {
-    const double dy = y - (center[0] - 1), dx = x - (center[1] - 1);
+    const double dy = aspect * (y - (center[0] - 1)), dx = x - (center[1] - 1);
     return dy * dy + dx * dx > radius * radius;
   });
 }
@@ -72,11 +73,11 @@ void apply_polygon(DcmItem& shutter, image::Mask& field, std::vector<std::string
   clear_where(field, [&](int y, int x) { return !is_inside(polygon, y, x); });
 }
 
-void apply_shutters(DcmItem& owner, image::Mask& field, std::vector<std::string>& oddities) {
+void apply_shutters(DcmItem& owner, double aspect, image::Mask& field, std::vector<std::string>& oddities) {
   const std::string shapes = text(owner, DCM_ShutterShape);
   const image::Mask before = field;
   if (shapes.find("RECTANGULAR") != std::string::npos) apply_rectangle(owner, field, oddities);
-  if (shapes.find("CIRCULAR") != std::string::npos) apply_circle(owner, field, oddities);
+  if (shapes.find("CIRCULAR") != std::string::npos) apply_circle(owner, aspect, field, oddities);
   if (shapes.find("POLYGONAL") != std::string::npos) apply_polygon(owner, field, oddities);
   if (std::ranges::find(field, std::uint8_t{1}) == field.end()) {
     oddities.emplace_back("the shutters leave nothing open and were left out");
@@ -84,8 +85,20 @@ void apply_shutters(DcmItem& owner, image::Mask& field, std::vector<std::string>
   }
 }
 
-// One overlay plane, group 60xx.
-void apply_overlay(DcmItem& dataset, std::uint16_t group, image::Mask& field, std::vector<std::string>& oddities) {
+// The planes [first, last) of `planes` that are drawn on a frame, or on any: that of the first stands on Image Frame
+// Origin, and one that names no frame on all.
+std::pair<std::int64_t, std::int64_t> planes_on(DcmItem& dataset, std::uint16_t group, std::int64_t planes,
+                                                std::optional<int> frame) {
+  const DcmTagKey origin(group, 0x0051);
+  const bool is_on_all = planes == 1 && !dataset.tagExists(origin);
+  if (!frame || is_on_all) return {0, planes};
+  const std::int64_t plane = *frame - (static_cast<std::int64_t>(number(dataset, origin).value_or(1)) - 1);
+  return plane >= 0 && plane < planes ? std::pair(plane, plane + 1) : std::pair<std::int64_t, std::int64_t>(0, 0);
+}
+
+// The overlay of one group 60xx.
+void apply_overlay(DcmItem& dataset, std::uint16_t group, std::optional<int> frame, image::Mask& field,
+                   std::vector<std::string>& oddities) {
   if (!dataset.tagExists(DcmTagKey(group, 0x3000))) {
     if (number(dataset, DcmTagKey(group, 0x0102)).value_or(0) > 0) {
       oddities.emplace_back("an overlay lies in unused bits of the pixels; it is not in the picture and not masked");
@@ -123,7 +136,8 @@ void apply_overlay(DcmItem& dataset, std::uint16_t group, image::Mask& field, st
     return bits != nullptr ? (bits[k / 16] >> (k % 16) & 1) != 0 : (bytes[k / 8] >> (k % 8) & 1) != 0;
   };
   const std::int64_t planes = std::min(available / plane, std::max<std::int64_t>(1, size_of(0x0015)));
-  for (std::int64_t i = 0; i < planes * plane; ++i) {
+  const auto [first, last] = planes_on(dataset, group, planes, frame);
+  for (std::int64_t i = first * plane; i < last * plane; ++i) {
     if (!is_set(i)) continue;
     const int y = top + static_cast<int>(i % plane / columns), x = left + static_cast<int>(i % columns);
     if (field.contains(y, x)) field.at(y, x) = 0;
@@ -132,12 +146,13 @@ void apply_overlay(DcmItem& dataset, std::uint16_t group, image::Mask& field, st
 
 }  // namespace
 
-image::Mask read_field(DcmItem& dataset, int height, int width, std::vector<std::string>& oddities) {
+image::Mask read_field(DcmItem& dataset, int height, int width, double aspect, std::optional<int> frame,
+                       std::vector<std::string>& oddities) {
   image::Mask field(height, width, 1);
-  DcmItem* frame_shutter = functional_group(dataset, 0, DCM_FrameDisplayShutterSequence);
-  apply_shutters(frame_shutter != nullptr ? *frame_shutter : dataset, field, oddities);
+  DcmItem* frame_shutter = functional_group(dataset, frame.value_or(0), DCM_FrameDisplayShutterSequence);
+  apply_shutters(frame_shutter != nullptr ? *frame_shutter : dataset, aspect, field, oddities);
   for (std::uint16_t group = 0x6000; group <= 0x601e; group = static_cast<std::uint16_t>(group + 2)) {
-    apply_overlay(dataset, group, field, oddities);
+    apply_overlay(dataset, group, frame, field, oddities);
   }
   return field;
 }

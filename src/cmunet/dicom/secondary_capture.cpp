@@ -99,7 +99,7 @@ void write_secondary_capture(const std::filesystem::path& path, const ResultSour
   put_common_modules(dataset, source, options, kKind);
   put_image(dataset, source.header, picture);
   DcmItem& origin = add_item(dataset, DCM_SourceImageSequence);
-  put_reference(origin, source.header.source, frame);
+  put_reference(origin, source.header, frame);
   put_code(origin, DCM_PurposeOfReferenceCodeSequence, kSourceImage);
   std::vector<std::uint8_t> bytes;
   bytes.reserve(3 * picture.size() + 1);

@@ -84,7 +84,7 @@ void put_dimensions(DcmItem& dataset) {
   }
 }
 
-void put_frame(DcmItem& dataset, const Source& source, int position, int frame) {
+void put_frame(DcmItem& dataset, const XaHeader& source, int position, int frame) {
   DcmItem& groups = add_item(dataset, DCM_PerFrameFunctionalGroupsSequence);
   DcmItem& content = add_item(groups, DCM_FrameContentSequence);
   const Uint32 index[] = {1, static_cast<Uint32>(position)};
@@ -138,7 +138,7 @@ void SegmentationObject::save(const std::filesystem::path& path) const {
   put_referenced_series(dataset, source_.header.source);
   add_item(dataset, DCM_SharedFunctionalGroupsSequence);
   for (std::size_t i = 0; i < frames_.size(); ++i) {
-    put_frame(dataset, source_.header.source, static_cast<int>(i) + 1, frames_[i]);
+    put_frame(dataset, source_.header, static_cast<int>(i) + 1, frames_[i]);
   }
   const bool stored =
       dataset.putAndInsertUint8Array(DCM_PixelData, bits_.data(), static_cast<unsigned long>(bits_.size())).good();

@@ -120,6 +120,31 @@ TEST(SegmentationObject, SaysHowTheSourceLostDetail) {
   }
 }
 
+TEST(SegmentationObject, NamesTheFrameOfARunOfSeveral) {
+  constexpr std::uint32_t kFrameNumber = 0x00081160;
+  EXPECT_THAT(saved(test_source(2, 8, 8)), HasSubstr(made_element(kFrameNumber, "IS", "1")));
+  const std::string of_one = saved(test_source(1, 8, 8));
+  EXPECT_THAT(of_one, testing::Not(HasSubstr(head_of(kFrameNumber, "IS"))));
+  const ScratchFolder folder;
+  write_file_atomic(folder / "seg.dcm", of_one);
+  EXPECT_EQ(read_segmentation(folder / "seg.dcm").source_frames, std::vector{0});
+}
+
+TEST(SegmentationObject, SaysWhoseNumberThePatientIdIs) {
+  ResultSource source = test_source(1, 8, 8);
+  constexpr std::uint32_t kIssuer = 0x00100021, kQualifiers = 0x00100024;
+  EXPECT_THAT(saved(source), testing::Not(HasSubstr(head_of(kIssuer, "LO"))));
+  EXPECT_THAT(saved(source), testing::Not(HasSubstr(head_of(kQualifiers, "SQ"))));
+  source.patient.issuer = "St. Elsewhere";
+  source.patient.issuer_entity_id = "1.2.777", source.patient.issuer_entity_id_type = "ISO";
+  source.patient.id_type = "MR";
+  EXPECT_THAT(saved(source), testing::AllOf(HasSubstr(made_element(kIssuer, "LO", "St. Elsewhere")),
+                                            HasSubstr(head_of(kQualifiers, "SQ")),
+                                            HasSubstr(made_element(0x00400032, "UT", "1.2.777")),
+                                            HasSubstr(made_element(0x00400033, "CS", "ISO")),
+                                            HasSubstr(made_element(0x00400035, "CS", "MR"))));
+}
+
 TEST(SegmentationObject, SaysThatAnyOfItsTextsIsUtf8) {
   const std::string declared = made_element(0x00080005, "CS", "ISO_IR 192");
   ResultSource source = test_source(1, 8, 8);

@@ -192,6 +192,10 @@ TEST_F(Shown, ShuttersBoundTheField) {
       ASSERT_EQ(run.field().at(y, x), open ? 1 : 0) << y << " " << x;
     }
   }
+  made.attributes.push_back("PixelAspectRatio=2\\1");  // rows twice as far apart: a circle that few of them cross
+  const XaRun flat = read(made);
+  for (int y = 2; y <= 27; ++y) ASSERT_EQ(flat.field().at(y, 20), std::abs(y - 15) <= 6 ? 1 : 0) << y;
+  for (int x = 5; x <= 34; ++x) ASSERT_EQ(flat.field().at(15, x), std::abs(x - 20) <= 12 ? 1 : 0) << x;
   made.attributes = {"ShutterShape=POLYGONAL", "VerticesOfThePolygonalShutter=1\\1\\1\\31\\31\\1"};  // a triangle
   const XaRun triangle = read(made);
   EXPECT_EQ(triangle.field().at(5, 5), 1);
@@ -216,6 +220,55 @@ TEST_F(Shown, OverlaysAreNotPartOfTheField) {
       ASSERT_EQ(run.field().at(y, x), drawn ? 0 : 1) << y << " " << x;
     }
   }
+}
+
+TEST_F(Shown, EachFrameHasItsOverlayAndItsShutter) {
+  MadeRun made;  // of three frames
+  made.height = 8;
+  made.width = 16;
+  // Two planes of 1 x 16 bits, for the frames 2 and 3: bit 0 of the first, bit 1 of the second.
+  made.attributes = {"(6000,0010)=1", "(6000,0011)=16", "(6000,0015)=2", "(6000,0040)=G",         "(6000,0050)=1\\1",
+                     "(6000,0051)=2", "(6000,0100)=1",  "(6000,0102)=0", "(6000,3000)=0001\\0002"};
+  const XaRun run = read(made);
+  const auto drawn = [&](const image::Mask& field) { return concat(1 - field.at(0, 0), 1 - field.at(0, 1)); };
+  EXPECT_EQ(drawn(run.field()), "11");
+  EXPECT_EQ(drawn(run.field(0)), "00");
+  EXPECT_EQ(drawn(run.field(1)), "10");
+  EXPECT_EQ(drawn(run.field(2)), "01");
+  EXPECT_THROW(run.field(3), Error);
+  made.attributes.clear();
+  for (int f = 0; f < 3; ++f) {
+    const std::string shutter =
+        concat("PerFrameFunctionalGroupsSequence[", f, "].FrameDisplayShutterSequence[0].Shutter");
+    made.attributes.push_back(shutter + "Shape=RECTANGULAR");
+    made.attributes.push_back(shutter + "LeftVerticalEdge=" + std::to_string(2 + f));
+  }
+  const XaRun enhanced = read(made);
+  for (int f = 0; f < 3; ++f) EXPECT_EQ(std::ranges::count(enhanced.field(f), std::uint8_t{0}), 8 * (1 + f)) << f;
+  EXPECT_EQ(enhanced.field(), enhanced.field(0));
+}
+
+TEST_F(Shown, TenBitValuesAndTheRelationshipOfTheirWindow) {
+  MadeRun made = ramp();
+  made.bits_stored = 10, made.high_bit = 9;
+  made.cell = [](int, int y, int x, int) { return (25 * x) | (y % 2 == 0 ? 0xfc00 : 0); };
+  EXPECT_EQ(read(made).stored_frame(0).at(2, 39), 975.0F);
+  made.is_signed = true;
+  EXPECT_EQ(read(made).stored_frame(0).at(3, 39), 975.0F - 1024);
+  EXPECT_EQ(read(made).stored_frame(0).at(3, 4), 100.0F);
+  // Of DISP, as of LOG, the rescale leads back to intensities and is not for the window (PS3.3 C.11.1.1.2).
+  made.is_signed = false;
+  made.attributes = {"WindowCenter=500", "WindowWidth=1000", "RescaleSlope=2", "RescaleIntercept=7"};
+  EXPECT_EQ(read(made).stored_frame(0).at(0, 8), 407.0F);
+  for (const char* relationship : {"DISP", "LOG"}) {
+    made.attributes.push_back(concat("PixelIntensityRelationship=", relationship));
+    const XaRun run = read(made);
+    EXPECT_EQ(run.stored_frame(0).at(0, 8), 200.0F) << relationship;
+    EXPECT_EQ(run.header().is_log, std::string(relationship) == "LOG");
+    EXPECT_NEAR(at(run, 8), 255 * ((200 - 499.5) / 999 + 0.5), 1e-3) << relationship;
+  }
+  made.attributes.push_back("PixelIntensityRelationship=LIN");
+  EXPECT_EQ(read(made).stored_frame(0).at(0, 8), 407.0F);
 }
 
 TEST_F(Shown, GeometryAndTimes) {

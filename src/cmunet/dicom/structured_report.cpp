@@ -193,7 +193,7 @@ void add_lesion(DcmItem& finding, const ReportedLesion& lesion, const Code& unit
 }
 
 // TID 3214. `position` is that of the container among the root's items, from 1.
-void add_segment(DcmItem& root, const ArterialReport& report, const ReportedSegment& segment, const Source& source,
+void add_segment(DcmItem& root, const ArterialReport& report, const ReportedSegment& segment, const XaHeader& source,
                  Uint32 position) {
   const Code& unit = report.calibration ? kMillimetre : kPixels;
   DcmItem& finding = add_container(root, kFindings);
@@ -249,7 +249,7 @@ void write_structured_report(const std::filesystem::path& path, const ResultSour
   DcmSequenceOfItems* items = nullptr;
   root.findAndGetSequence(DCM_ContentSequence, items);
   for (const ReportedSegment& segment : report.segments) {
-    add_segment(root, report, segment, source.header.source, static_cast<Uint32>(items->card()) + 1);
+    add_segment(root, report, segment, source.header, static_cast<Uint32>(items->card()) + 1);
   }
   save_object(file, path);
 }

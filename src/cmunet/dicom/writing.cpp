@@ -77,10 +77,26 @@ std::string method_of_syntax(const std::string& transfer_syntax) {
   return "";
 }
 
+// Of two hospitals in one archive, one number may mean two patients.
+void put_issuer(DcmItem& dataset, const Patient& patient) {
+  if (!patient.issuer.empty()) put(dataset, DCM_IssuerOfPatientID, patient.issuer);
+  const std::pair<DcmTagKey, const std::string*> qualifiers[] = {
+      {DCM_UniversalEntityID, &patient.issuer_entity_id},
+      {DCM_UniversalEntityIDType, &patient.issuer_entity_id_type},
+      {DCM_IdentifierTypeCode, &patient.id_type}};
+  DcmItem* item = nullptr;
+  for (const auto& [tag, value] : qualifiers) {
+    if (value->empty()) continue;
+    if (item == nullptr) item = &add_item(dataset, DCM_IssuerOfPatientIDQualifiersSequence);
+    put(*item, tag, *value);
+  }
+}
+
 void put_patient_and_study(DcmItem& dataset, const ResultSource& source) {
   const Patient& patient = source.patient;
   put(dataset, DCM_PatientName, patient.name);
   put(dataset, DCM_PatientID, patient.id);
+  put_issuer(dataset, patient);
   put(dataset, DCM_PatientBirthDate, patient.birth_date);
   put(dataset, DCM_PatientSex, patient.sex);
   put(dataset, DCM_StudyInstanceUID, source.header.source.study_uid);
@@ -140,10 +156,14 @@ void put_code(DcmItem& item, const DcmTagKey& sequence, const Code& code) {
   put(entry, DCM_CodeMeaning, std::string(code.meaning));
 }
 
-void put_reference(DcmItem& item, const Source& source, int frame) {
+void put_reference(DcmItem& item, const Source& source) {
   put(item, DCM_ReferencedSOPClassUID, source.sop_class_uid);
   put(item, DCM_ReferencedSOPInstanceUID, source.sop_instance_uid);
-  if (frame >= 0) put(item, DCM_ReferencedFrameNumber, frame + 1);
+}
+
+void put_reference(DcmItem& item, const XaHeader& run, int frame) {
+  put_reference(item, run.source);
+  if (run.frames > 1) put(item, DCM_ReferencedFrameNumber, frame + 1);
 }
 
 void put_common_modules(DcmItem& dataset, const ResultSource& source, const ResultOptions& options,

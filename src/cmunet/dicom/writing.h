@@ -36,8 +36,11 @@ DcmItem& add_item(DcmItem& item, const DcmTagKey& sequence);
 void put_empty_sequence(DcmItem& item, const DcmTagKey& sequence);
 /// A sequence of one item that holds a code.
 void put_code(DcmItem& item, const DcmTagKey& sequence, const Code& code);
-/// Referenced SOP Class and Instance UID of the run; with frame ≥ 0 also the frame, counted from 1 as DICOM does.
-void put_reference(DcmItem& item, const Source& source, int frame = -1);
+/// Referenced SOP Class and Instance UID of the run.
+void put_reference(DcmItem& item, const Source& source);
+/// The same, and of a run of several frames also the frame, which DICOM counts from 1; of a single one it has no place
+/// there (PS3.3, 10.3).
+void put_reference(DcmItem& item, const XaHeader& run, int frame);
 
 /// What kind of object a data set is to become.
 struct ObjectKind {

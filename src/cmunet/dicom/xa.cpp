@@ -25,6 +25,11 @@ bool modality_is_for_intensity_only(const XaHeader& header) {
 // Without a window: 8 bits, and colours, whose luma is in [0, 255].
 bool is_shown_as_is(const PixelFormat& format) { return format.bits_stored == 8 || format.has_palette(); }
 
+void check_frame(const XaHeader& header, int index) {
+  CMUNET_CHECK(index >= 0 && index < header.frames, ErrorCode::kInvalidArgument, "[dicom] frame ", index, " of ",
+               header.frames);
+}
+
 }  // namespace
 
 struct XaRun::Data {
@@ -79,7 +84,8 @@ XaRun::XaRun(const std::filesystem::path& file) : data_(std::make_unique<Data>()
     data_->frames.emplace(dataset, data_->format, oddities);
     data_->header = read_header(dataset, data_->format);
     data_->patient = read_patient(dataset);
-    data_->field = read_field(dataset, data_->format.height, data_->format.width, oddities);
+    data_->field = read_field(dataset, data_->format.height, data_->format.width, data_->header.pixel_aspect_ratio,
+                              std::nullopt, oddities);
     data_->skip_modality = modality_is_for_intensity_only(data_->header);
     const Rendering rendering = read_rendering(dataset, 0, data_->format.is_signed, data_->skip_modality, &oddities);
     if (!rendering.window && !rendering.voi && !is_shown_as_is(data_->format)) {
@@ -99,13 +105,18 @@ XaRun& XaRun::operator=(XaRun&&) noexcept = default;
 
 const XaHeader& XaRun::header() const { return data_->header; }
 Geometry XaRun::geometry(int index) const {
-  CMUNET_CHECK(index >= 0 && index < data_->header.frames, ErrorCode::kInvalidArgument, "[dicom] frame ", index, " of ",
-               data_->header.frames);
+  check_frame(data_->header, index);
   std::vector<std::string> said_already;
   return read_geometry(*data_->object.getDataset(), index, said_already);
 }
 const Patient& XaRun::patient() const { return data_->patient; }
 const image::Mask& XaRun::field() const { return data_->field; }
+image::Mask XaRun::field(int index) const {
+  check_frame(data_->header, index);
+  std::vector<std::string> said_already;
+  return read_field(*data_->object.getDataset(), data_->format.height, data_->format.width,
+                    data_->header.pixel_aspect_ratio, index, said_already);
+}
 
 image::ImageF XaRun::stored_frame(int index) const { return data_->modality_frame(index, data_->rendering(index)); }
 

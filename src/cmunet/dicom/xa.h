@@ -43,6 +43,9 @@ struct Source {
 struct Patient {
   std::string name, id, birth_date, sex;
   std::string study_id, study_date, study_time, accession_number, referring_physician;
+  // (0010,0021), and of the first item of (0010,0024) Universal Entity ID, its type and Identifier Type Code: whose
+  // number the Patient ID is.
+  std::string issuer = {}, issuer_entity_id = {}, issuer_entity_id_type = {}, id_type = {};
 };
 
 /// One XA run (or single frame) as its header describes it.
@@ -92,8 +95,12 @@ class XaRun {
   /// What the header says of frame `index`: in Enhanced XA distances and angles may differ from frame to frame.
   /// @throws Error kInvalidArgument for an index out of range.
   Geometry geometry(int index) const;
-  /// 1 where the picture is: outside shutters (0018,1600) and away from overlays (60xx). All 1 when there are none.
+  /// 1 where the picture is in any frame: inside the first frame's shutters (0018,1600) and away from the overlays
+  /// (60xx) of all frames. All 1 when there are none.
   const image::Mask& field() const;
+  /// The same of frame `index` alone, by its own shutters and overlays.
+  /// @throws Error kInvalidArgument for an index out of range.
+  image::Mask field(int index) const;
 
  private:
   struct Data;

@@ -160,7 +160,7 @@ XaHeader read_header(DcmDataset& dataset, const PixelFormat& format) {
 Patient read_patient(DcmDataset& dataset) {
   DcmDataset named;  // a small copy, so that converting its characters does not touch the pixels
   for (const DcmTagKey& tag : {DCM_SpecificCharacterSet, DCM_PatientName, DCM_PatientID, DCM_StudyID,
-                               DCM_AccessionNumber, DCM_ReferringPhysicianName}) {
+                               DCM_AccessionNumber, DCM_ReferringPhysicianName, DCM_IssuerOfPatientID}) {
     DcmElement* element = nullptr;
     if (dataset.findAndGetElement(tag, element).good() && element->getLength() < 4096) {
       dataset.findAndInsertCopyOfElement(tag, &named);
@@ -173,6 +173,12 @@ Patient read_patient(DcmDataset& dataset) {
   Patient patient;
   patient.name = name_text(DCM_PatientName);
   patient.id = name_text(DCM_PatientID);
+  patient.issuer = name_text(DCM_IssuerOfPatientID);
+  if (DcmItem* qualifiers = item_of(dataset, DCM_IssuerOfPatientIDQualifiersSequence)) {
+    patient.issuer_entity_id = as_utf8(text(*qualifiers, DCM_UniversalEntityID));
+    patient.issuer_entity_id_type = as_utf8(text(*qualifiers, DCM_UniversalEntityIDType));
+    patient.id_type = as_utf8(text(*qualifiers, DCM_IdentifierTypeCode));
+  }
   patient.birth_date = plain_text(DCM_PatientBirthDate);
   patient.sex = plain_text(DCM_PatientSex);
   patient.study_id = name_text(DCM_StudyID);
