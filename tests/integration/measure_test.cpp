@@ -270,6 +270,12 @@ TEST_F(MeasureCommand, FileNamesThatNameThePatientAreLeftOut) {
   EXPECT_EQ(name_of("müller_änne", "MÜLLER^ÄNNE"), "run");
   EXPECT_EQ(name_of("mu\u0308ller", "MÜLLER^ÄNNE"), "run");  // as Apple's disks write it
   EXPECT_EQ(name_of("Muller", "MÜLLER^ÄNNE"), "run");
+  EXPECT_EQ(name_of("mueller", "MÜLLER^ÄNNE"), "run");
+  EXPECT_EQ(name_of("müller", "MUELLER^ANNA"), "run");
+  EXPECT_EQ(name_of("mu\u0308ller", "MUELLER^ANNA"), "run");
+  EXPECT_EQ(name_of("scan_soerensen", "SØRENSEN^BO"), "run");
+  EXPECT_EQ(name_of("aagaard_1", "ÅGAARD^ID"), "run");
+  EXPECT_EQ(name_of("gross", "GROß^IDA"), "run");
   EXPECT_EQ(name_of("obrien", "O'BRIEN^JOE"), "run");
   EXPECT_EQ(name_of("scan_123456", "DOE^JANE"), "run");
   EXPECT_EQ(name_of("li_wu", "LI^WU"), "run");

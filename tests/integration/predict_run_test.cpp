@@ -171,7 +171,8 @@ TEST_F(PredictRun, TakesFoldersOfRunsAndImagesWithoutMixingThemUp) {
   EXPECT_THAT(outcome.err, HasSubstr("cmunet: error: [predict] 1 of 3 inputs were skipped"));
   const Json document = predictions();
   EXPECT_EQ(Json::parse(outcome.out), document);  // one document, no error after it
-  EXPECT_EQ(document["images"].size(), 1U);
+  ASSERT_EQ(document["images"].size(), 1U);
+  EXPECT_EQ(document["images"][0]["image"], "picture.png");  // folders are named after patients
   EXPECT_EQ(document["runs"].size(), 1U);
   ASSERT_EQ(document["failed"].size(), 1U);
   EXPECT_THAT(document["failed"][0]["error"].get<std::string>(), HasSubstr("frame 3 of a run of 1"));
@@ -182,6 +183,18 @@ TEST_F(PredictRun, TakesFoldersOfRunsAndImagesWithoutMixingThemUp) {
     masks.push_back(fs::path(run["segmented"][0]["mask"].get<std::string>()).filename());
   EXPECT_THAT(masks, ::testing::UnorderedElementsAre(testing::StartsWith("IM1"), testing::StartsWith("IM1")));
   EXPECT_NE(masks[0], masks[1]);
+}
+
+TEST_F(PredictRun, NamesNoFolderOfAPictureUnlessAsked) {
+  fs::create_directories(root / "Quibble");
+  codec::write_png(root / "Quibble/picture.png", image::Image<std::uint8_t>(64, 64, 90));
+  write_file_atomic(root / "Quibble/broken.png", "no picture");
+  EXPECT_EQ(predict(concat(root / "Quibble")).status, 3);
+  EXPECT_THAT(predictions().dump(), Not(HasSubstr("Quibble")));
+  EXPECT_EQ(predictions()["failed"][0]["image"], "broken.png");
+  EXPECT_EQ(predict(concat("--force --identify ", root / "Quibble")).status, 3);
+  EXPECT_EQ(predictions()["images"][0]["image"], (root / "Quibble/picture.png").string());
+  EXPECT_EQ(predictions()["failed"][0]["image"], (root / "Quibble/broken.png").string());
 }
 
 TEST_F(PredictRun, WarnsOfWhatIsNoAngiogramAndPassesOverItsOwnOverlays) {

@@ -7,6 +7,8 @@
 
 #include <cmath>
 
+#include "cmunet/dataset/run_calibration.h"
+
 namespace cmunet::cli {
 namespace {
 
@@ -125,23 +127,23 @@ TEST(ArterialReport, LeavesOutWhatHasNoContour) {
 TEST(CalibrationOf, TakesNoSizeOnTheDetectorForOneInThePatient) {
   dicom::XaHeader header;
   header.geometry.imager_pixel_spacing_mm = image::Spacing{0.4, 0.4};
-  EXPECT_FALSE(calibration_of(header.geometry, 1).mm_per_px.has_value());
+  EXPECT_FALSE(dataset::calibration_of(header.geometry, 1).mm_per_px.has_value());
   header.geometry.source_detector_mm = 1200;
   header.geometry.source_patient_mm = 800;
-  EXPECT_NEAR(calibration_of(header.geometry, 1).mm_per_px.value_or(0), 0.4 * 800 / 1200, 1e-12);
+  EXPECT_NEAR(dataset::calibration_of(header.geometry, 1).mm_per_px.value_or(0), 0.4 * 800 / 1200, 1e-12);
   header.geometry.magnification = 1.6;
-  EXPECT_NEAR(calibration_of(header.geometry, 1).mm_per_px.value_or(0), 0.25, 1e-12);
+  EXPECT_NEAR(dataset::calibration_of(header.geometry, 1).mm_per_px.value_or(0), 0.25, 1e-12);
 }
 
 TEST(CalibrationOf, TakesTheObjectSpacingOfEnhancedRunsAndDoubtsObliqueOnes) {
   dicom::XaHeader header;
   header.geometry.object_pixel_spacing_mm = image::Spacing{0.22, 0.22};
   header.geometry.beam_angle_deg = 30;
-  const vessel::Calibration straight = calibration_of(header.geometry, 1);
+  const vessel::Calibration straight = dataset::calibration_of(header.geometry, 1);
   EXPECT_NEAR(straight.mm_per_px.value_or(0), 0.22, 1e-12);
   EXPECT_THAT(straight.note, testing::Not(testing::HasSubstr("doubtful")));
   header.geometry.beam_angle_deg = 65;
-  EXPECT_THAT(calibration_of(header.geometry, 1).note, testing::HasSubstr("doubtful"));
+  EXPECT_THAT(dataset::calibration_of(header.geometry, 1).note, testing::HasSubstr("doubtful"));
 }
 
 }  // namespace

@@ -12,8 +12,8 @@
 #include "cmunet/cli/model.h"
 #include "cmunet/cli/predict_run.h"
 #include "cmunet/cli/run_name.h"
-#include "cmunet/cli/vessel_report.h"
 #include "cmunet/codec/codec.h"
+#include "cmunet/dataset/run_calibration.h"
 #include "cmunet/dicom/segmentation_object.h"
 #include "cmunet/dicom/xa.h"
 #include "cmunet/engine/frame.h"
@@ -107,9 +107,9 @@ preprocess::FrameTraits read_frame(const MeasureInputFlags& flags, const std::st
   }
   const int frame = choose_frame(run, wish, picture);
   picture.grey = run.frame(frame);
-  picture.field = run.field();
+  picture.field = run.field(frame);
   picture.is_log = header.is_log;
-  picture.geometry = geometry_of(run.geometry(frame), header.pixel_aspect_ratio);
+  picture.geometry = dataset::geometry_of(run.geometry(frame), header.pixel_aspect_ratio);
   describe_run(flags, file, run, frame, picture);
   return {.pixel_aspect = header.pixel_aspect_ratio, .is_log = header.is_log};
 }

@@ -156,10 +156,15 @@ std::string numbered(std::size_t index) {
   return name;
 }
 
+// Folders are often named after patients.
+std::string label_of(const fs::path& file, const Flags& flags) {
+  return flags.identify ? file.string() : file.filename().string();
+}
+
 Json predict_image(const fs::path& file, const codec::DecodedImage& decoded, const engine::Segmenter& segmenter,
                    const Flags& flags) {
   const engine::Segmentation result = segmenter.segment(decoded.grey);
-  Json row = {{"image", file.string()}};
+  Json row = {{"image", label_of(file, flags)}};
   row.update(write_pictures(flags.out, file.stem().string(), decoded.grey, result, flags.pictures));
   return row;
 }
@@ -203,7 +208,7 @@ Json predict_all(const Inputs& inputs, Names names, const engine::Segmenter& seg
                  const RunJob& job) {
   Json images = Json::array(), runs = Json::array(), failed = Json::array();
   for (const fs::path& file : inputs.images) {
-    attempt(file, file.string(), images, failed, &codec::read_image,
+    attempt(file, label_of(file, flags), images, failed, &codec::read_image,
             [&](const codec::DecodedImage& decoded) { return predict_image(file, decoded, segmenter, flags); });
   }
   for (std::size_t i = 0; i < inputs.runs.size(); ++i) {

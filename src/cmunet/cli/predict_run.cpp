@@ -8,6 +8,7 @@
 #include "cmunet/base/log.h"
 #include "cmunet/base/number.h"
 #include "cmunet/cli/vessel_report.h"
+#include "cmunet/dataset/run_calibration.h"
 #include "cmunet/dicom/secondary_capture.h"
 #include "cmunet/dicom/segmentation_object.h"
 #include "cmunet/engine/frame.h"
@@ -99,10 +100,11 @@ class ResultWriter {
 
   // Measures the vessels of a frame and writes the report; returns nothing where there is no vessel to measure.
   Json report(int frame, const image::ImageF& grey, const engine::Segmentation& result, const dicom::XaRun& run) const {
-    const vessel::Calibration calibration = calibration_of(run.geometry(frame), source_.header.pixel_aspect_ratio);
+    const vessel::Calibration calibration =
+        dataset::calibration_of(run.geometry(frame), source_.header.pixel_aspect_ratio);
     const vessel::Measurement measurement =
         measure(result, {.calibration = calibration,
-                         .field = run.field(),
+                         .field = run.field(frame),
                          .angiogram = {.grey = grey, .is_log = source_.header.is_log}});
     const dicom::ArterialReport report = arterial_report(measurement, frame);
     if (report.segments.empty()) {
@@ -193,7 +195,7 @@ Json predict_run(const dicom::XaRun& run, const std::string& name, const engine:
   for (const int frame : frames) {
     const image::ImageF grey = run.frame(frame);
     const engine::Segmentation result = engine::segment_frame(
-        segmenter, grey, run.field(), {.pixel_aspect = header.pixel_aspect_ratio, .is_log = header.is_log});
+        segmenter, grey, run.field(frame), {.pixel_aspect = header.pixel_aspect_ratio, .is_log = header.is_log});
     Json entry = writer.add(frame, grey, result);
     if (job.report && frame == reported) entry.update(writer.report(frame, grey, result, run));
     segmented.push_back(std::move(entry));

@@ -26,9 +26,43 @@ std::string lower_case(std::string text) {
   return text;
 }
 
-// What is left of a character of two bytes: the base letter of a Latin one, Cyrillic in lower case, nothing of a
-// combining accent, others as they are.
-std::string folded(unsigned code, std::string_view bytes) {
+// How a name is written where there are no accents: "Müller" is "Muller" or "Mueller".
+enum class Folding { kOneLetter, kTwoLetters };
+
+// What German, Danish, Norwegian and Swedish write for a letter; empty for others.
+std::string_view two_letters(unsigned code) {
+  switch (code) {
+    case 0xC4:
+    case 0xC6:
+    case 0xE4:
+    case 0xE6: return "ae";
+    case 0xC5:
+    case 0xE5: return "aa";
+    case 0xD6:
+    case 0xD8:
+    case 0xF6:
+    case 0xF8: return "oe";
+    case 0xDC:
+    case 0xFC: return "ue";
+    case 0xDF: return "ss";
+    default: return "";
+  }
+}
+
+// The second of the two letters when the accent `code` follows the letter `base`.
+std::string second_letter(unsigned code, char base) {
+  constexpr unsigned kDiaeresis = 0x308, kRing = 0x30A;
+  if (code == kDiaeresis && (base == 'a' || base == 'o' || base == 'u')) return "e";
+  return code == kRing && base == 'a' ? "a" : "";
+}
+
+// What is left of a character of two bytes that follows `before`: the base letter or two letters of a Latin one,
+// Cyrillic in lower case, nothing of other combining accents, others as they are.
+std::string folded(unsigned code, std::string_view bytes, char before, Folding folding) {
+  if (folding == Folding::kTwoLetters) {
+    if (const std::string_view letters = two_letters(code); !letters.empty()) return std::string(letters);
+    if (const std::string letter = second_letter(code, before); !letter.empty()) return letter;
+  }
   if (code >= 0xC0 && code < 0x180) return {kBaseLetters[code - 0xC0]};
   if (code >= 0x300 && code < 0x370) return {};
   if (code >= 0x410 && code < 0x430) code += 0x20;
@@ -37,8 +71,8 @@ std::string folded(unsigned code, std::string_view bytes) {
 }
 
 // Letters in lower case without accents, digits, and single blanks for everything between: "Müller-Änne" is
-// "muller anne". UTF-8, in composed or decomposed form.
-std::string words_of(const std::string& text) {
+// "muller anne" or "mueller aenne". UTF-8, in composed or decomposed form.
+std::string words_of(const std::string& text, Folding folding) {
   std::string words;
   const auto add = [&words](const std::string& letters) {
     if (letters != " ") {
@@ -53,7 +87,8 @@ std::string words_of(const std::string& text) {
       add(std::isalnum(byte) != 0 ? std::string(1, static_cast<char>(std::tolower(byte))) : " ");
     } else if ((byte & 0xE0U) == 0xC0U && i + 1 < text.size()) {
       const auto next = static_cast<unsigned char>(text[i + 1]);
-      add(folded((byte & 0x1FU) << 6U | (next & 0x3FU), std::string_view(text).substr(i, 2)));
+      add(folded((byte & 0x1FU) << 6U | (next & 0x3FU), std::string_view(text).substr(i, 2),
+                 words.empty() ? ' ' : words.back(), folding));
       ++i;
     } else {
       add(std::string(1, text[i]));
@@ -83,12 +118,12 @@ bool contains_uid(std::string_view text) {
 
 // Does the text hold one of the parts of a header's value, of "Doe^Jane" one of both names? Punctuation counts
 // nowhere; parts of two letters, which are within many words, must be words of their own.
-bool holds_part(const std::string& text, const std::string& value) {
+bool holds_part(const std::string& text, const std::string& value, Folding folding) {
   constexpr std::string_view kBetween = "^= ,\\";
-  const std::string words = concat(" ", words_of(text), " "), letters = without_blanks(words);
+  const std::string words = concat(" ", words_of(text, folding), " "), letters = without_blanks(words);
   for (std::size_t begin = 0; begin < value.size();) {
     const std::size_t end = std::min(value.find_first_of(kBetween, begin), value.size());
-    const std::string part = without_blanks(words_of(value.substr(begin, end - begin)));
+    const std::string part = without_blanks(words_of(value.substr(begin, end - begin), folding));
     const bool is_held = part.size() > 2 ? letters.find(part) != std::string::npos
                                          : part.size() == 2 && words.find(concat(" ", part, " ")) != std::string::npos;
     if (is_held) return true;
@@ -108,8 +143,9 @@ bool identifies(const std::string& text, const dicom::XaRun& run) {
                                                  &patient.study_date,
                                                  &patient.accession_number,
                                                  &patient.referring_physician};
-  return contains_uid(text) ||
-         std::ranges::any_of(values, [&](const std::string* value) { return holds_part(text, *value); });
+  return contains_uid(text) || std::ranges::any_of(values, [&](const std::string* value) {
+           return holds_part(text, *value, Folding::kOneLetter) || holds_part(text, *value, Folding::kTwoLetters);
+         });
 }
 
 std::string file_name_of_run(const std::filesystem::path& file) {

@@ -11,7 +11,8 @@
 namespace cmunet::cli {
 
 /// True when `text` contains a UID, or what the run's header says of the patient and the study (name, number, birth
-/// date, accession number, …), whatever the case, accents and punctuation. A name that the header does not hold cannot
+/// date, accession number, …), whatever the case, accents (also written as two letters,
+/// ae for ä) and punctuation. A name that the header does not hold cannot
 /// be known.
 bool identifies(const std::string& text, const dicom::XaRun& run);
 

@@ -5,6 +5,7 @@
 
 #include "cmunet/base/log.h"
 #include "cmunet/dataset/import.h"
+#include "cmunet/dataset/run_calibration.h"
 #include "cmunet/dicom/xa.h"
 #include "cmunet/vessel/opacification.h"
 
@@ -33,6 +34,12 @@ std::string patient_key(const dicom::XaRun& run) {
   if (!patient.id.empty()) return "id " + patient.id;
   if (!patient.name.empty()) return "name " + patient.name + " " + patient.birth_date;
   return "study " + run.header().source.study_uid;
+}
+
+// None where the header's spacing may be the detector's; the shape of the pixels is known all the same.
+std::optional<image::Spacing> spacing_in_patient(const dicom::XaRun& run, int frame) {
+  const vessel::Calibration c = calibration_of(run.geometry(frame), run.header().pixel_aspect_ratio);
+  return c.mm_per_px ? std::optional(image::Spacing{*c.mm_per_px * c.aspect, *c.mm_per_px}) : std::nullopt;
 }
 
 std::vector<int> evenly_spaced(const std::vector<int>& from, int count) {
@@ -98,7 +105,7 @@ std::vector<Item> import_dicom(const fs::path& folder_or_dicomdir, int frames_pe
       item.frame = frame;
       item.source = item.id;
       item.split = split;
-      item.spacing_mm = header.geometry.pixel_spacing_mm;
+      item.spacing_mm = spacing_in_patient(*run, frame);
     }
   }
   CMUNET_CHECK(!items.empty(), ErrorCode::kNotFound, "[import] ", folder_or_dicomdir.string(),

@@ -71,6 +71,22 @@ TEST_F(ImportDicom, FilledFramesOfEachRunGroupedByPatient) {
   EXPECT_EQ(items[0].id.find("p1_s1_r1_i1_f"), 0U);
 }
 
+TEST_F(ImportDicom, TheDetectorsSpacingIsNotThePatients) {
+  dicom::MadeRun made = run_of("GOLF", 8);
+  fs::create_directories(folder / "one");
+  const auto spacing = [&](const std::vector<std::string>& attributes) {
+    made.attributes.insert(made.attributes.end(), attributes.begin(), attributes.end());
+    dicom::write_run(made, folder / "one/run.dcm");
+    return import_dicom(folder / "one", 1, Split::kPretrain).at(0).spacing_mm;
+  };
+  EXPECT_FALSE(spacing({"PixelSpacing=0.3\\0.24"}).has_value());  // in which plane, it does not say
+  EXPECT_FALSE(spacing({"ImagerPixelSpacing=0.3\\0.24"}).has_value());
+  const auto in_patient = spacing({"EstimatedRadiographicMagnificationFactor=1.5"});
+  ASSERT_TRUE(in_patient.has_value());
+  EXPECT_NEAR(in_patient->row_mm, 0.2, 1e-9);
+  EXPECT_NEAR(in_patient->col_mm, 0.16, 1e-9);
+}
+
 TEST_F(ImportDicom, TheStoreSaysNothingOfThePatient) {
   PrepareRequest request;
   request.items = import_dicom(folder.path(), 2, std::nullopt);

@@ -50,7 +50,7 @@ image::ImageF read_picture(const Item& item, PreparedItem& result) {
   result.source_width = grey.width();
   if (run) {
     const dicom::XaHeader& header = run->header();
-    return preprocess::picture_of_frame(grey, run->field(),
+    return preprocess::picture_of_frame(grey, run->field(*item.frame),
                                         {.pixel_aspect = header.pixel_aspect_ratio, .is_log = header.is_log});
   }
   return preprocess::with_square_pixels(grey, item.spacing_mm ? item.spacing_mm->row_mm / item.spacing_mm->col_mm : 1);
