@@ -80,13 +80,14 @@ class Interpreter {
         attributes[a.name()] = {a.ints().begin(), a.ints().end()};
       }
     }
-    const Value result = compute(node.op_type(), in, attributes);
+    Value result = compute(node.op_type(), in, attributes);
     CMUNET_CHECK(attributes.empty(), ErrorCode::kUnsupported, node.op_type(), " with ", attributes.begin()->first);
     return result;
   }
 
   // Of an attribute that is there, or its default; what is left over in the end is unknown.
-  static std::vector<std::size_t> take(Attributes& attributes, const char* name, std::vector<std::size_t> otherwise) {
+  static std::vector<std::size_t> take(Attributes& attributes, const char* name,
+                                       const std::vector<std::size_t>& otherwise) {
     const auto node = attributes.extract(name);
     return node.empty() ? otherwise : node.mapped();
   }
