@@ -20,7 +20,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::uint64_t kMaxJsonBytes = 64 << 20;
+// Of an answer in JSON, for each object that was asked about: what servers say of one takes a few KiB and below 1000
+// values. A value takes many times its text in memory, so that both are bounded before it is parsed.
+constexpr std::uint64_t kJsonBytesEach = 64 << 10, kMaxJsonBytes = 64 << 20;
+constexpr std::uint64_t kJsonValuesEach = 2000, kMaxJsonValues = 1'000'000;
 
 struct Address {
   std::string origin;  // "http://host:port"
@@ -129,15 +132,36 @@ struct TextAnswer {
   std::string text;
 };
 
-// Sends a request that is answered with JSON of a bounded size.
-TextAnswer ask(Connection& connection, httplib::Request request, std::exception_ptr& failure) {
+// An upper bound: how many values begin, or may begin, in a text of JSON.
+std::uint64_t count_values(std::string_view text) {
+  std::uint64_t count = 1;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '"') in_string = !in_string;
+    if (in_string && c == '\\') ++i;
+    if (!in_string && (c == ',' || c == '[' || c == '{')) ++count;
+  }
+  return count;
+}
+
+Json parse_answer(const TextAnswer& answer, std::uint64_t objects) {
+  const std::uint64_t most = std::min(kMaxJsonValues, kJsonValuesEach * (objects + 1));
+  CMUNET_CHECK(count_values(answer.text) <= most, ErrorCode::kUnsupported, "[dicomweb] an answer of more than ", most,
+               " values");
+  return parse_json(answer.text, "answer of the DICOMweb server");
+}
+
+// Sends a request that is answered with JSON about so many objects.
+TextAnswer ask(Connection& connection, httplib::Request request, std::uint64_t objects, std::exception_ptr& failure) {
+  const std::uint64_t most = std::min(kMaxJsonBytes, kJsonBytesEach * (objects + 1));
   TextAnswer answer;
   request.headers.emplace("Accept", "application/dicom+json");
   request.headers.emplace("Accept-Encoding", "identity");
   request.content_receiver = [&](const char* data, std::size_t size, std::uint64_t, std::uint64_t) {
     return guarded(failure, [&] {
-      CMUNET_CHECK(answer.text.size() + size <= kMaxJsonBytes, ErrorCode::kUnsupported,
-                   "[dicomweb] an answer of more than ", kMaxJsonBytes, " bytes");
+      CMUNET_CHECK(answer.text.size() + size <= most, ErrorCode::kUnsupported, "[dicomweb] an answer of more than ",
+                   most, " bytes");
       answer.text.append(data, size);
     });
   };
@@ -209,10 +233,11 @@ Json search(const WebServer& server, const WebQuery& query) {
   request.method = "GET";
   request.path = connection.path(path);
   std::exception_ptr failure;
-  const TextAnswer answer = ask(connection, std::move(request), failure);
+  const auto objects = static_cast<std::uint64_t>(std::max(query.limit, 0));
+  const TextAnswer answer = ask(connection, std::move(request), objects, failure);
   if (answer.status == 204 || (answer.status == 200 && answer.text.empty())) return Json::array();
   if (answer.status != 200) connection.refuse(answer.status, "the search");
-  Json matches = parse_json(answer.text, "answer of the DICOMweb server");
+  Json matches = parse_answer(answer, objects);
   CMUNET_CHECK(matches.is_array(), ErrorCode::kCorrupt, "[dicomweb] the answer to a search is no list");
   return matches;
 }
@@ -288,13 +313,12 @@ StoreAnswer store(const WebServer& server, std::span<const fs::path> files) {
       sink.write(bytes.data(), bytes.size());
     });
   };
-  const TextAnswer answered = ask(connection, std::move(request), failure);
+  const TextAnswer answered = ask(connection, std::move(request), files.size(), failure);
   // 409: none was stored; its body says why, as that of 200 and 202 does.
   if (answered.status != 200 && answered.status != 202 && answered.status != 409) {
     connection.refuse(answered.status, "the storage");
   }
-  const Json answer =
-      answered.text.empty() ? Json::object() : parse_json(answered.text, "answer of the DICOMweb server");
+  const Json answer = answered.text.empty() ? Json::object() : parse_answer(answered, files.size());
   CMUNET_CHECK(answer.is_object(), ErrorCode::kCorrupt, "[dicomweb] the answer to a storage is no object");
   StoreAnswer stored;
   stored.stored = static_cast<int>(item_count(answer, "00081199"));

@@ -38,7 +38,8 @@ struct WebQuery {
 
 /// The matches as the DICOM JSON model has them (PS3.18, F): an array of objects {"0020000D": {"vr", "Value"}, …}.
 /// They may identify patients. @throws Error kInvalidArgument for UIDs or a URL that are none; kIo when the server
-/// cannot be reached or refuses; kCorrupt when its answer is none.
+/// cannot be reached or refuses; kCorrupt when its answer is none; kUnsupported when it is longer than 64 KiB, or holds
+/// more than 2000 values, for each match that was asked for.
 Json search(const WebServer& server, const WebQuery& query);
 
 /// First value of an attribute ("0020000D") of a match as text; empty when it has none.

@@ -90,8 +90,68 @@ TEST(DicomWeb, SaysWhatIsWrongWithAnAnswer) {
   EXPECT_EQ(code(301, ""), "input/output");
   EXPECT_EQ(code(200, "{}"), "corrupt");
   EXPECT_EQ(code(200, "[{"), "corrupt");
-  EXPECT_EQ(code(200, std::string(300'000, '[')), "corrupt");
+  EXPECT_EQ(code(200, std::string(150'000, '[')), "corrupt");
   EXPECT_EQ(code(200, std::string((64 << 20) + 1, ' ')), "unsupported");
+}
+
+TEST(DicomWeb, AnAnswerIsBoundedByWhatWasAsked) {
+  Server server;
+  std::string body;
+  server.routes.Get("/dicom-web/studies", [&](const httplib::Request&, httplib::Response& response) {
+    response.set_content(body, "application/dicom+json");
+  });
+  const auto matches = [&](int limit) {
+    try {
+      return static_cast<int>(search(server.address(), {.limit = limit}).size());
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::kUnsupported) << e.what();
+      return -1;
+    }
+  };
+  body = "[{}";
+  for (int i = 1; i < 3000; ++i) body += ",{}";
+  body += "]";
+  EXPECT_EQ(matches(1), -1);  // 6000 values
+  EXPECT_EQ(matches(10), 3000);
+  body = R"([{"1": "a\"[[,,"}])";
+  body.insert(body.size() - 4, std::string(8000, ','));  // within a text commas divide no values
+  EXPECT_EQ(matches(1), 1);
+  body = "[" + std::string(200'000, ' ') + "{}]";
+  EXPECT_EQ(matches(1), -1);
+  EXPECT_EQ(matches(10), 1);
+}
+
+TEST(DicomWeb, EveryRequestCarriesTheCredentials) {
+  Server server;
+  std::vector<std::string> seen;
+  const auto note = [&](const httplib::Request& request) { seen.push_back(request.get_header_value("Authorization")); };
+  server.routes.Get("/dicom-web/studies", [&](const httplib::Request& request, httplib::Response& response) {
+    note(request);
+    response.set_content("[]", "application/dicom+json");
+  });
+  server.routes.Get("/dicom-web/studies/1.2", [&](const httplib::Request& request, httplib::Response& response) {
+    note(request);
+    response.set_content(in_multipart({sample("1.2.1")}), kMultipart);
+  });
+  server.routes.Post("/dicom-web/studies", [&](const httplib::Request& request, httplib::Response& response) {
+    note(request);
+    response.set_content(R"({"00081199": {"vr": "SQ", "Value": [{}]}})", "application/dicom+json");
+  });
+  const ScratchFolder folder;
+  const std::vector<fs::path> files{write_sample(folder.path(), "1.2.1")};
+  const auto headers = [&](const WebServer& address) {
+    seen.clear();
+    search(address, {});
+    retrieve(address, {"1.2"}, folder.path());
+    EXPECT_EQ(store(address, files).stored, 1);
+    return seen;
+  };
+  WebServer address = server.address();
+  EXPECT_THAT(headers(address), testing::ElementsAre("", "", ""));
+  address.user = "doctor", address.password = "secret";
+  EXPECT_THAT(headers(address), testing::Each("Basic ZG9jdG9yOnNlY3JldA=="));
+  address.user.clear(), address.token = "t0ken";
+  EXPECT_THAT(headers(address), testing::Each("Bearer t0ken"));
 }
 
 TEST(DicomWeb, RetrievesFilesUnderNamesOfItsOwn) {
