@@ -77,6 +77,28 @@ TEST(ArterialReport, IsInMillimetresWithBothUncertainties) {
   EXPECT_LE(segment.lesion->site_of_maximum, 7.5 + 1e-12);
 }
 
+TEST(ArterialReport, RunsFromTheWideEndToTheThinOne) {
+  const auto taper = [](vessel::Measurement m, double from_px, double to_px) {
+    for (std::size_t i = 0; i < 100; ++i) {
+      vessel::Sample& sample = m.segments[0].samples[i];
+      if (i < 10 || i > 20) sample.diameter_px = from_px + (to_px - from_px) * static_cast<double>(i) / 99;
+    }
+    return arterial_report(m, 0).segments[0];
+  };
+  const vessel::Measurement measured = narrowed(10, 20, {});
+  const dicom::ReportedSegment kept = taper(measured, 8, 6), turned = taper(measured, 6, 8);
+  const dicom::ReportedSegment even = taper(measured, 7.8, 8);
+  EXPECT_EQ(kept.left_contour.front(), measured.segments[0].samples.front().left);
+  EXPECT_NEAR(kept.lesion->proximal_border, 5, 1e-12);
+  EXPECT_NEAR(even.lesion->proximal_border, 5, 1e-12);
+  EXPECT_EQ(turned.left_contour.front(), measured.segments[0].samples.back().right);
+  EXPECT_EQ(turned.right_contour.back(), measured.segments[0].samples.front().left);
+  EXPECT_NEAR(turned.lesion->proximal_border, 49.5 - 10, 1e-12);
+  EXPECT_NEAR(turned.lesion->distal_border, 49.5 - 5, 1e-12);
+  EXPECT_NEAR(turned.lesion->site_of_minimum, 49.5 - 5.5, 1e-12);
+  EXPECT_EQ(turned.lesion->length.value, kept.lesion->length.value);
+}
+
 TEST(ArterialReport, DiametersOfASegmentHaveIntervalsAndFadingEndsNoMinimum) {
   vessel::Measurement m = narrowed(40, 60, {});
   vessel::MeasuredSegment& segment = m.segments[0];

@@ -2,6 +2,10 @@
 #include "cmunet/cli/vessel_report.h"
 
 #include <algorithm>
+#include <span>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 #include "cmunet/base/error.h"
 
@@ -61,6 +65,42 @@ dicom::ReportedLesion lesion_of(const vessel::Narrowing& narrowing, const vessel
           .site_of_maximum = arc(*widest)};
 }
 
+// Does the vessel become clearly wider along its samples, with lesion and fading ends left out?
+bool widens(const vessel::MeasuredSegment& segment) {
+  constexpr double kClear = 1.1;  // times as wide in the last third as in the first
+  std::vector<vessel::Sample> samples;
+  const auto whole = vessel::whole_part(segment.samples, segment.excluded);
+  for (const vessel::Sample& sample : whole) {
+    const auto index = static_cast<std::size_t>(&sample - segment.samples.data());
+    const bool is_narrowed = segment.narrowing && index >= segment.narrowing->first && index <= segment.narrowing->last;
+    if (!is_narrowed) samples.push_back(sample);
+  }
+  const std::size_t third = samples.size() / 3;
+  const std::span<const vessel::Sample> all(samples);
+  return third > 0 &&
+         vessel::mean_diameter(all.last(third)).value > kClear * vessel::mean_diameter(all.first(third)).value;
+}
+
+// The same vessel, walked the other way.
+vessel::MeasuredSegment turned(vessel::MeasuredSegment segment) {
+  const double ends_px = segment.samples.front().arc_px + segment.samples.back().arc_px;
+  const std::size_t last = segment.samples.size() - 1;
+  std::ranges::reverse(segment.centreline);
+  std::ranges::reverse(segment.samples);
+  for (vessel::Sample& sample : segment.samples) {
+    std::swap(sample.left, sample.right);
+    sample.arc_px = ends_px - sample.arc_px;
+  }
+  const auto turn = [last](vessel::Narrowing& narrowing) {
+    narrowing.sample = last - narrowing.sample;
+    std::tie(narrowing.first, narrowing.last) = std::pair(last - narrowing.last, last - narrowing.first);
+  };
+  if (segment.narrowing) turn(*segment.narrowing);
+  std::ranges::for_each(segment.excluded, turn);
+  std::swap(segment.start, segment.end);
+  return segment;
+}
+
 dicom::ReportedSegment segment_of(const vessel::MeasuredSegment& segment, const vessel::Measurement& measurement) {
   dicom::ReportedSegment result;
   for (const vessel::Sample& sample : segment.samples) {
@@ -92,7 +132,8 @@ dicom::ArterialReport arterial_report(const vessel::Measurement& measurement, in
                           .note = calibration.note};
   }
   for (const vessel::MeasuredSegment& segment : measurement.segments) {
-    if (segment.samples.size() >= 2) report.segments.push_back(segment_of(segment, measurement));
+    if (segment.samples.size() < 2) continue;
+    report.segments.push_back(segment_of(widens(segment) ? turned(segment) : segment, measurement));
   }
   return report;
 }

@@ -128,6 +128,10 @@ void add_measurement(DcmItem& parent, const Code& name, const ReportedValue& val
   }
 }
 
+constexpr const char* kDirection =
+    "Proximal and distal count from where a segment's contours begin: at its wider end where one is clearly wider. "
+    "That need not be the anatomical proximal end.";
+
 // TID 1204, TID 1002 with 1004, and the program as TID 3213 wants it.
 void add_context(DcmItem& root, const std::string& model) {
   add_code(root, "HAS CONCEPT MOD", kLanguage, kEnglish);
@@ -138,6 +142,7 @@ void add_context(DcmItem& root, const std::string& model) {
   add_text(root, "HAS OBS CONTEXT", kAlgorithmVersion, kVersion);
   add_text(root, "HAS OBS CONTEXT", kAlgorithmManufacturer, "cmunet");
   add_text(root, "CONTAINS", kComment, kDisclaimer);
+  add_text(root, "CONTAINS", kComment, kDirection);
 }
 
 // TID 3205; without calibration a comment in its place.

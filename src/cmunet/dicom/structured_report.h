@@ -50,7 +50,8 @@ struct ReportedLesion {
   double site_of_minimum = 0, site_of_maximum = 0;  ///< of the diameter between the borders, likewise
 };
 
-/// A vessel between two bifurcations or ends.
+/// A vessel between two bifurcations or ends. Its start is where its contours begin, which need not be the anatomical
+/// proximal end; the report says so.
 struct ReportedSegment {
   std::vector<image::PointF> left_contour, right_contour;  ///< two points or more each; pixel centres at whole numbers
   ReportedValue length, mean_diameter, minimal_diameter, maximal_diameter;

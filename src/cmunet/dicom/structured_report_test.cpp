@@ -72,6 +72,7 @@ TEST(StructuredReport, SaysToPydicomWhatWasMeasured) {
   EXPECT_THAT(seen, HasSubstr("Quantitative Arteriography Report template 3213 patient Phantom^Tube UNVERIFIED\n"));
   EXPECT_THAT(seen, HasSubstr("  Algorithm Name = cmunet coronary-small\n"));
   EXPECT_THAT(seen, HasSubstr("  Comment = Research software, not for clinical use.\n"));
+  EXPECT_THAT(seen, HasSubstr("  Comment = Proximal and distal count from where a segment's contours begin"));
   EXPECT_THAT(seen, HasSubstr("    Source of Measurement = 1.2.826.0.1.3680043.8.498.1 frame 4\n"));
   EXPECT_THAT(seen, HasSubstr("      Calibration Method = Geometric Isocenter\n"));
   EXPECT_THAT(seen, HasSubstr("      Horizontal Pixel Spacing = 0.25 mm/{pixel}\n"));
