@@ -249,6 +249,15 @@ TEST_F(NodeCommand, ADryRunOfDicomWebChecksItsFlags) {
   EXPECT_FALSE(fs::exists(folder / "new"));
 }
 
+TEST_F(NodeCommand, DryRunsCarryTheDisclaimerToo) {
+  for (const char* arguments : {"node --allow A@127.0.0.1 --send-to B@127.0.0.1:104 --spool spool --dry-run",
+                                "dicomweb search --url http://127.0.0.1:8042/dicom-web --dry-run"}) {
+    const Outcome outcome = run_program(CMUNET_PROGRAM, arguments, folder.path());
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_THAT(outcome.out, HasSubstr("not for clinical use")) << arguments;
+  }
+}
+
 TEST_F(NodeCommand, WorksWithOrthancFromPushToResult) {
   if (!fs::exists(kOrthanc) || !fs::exists(kDicomWebPlugin)) GTEST_SKIP() << "orthanc, orthanc-dicomweb not installed";
   const int dicom_port = free_port(), http_port = free_port();

@@ -185,6 +185,13 @@ TEST_F(PredictRun, TakesFoldersOfRunsAndImagesWithoutMixingThemUp) {
   EXPECT_NE(masks[0], masks[1]);
 }
 
+TEST_F(PredictRun, ADryRunCarriesTheDisclaimerToo) {
+  write_run("run.dcm", 1);
+  const Outcome outcome = predict(concat("--dry-run ", root / "run.dcm"));
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr(kDisclaimer));
+}
+
 TEST_F(PredictRun, NamesNoFolderOfAPictureUnlessAsked) {
   fs::create_directories(root / "Quibble");
   codec::write_png(root / "Quibble/picture.png", image::Image<std::uint8_t>(64, 64, 90));

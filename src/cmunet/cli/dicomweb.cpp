@@ -107,8 +107,8 @@ void check(const Flags& flags, const CommonOptions& common) {
 void run(const Flags& flags, const CommonOptions& common) {
   check(flags, common);
   if (common.dry_run) {
-    print_result(common, {{"action", flags.action}, {"url", flags.url}},
-                 concat("would ", flags.action, " at ", flags.url));
+    print_result(common, {{"disclaimer", kDisclaimer}, {"action", flags.action}, {"url", flags.url}},
+                 concat("would ", flags.action, " at ", flags.url, "\n", kDisclaimer));
   } else if (flags.action == "search") {
     search(flags, common);
   } else if (flags.action == "get") {

@@ -71,7 +71,8 @@ void warn_of_far_ends(const vessel::PathEnds& asked, const vessel::MeasuredSegme
 
 void run(const Flags& flags, const CommonOptions& common) {
   if (flags.accuracy && common.dry_run) {
-    print_result(common, Json{{"accuracy", true}}, "would measure phantoms, for some minutes");
+    print_result(common, Json{{"disclaimer", kDisclaimer}, {"accuracy", true}},
+                 concat("would measure phantoms, for some minutes\n", kDisclaimer));
     return;
   }
   if (flags.accuracy) return report_accuracy(flags.picture.model, common);
@@ -80,8 +81,8 @@ void run(const Flags& flags, const CommonOptions& common) {
   Picture picture = read_picture(flags.picture, flags.calibration, common);
   const vessel::MeasureOptions options = options_of(flags, picture);
   if (common.dry_run) {
-    const Json plan = {{"image", flags.picture.image}, {"out", flags.out}};
-    print_result(common, plan, concat("would measure one picture into ", flags.out));
+    const Json plan = {{"disclaimer", kDisclaimer}, {"image", flags.picture.image}, {"out", flags.out}};
+    print_result(common, plan, concat("would measure one picture into ", flags.out, "\n", kDisclaimer));
     return;
   }
   const vessel::Measurement measurement =

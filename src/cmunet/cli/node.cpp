@@ -104,9 +104,11 @@ void run(const Flags& flags, const CommonOptions& common) {
                model.info.kind, " network; expected one from cmunet finetune");
   const pacs::Process process = make_process(model, model_path, flags);
   if (common.dry_run) {
-    const Json plan = {{"ae_title", flags.ae_title}, {"bind", flags.bind},   {"port", flags.port},
-                       {"allow", flags.allow},       {"spool", flags.spool}, {"send_to", flags.send_to}};
-    print_result(common, plan, concat("would listen on ", flags.bind, ":", flags.port, " as ", flags.ae_title));
+    const Json plan = {{"disclaimer", kDisclaimer}, {"ae_title", flags.ae_title}, {"bind", flags.bind},
+                       {"port", flags.port},        {"allow", flags.allow},       {"spool", flags.spool},
+                       {"send_to", flags.send_to}};
+    print_result(common, plan,
+                 concat("would listen on ", flags.bind, ":", flags.port, " as ", flags.ae_title, "\n", kDisclaimer));
     return;
   }
   // Blocked before threads start, so that they inherit it: only the wait below sees these signals.

@@ -243,11 +243,14 @@ void run(const Flags& flags, const CommonOptions& common) {
   const engine::PostprocessOptions postprocessing = read_postprocessing(flags.postprocess, model_path);
   check_output_folder(flags.out, common.force);
   if (common.dry_run) {
-    const Json plan = {
-        {"images", inputs.images.size()}, {"runs", inputs.runs.size()}, {"model", model_path}, {"out", flags.out}};
+    const Json plan = {{"disclaimer", kDisclaimer},
+                       {"images", inputs.images.size()},
+                       {"runs", inputs.runs.size()},
+                       {"model", model_path},
+                       {"out", flags.out}};
     print_result(common, plan,
                  concat("would segment ", inputs.images.size(), " images and ", inputs.runs.size(), " DICOM runs into ",
-                        flags.out));
+                        flags.out, "\n", kDisclaimer));
     return;
   }
   prepare_output_folder(flags.out, common.force);
