@@ -11,9 +11,8 @@
 namespace cmunet::cli {
 
 /// True when `text` contains a UID, or what the run's header says of the patient and the study (name, number, birth
-/// date, accession number, …), whatever the case, accents (also written as two letters,
-/// ae for ä) and punctuation. A name that the header does not hold cannot
-/// be known.
+/// date, accession number, …), whatever the case, accents (also written as two letters, ae for ä) and punctuation. A
+/// name that the header does not hold cannot be known.
 bool identifies(const std::string& text, const dicom::XaRun& run);
 
 /// The file's name without .dcm.

@@ -146,7 +146,9 @@ std::size_t end_of_data(std::span<const std::uint8_t> bytes, std::size_t at, Cod
 
 // What follows the end of the image is no part of it.
 int clear_behind(std::span<std::uint8_t> bytes, std::size_t end) {
-  return end + 2 <= bytes.size() && word(bytes, end) == kEndOfImage ? clear(bytes.subspan(end + 2)) : 0;
+  if (end + 2 > bytes.size() || word(bytes, end) != kEndOfImage) return 0;
+  const int cleared = clear(bytes.subspan(end + 2));
+  return bytes.size() - end - 2 > 1 ? cleared : 0;  // a single byte pads to an even length
 }
 
 int clear_jpeg(std::span<std::uint8_t> bytes) {

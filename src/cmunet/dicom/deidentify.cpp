@@ -149,7 +149,9 @@ int clear_frame_comments(DcmDataset& dataset) {
     if (item == nullptr) continue;
     // Only fragments that need it stay in memory.
     std::vector<std::uint8_t> copy(item->getLength());
-    if (copy.empty() || item->getPartialValue(copy.data(), 0, item->getLength(), &cache).bad()) continue;
+    if (copy.empty()) continue;
+    CMUNET_CHECK(item->getPartialValue(copy.data(), 0, item->getLength(), &cache).good(), ErrorCode::kIo,
+                 "[deidentify] a frame cannot be read");
     if (is_jpeg2000) refuse_wrapped(copy);
     if (clear_comments(copy) == 0) continue;
     Uint8* bytes = nullptr;
@@ -186,34 +188,41 @@ struct CleanCells {
 
 // Only pixel data that need it are read into memory as a whole.
 void clear_unused_bits(DcmDataset& dataset, const PixelFormat& format) {
-  constexpr Uint32 kChunk = 1 << 20;
+  constexpr std::size_t kChunk = 1 << 20;
   DcmElement* element = nullptr;
   dataset.findAndGetElement(DCM_PixelData, element);
   if (element == nullptr || is_encapsulated(DcmXfer(dataset.getOriginalXfer()))) return;
   const CleanCells clean(format);
-  const Uint32 length = element->getLength();
-  std::vector<std::uint8_t> bytes(std::min(length, kChunk));
+  const std::size_t length = element->getLength();
   DcmFileCache cache;
+  const auto read = [&](std::vector<std::uint8_t>& into, std::size_t at, std::size_t count) {
+    CMUNET_CHECK(element
+                     ->getPartialValue(into.data(), static_cast<Uint32>(at), static_cast<Uint32>(count), &cache,
+                                       EBO_LittleEndian)
+                     .good(),
+                 ErrorCode::kIo, "[deidentify] the pixel data cannot be read");
+  };
+  std::vector<std::uint8_t> bytes(std::min(length, kChunk));
   bool is_clean = true;
-  for (Uint32 at = 0; at < length && is_clean; at += kChunk) {
-    const Uint32 count = std::min(length - at, kChunk);
-    if (element->getPartialValue(bytes.data(), at, count, &cache, EBO_LittleEndian).bad()) return;
+  for (std::size_t at = 0; at < length && is_clean; at += kChunk) {
+    const std::size_t count = std::min(length - at, kChunk);
+    read(bytes, at, count);
     is_clean = !clean(std::span(bytes).first(count), at);
   }
   if (is_clean) return;
   bytes.resize(length);
-  CMUNET_CHECK(element->getPartialValue(bytes.data(), 0, length, &cache, EBO_LittleEndian).good(), ErrorCode::kIo,
-               "[deidentify] the pixel data cannot be read");
+  read(bytes, 0, length);
   clean(bytes, 0);
   OFCondition put;
-  if (element->ident() == EVR_OW || format.bits_allocated == 16) {
+  if (element->getTag().getEVR() == EVR_OW || format.bits_allocated == 16) {
     std::vector<Uint16> cells;
+    cells.reserve(length / 2);
     for (std::size_t i = 0; i + 1 < bytes.size(); i += 2) {
       cells.push_back(static_cast<Uint16>(bytes[i] | bytes[i + 1] << 8));
     }
     put = element->putUint16Array(cells.data(), static_cast<unsigned long>(cells.size()));
   } else {
-    put = element->putUint8Array(bytes.data(), length);
+    put = element->putUint8Array(bytes.data(), static_cast<unsigned long>(length));
   }
   CMUNET_CHECK(put.good(), ErrorCode::kInternal, "[deidentify] cannot set the pixel data: ", put.text());
 }
@@ -227,7 +236,8 @@ void refuse_compressed_overlay(DcmDataset& dataset) {
     if (!is_in_pixels || dataset.tagExists(DcmTagKey(group, 0x3000))) continue;
     throw Error(ErrorCode::kUnsupported,
                 "[deidentify] an overlay lies in unused bits of compressed pixels, where it is not removed",
-                "decompress the run first, with dcmdjpeg, dcmdjpls or dcmdrle (Debian: dcmtk)");
+                "decompress the run first, with dcmdjpeg, dcmdjpls or dcmdrle (Debian: dcmtk), or for JPEG 2000 with "
+                "gdcmconv --raw (Debian: libgdcm-tools)");
   }
 }
 
@@ -249,7 +259,9 @@ struct Deidentifier::Data {
 };
 
 const Deidentifier::Data::Alias& Deidentifier::Data::alias_of(const Patient& patient, const Source& source) {
-  std::string key = patient.id.empty() ? patient.name + "\n" + patient.birth_date : patient.id;
+  // One number may mean two patients of two hospitals.
+  std::string key = patient.id.empty() ? patient.name + "\n" + patient.birth_date
+                                       : concat(patient.id, "\n", patient.issuer, "\n", patient.issuer_entity_id);
   if (patient.id.empty() && patient.name.empty()) key = source.study_uid;
   const auto [at, is_new] = patients.try_emplace(key);
   if (is_new) {

@@ -11,6 +11,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -32,6 +33,7 @@ std::string brief(const std::string& key) { return key.substr(0, 12); }
 // An object that was tried in vain, and when it may be tried again.
 struct Retry {
   int tries = 0;
+  int errors = 0;  // of the program, among them
   Clock::time_point due;
 };
 
@@ -81,6 +83,7 @@ struct Node::Data {
   std::optional<std::string> next_to_send() const;
   void make_results(const std::string& key);
   void not_made(const std::string& key, Fault fault, const std::string& reason);
+  void wait_for_machine(const std::string& reason);
   void send_results(const std::string& key);
   void not_sent(const std::string& key, const std::string& reason);
   void give_up(const std::string& key, const std::string& reason);
@@ -135,8 +138,14 @@ void Node::Data::work_loop() {
 
 // One object worked on, or the results of one sent. False when there is nothing to do now.
 bool Node::Data::work_once() {
-  if (const auto key = next_to_make()) {
-    make_results(*key);
+  std::optional<std::string> to_make;
+  try {
+    to_make = next_to_make();
+  } catch (const std::exception& e) {  // a full disk: sending may make room
+    wait_for_machine(e.what());
+  }
+  if (to_make) {
+    make_results(*to_make);
     return true;
   }
   if (const auto key = next_to_send()) {
@@ -187,9 +196,20 @@ std::optional<std::string> Node::Data::next_to_send() const {
   return next;
 }
 
+void Node::Data::wait_for_machine(const std::string& reason) {
+  make_again = Clock::now() + pause(1);  // a full disk is full for the next object too
+  log_warning("[node] work waits: ", reason);
+}
+
 void Node::Data::make_results(const std::string& key) {
   const auto start = Clock::now();
-  if (!spool.begin_attempt(key)) {
+  bool may_try = false;
+  try {
+    may_try = spool.begin_attempt(key);
+  } catch (const std::exception& e) {  // nothing was counted
+    return wait_for_machine(e.what());
+  }
+  if (!may_try) {
     return give_up(key, concat("given up after the node died or made an error ", options.spool.max_attempts,
                                " times while working on it"));
   }
@@ -200,7 +220,7 @@ void Node::Data::make_results(const std::string& key) {
     return not_made(key, Fault::kOfMachine, "out of memory");
   } catch (const Error& e) {
     return not_made(key, fault_of(e), e.what());
-  } catch (const fs::filesystem_error& e) {
+  } catch (const std::system_error& e) {  // of files or threads; its text may name a file
     return not_made(key, Fault::kOfMachine, e.code().message());
   } catch (const std::exception& e) {
     return not_made(key, Fault::kOfProgram, e.what());
@@ -213,14 +233,13 @@ void Node::Data::make_results(const std::string& key) {
 
 void Node::Data::not_made(const std::string& key, Fault fault, const std::string& reason) {
   if (fault == Fault::kOfObject) return give_up(key, reason);
-  if (fault == Fault::kOfMachine) {
-    spool.forget_attempt(key);
-    make_again = Clock::now() + pause(1);  // a full disk is full for the next object too
-  }
-  const int tries = try_later(key);
-  if (tries >= (fault == Fault::kOfMachine ? options.max_tries : options.spool.max_attempts)) {
+  spool.drop_results(key);
+  if (fault == Fault::kOfMachine) spool.forget_attempt(key);
+  const int tries = try_later(key), errors = retries[key].errors += fault == Fault::kOfProgram ? 1 : 0;
+  if (tries >= options.max_tries || errors >= options.spool.max_attempts) {
     return give_up(key, concat("given up after ", tries, " tries: ", reason));
   }
+  if (fault == Fault::kOfMachine) wait_for_machine(reason);
   log_warning("[node] ", brief(key), " waits for another try: ", reason);
 }
 

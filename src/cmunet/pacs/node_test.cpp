@@ -262,6 +262,25 @@ TEST(Node, WaitsForMemoryAndDisk) {
   EXPECT_EQ(tries["1.2.1"], 5);
 }
 
+TEST(Node, SendsThoughAnotherObjectCannotBeTakenUp) {
+  const ScratchFolder folder;
+  Destination destination;
+  NodeOptions options = options_for(folder / "spool", destination.peer());
+  options.retry_seconds = 0.05;
+  {
+    Node node(options, make_two);
+    destination.set_answer_to(derive_uid("1.2.1", "sr"), StoreStatus::kOutOfResources);
+    EXPECT_TRUE(send_one(write_sample(folder.path(), "1.2.1"), node.port()));
+    ASSERT_TRUE(wait_until([&] { return destination.arrivals() >= 2; }));
+  }
+  const std::string stuck = Spool::key_of("1.2.2");
+  fs::copy_file(write_sample(folder.path(), "1.2.2"), folder / "spool/incoming" / (stuck + ".dcm"));
+  write_file_atomic(folder / "spool/working" / stuck, "no folder can be made here");
+  destination.set_answer_to(derive_uid("1.2.1", "sr"), StoreStatus::kSuccess);
+  Node node(options, make_two);
+  EXPECT_TRUE(wait_until([&] { return node.counts().done == 1; }));
+}
+
 TEST(Node, TriesAnErrorOfTheProgramAFewTimes) {
   const ScratchFolder folder;
   Destination destination;

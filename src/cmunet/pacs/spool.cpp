@@ -132,19 +132,18 @@ Spool::Taken Spool::take(const fs::path& file, const std::string& sop_instance_u
   return Taken::kStored;
 }
 
-std::optional<std::string> Spool::next(const std::set<std::string>& waiting_for_later) {
+std::optional<std::string> Spool::next(const std::set<std::string>& waiting) {
   const std::lock_guard lock(mutex_);
   const auto started = entries(working_, [&](const fs::path& job) {
-    return !waiting_for_later.contains(job.filename().string()) && fs::exists(job / "source.dcm") &&
-           !fs::exists(job / "results");
+    return !waiting.contains(job.filename().string()) && fs::exists(job / "source.dcm") && !fs::exists(job / "results");
   });
   if (!started.empty()) return started.front().filename().string();
-  const auto waiting = entries(incoming_, [](const fs::path& file) { return file.extension() == ".dcm"; });
-  if (waiting.empty()) return std::nullopt;
-  const std::string key = waiting.front().stem().string();
+  const auto come = entries(incoming_, [](const fs::path& file) { return file.extension() == ".dcm"; });
+  if (come.empty()) return std::nullopt;
+  const std::string key = come.front().stem().string();
   fs::create_directories(working_ / key);
   flush_to_disk(working_);  // before the object is in it: a folder that a loss of power undoes would take it along
-  move(waiting.front(), working_ / key / "source.dcm");
+  move(come.front(), working_ / key / "source.dcm");
   return key;
 }
 
@@ -168,6 +167,11 @@ fs::path Spool::fresh_results_folder(const std::string& key) {
   fs::remove_all(folder);
   fs::create_directory(folder);
   return folder;
+}
+
+void Spool::drop_results(const std::string& key) {
+  std::error_code ignored;
+  fs::remove_all(working_ / key / "results.tmp", ignored);
 }
 
 void Spool::publish_results(const std::string& key) {
@@ -199,6 +203,7 @@ std::vector<fs::path> Spool::unsent_results(const std::string& key) const {
 void Spool::mark_sent(const fs::path& result) { move(result, result.string() + kSent); }
 
 void Spool::finish(const std::string& key) {
+  if (!options_.keep_files) fs::remove(working_ / key / "source.dcm");  // first, since the record may need the room
   Json names = Json::array();
   for (const fs::path& result : entries(working_ / key / "results", [](const fs::path&) { return true; })) {
     names.push_back(result.stem().string());
@@ -208,7 +213,6 @@ void Spool::finish(const std::string& key) {
 }
 
 void Spool::fail(const std::string& key, const std::string& reason) {
-  fs::remove(working_ / key / "attempts");
   move_on(key, failed_ / key, {{"reason", reason}});
 }
 
@@ -216,6 +220,7 @@ void Spool::move_on(const std::string& key, const fs::path& to, Json record) {
   record["time"] = utc_now();
   record["disclaimer"] = kDisclaimer;
   save_json(working_ / key / "record.json", record);
+  fs::remove(working_ / key / "attempts");  // an object that is sent again begins anew
   const std::lock_guard lock(mutex_);
   move(working_ / key, to);
 }

@@ -58,6 +58,8 @@ class Spool {
   std::optional<std::string> next(const std::set<std::string>& waiting = {});
   /// Counts one attempt on the disk, before the work begins. False when there were max_attempts before.
   bool begin_attempt(const std::string& key);
+  /// Removes what was made of results that are not complete.
+  void drop_results(const std::string& key);
   /// Takes back what `begin_attempt` counted: the object was not the reason that the attempt failed.
   void forget_attempt(const std::string& key);
   std::filesystem::path source(const std::string& key) const;

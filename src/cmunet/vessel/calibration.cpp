@@ -106,7 +106,9 @@ std::optional<Magnification> magnification_of(const AcquisitionGeometry& g, std:
     by_distances = *g.source_detector_mm / *source_object_mm;
   }
   const bool has_factor = is_plausible(g.magnification), has_distances = is_plausible(by_distances);
-  if (has_factor && (!has_distances || std::abs(*g.magnification / *by_distances - 1) <= kMaxContradiction)) {
+  // The isocentre's distance is a guess at the patient's, which the factor is of.
+  if (has_factor &&
+      (!has_distances || !g.source_patient_mm || std::abs(*g.magnification / *by_distances - 1) <= kMaxContradiction)) {
     return Magnification{*g.magnification, "the magnification factor"};
   }
   if (has_distances) {

@@ -66,7 +66,7 @@ struct AcquisitionGeometry {
 /// 2. Object Pixel Spacing in Center of Beam, with a warning in the note when the beam is more than 60° off;
 /// 3. Imager Pixel Spacing over the magnification factor; 4. the same with factor SID / SOD, where SOD is the distance
 /// of the patient or, without it, of the isocentre. Factors outside 1.05…5 count as absent, as 1 is written by who does
-/// not know; of two that differ by more than 10 %, SID / SOD is taken, and the note says so.
+/// not know; of two that differ by more than 10 %, SID / SOD of the patient is taken, and the note says so.
 /// Imager Pixel Spacing alone, and Pixel Spacing of unknown origin alone or about equal to it, are sizes on the
 /// detector and never used; nor is a spacing that no angiogram has. Relative sd 5 %: an artery lies up to 4 cm off the
 /// calibrated plane, 75 cm from the source.

@@ -97,6 +97,9 @@ TEST(CalibrateByGeometry, AMagnificationOfOneIsNone) {
   EXPECT_FALSE(calibrate_by_geometry(g).mm_per_px.has_value());
   g.magnification = 1.5;
   EXPECT_NEAR(*calibrate_by_geometry(g).mm_per_px, 0.2, 1e-12);
+  g.source_patient_mm.reset();
+  g.source_isocentre_mm = 800;  // 1.25, but of the isocentre, where the patient need not be
+  EXPECT_NEAR(*calibrate_by_geometry(g).mm_per_px, 0.2, 1e-12);
 }
 
 TEST(CalibrateByGeometry, TheDistancesGoBeforeAFactorThatContradictsThem) {
