@@ -2,6 +2,7 @@
 #include "cmunet/dataset/store.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "cmunet/base/error.h"
@@ -203,8 +204,9 @@ struct StoreWriter::Pending {
         {"images", DType::kF32, {rows, 1, height, width}, std::as_bytes(std::span(images))}};
     const std::vector<TensorRef> mask_refs{
         {"masks", DType::kU8, {rows, height, width}, std::as_bytes(std::span(masks))}};
-    write_safetensors(dir / shard_name("images", shard), image_refs, {});
-    write_safetensors(dir / shard_name("masks", shard), mask_refs, {});
+    const std::map<std::string, std::string> metadata{{"disclaimer", kDisclaimer}};
+    write_safetensors(dir / shard_name("images", shard), image_refs, metadata);
+    write_safetensors(dir / shard_name("masks", shard), mask_refs, metadata);
     images.clear();
     masks.clear();
   }

@@ -11,6 +11,7 @@
 #include "cmunet/base/file.h"
 #include "cmunet/base/random.h"
 #include "cmunet/base/safetensors.h"
+#include "cmunet/base/version.h"
 
 namespace cmunet::dataset {
 namespace {
@@ -80,6 +81,9 @@ TEST_F(StoreTest, RoundTripAcrossShards) {
   EXPECT_EQ(store.manifest()["preprocessing"]["size"], 4);
   EXPECT_NO_THROW(store.verify());
   EXPECT_THROW(store.image(300), Error);
+  for (const char* shard : {"images-00001.safetensors", "masks-00000.safetensors"}) {
+    EXPECT_EQ(SafetensorsFile::open(dir / shard).metadata().at("disclaimer"), kDisclaimer);
+  }
 }
 
 TEST_F(StoreTest, NothingCountsUntilFinish) {

@@ -6,6 +6,7 @@
 #include "cmunet/base/error.h"
 #include "cmunet/base/hash.h"
 #include "cmunet/base/log.h"
+#include "cmunet/base/version.h"
 
 namespace cmunet::train {
 namespace fs = std::filesystem;
@@ -95,7 +96,9 @@ void save_state(const fs::path& path, const NamedTensors& tensors, const Json& s
     fs::remove(previous, ec);
     fs::create_hard_link(path, previous, ec);
   }
-  save_tensors(path, tensors, {{"cmunet_state", document.dump(-1, ' ', false, Json::error_handler_t::replace)}});
+  save_tensors(
+      path, tensors,
+      {{"cmunet_state", document.dump(-1, ' ', false, Json::error_handler_t::replace)}, {"disclaimer", kDisclaimer}});
 }
 
 TrainingState load_state(const fs::path& path) {
