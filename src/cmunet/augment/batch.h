@@ -29,7 +29,7 @@ struct DeviceStore {
 DeviceStore to_device(const dataset::Store& store, std::span<const std::size_t> indices, at::Device device,
                       at::ScalarType dtype = at::kFloat);
 
-/// `x` on `device`, without waiting for what is queued there.
+/// `x` on `device`. Where the driver can, without waiting for what is queued there.
 at::Tensor send(const at::Tensor& x, at::Device device);
 
 /// The rows `indices` of `all` [N, …] in that order, on its device; half becomes float32, other types stay.

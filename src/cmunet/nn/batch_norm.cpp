@@ -3,6 +3,8 @@
 
 #include <torch/torch.h>
 
+#include "cmunet/nn/exact.h"
+
 namespace cmunet::nn {
 namespace {
 
@@ -69,7 +71,7 @@ BatchStatistics over_processes(const BatchStatistics& own, Communicator& peers) 
 template <typename Norm>
 at::Tensor batch_norm(Norm& norm, const at::Tensor& x) {
   if (communicator().size() == 1 || !norm.is_training()) return norm.forward(x);
-  const at::Tensor values = x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);  // half precision cannot count
+  const at::Tensor values = at_least_single(x);  // half precision cannot count
   BatchStatistics whole;
   {
     const torch::NoGradGuard no_grad;

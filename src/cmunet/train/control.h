@@ -20,7 +20,7 @@ namespace cmunet::train {
 struct StepEvent {
   std::int64_t epoch = 0, epochs = 0;  ///< 1-based
   std::int64_t step = 0, steps = 0;    ///< done and in all
-  double loss = 0;
+  double loss = 0;  ///< of the last step that was read from the device, NaN before: on a GPU up to 15 steps old
   double lr = 0;
   double images_per_second = 0;
   double data_share = 0;  ///< part of the time spent making views and batches, 0…1

@@ -44,13 +44,15 @@ void Optimizer::step(double lr, std::optional<double> weight_decay) {
   const torch::NoGradGuard no_grad;
   ++step_;
   if (options_.max_gradient_norm > 0) clip();
+  const double full_decay = weight_decay.value_or(options_.weight_decay);
+  if (options_.kind == OptimizerKind::kAdamW) return step_adamw(lr, full_decay);
   for (Slot& slot : slots_) {
     if (!slot.parameter.grad().defined()) continue;
-    const double decay = slot.decays ? weight_decay.value_or(options_.weight_decay) : 0.0;
-    switch (options_.kind) {
-      case OptimizerKind::kAdamW: step_adamw(slot, lr, decay); break;
-      case OptimizerKind::kLamb: step_lamb(slot, lr, decay); break;
-      case OptimizerKind::kSgd: step_sgd(slot, lr, decay); break;
+    const double decay = slot.decays ? full_decay : 0.0;
+    if (options_.kind == OptimizerKind::kLamb) {
+      step_lamb(slot, lr, decay);
+    } else {
+      step_sgd(slot, lr, decay);
     }
   }
 }
@@ -73,15 +75,33 @@ void Optimizer::update_moments(Slot& slot) const {
   slot.v.mul_(options_.beta2).addcmul_(gradient, gradient, 1 - options_.beta2);
 }
 
-void Optimizer::step_adamw(Slot& slot, double lr, double decay) const {
-  const AdamwStep fused{lr, decay, options_.beta1, options_.beta2, kAdamEpsilon, step_};
-  if (options_.fused && fused_adamw(fused, slot.parameter, slot.parameter.grad(), slot.m, slot.v)) return;
-  const double correction1 = 1 - std::pow(options_.beta1, static_cast<double>(step_));
-  const double correction2 = 1 - std::pow(options_.beta2, static_cast<double>(step_));
-  if (decay != 0) slot.parameter.mul_(1 - lr * decay);
-  update_moments(slot);
-  const at::Tensor denominator = slot.v.sqrt().div_(std::sqrt(correction2)).add_(kAdamEpsilon);
-  slot.parameter.addcdiv_(slot.m, denominator, -lr / correction1);
+// What one pass over memory cannot do is done for all tensors together: on a GPU a few kernels instead of hundreds.
+void Optimizer::step_adamw(double lr, double weight_decay) {
+  for (const bool decays : {false, true}) {
+    const double decay = decays ? weight_decay : 0.0;
+    const AdamwStep fused{lr, decay, options_.beta1, options_.beta2, kAdamEpsilon, step_};
+    std::vector<at::Tensor> parameters, gradients, m, v;
+    for (const Slot& slot : slots_) {
+      const at::Tensor& gradient = slot.parameter.grad();
+      if (slot.decays != decays || !gradient.defined()) continue;
+      if (options_.fused && fused_adamw(fused, slot.parameter, gradient, slot.m, slot.v)) continue;
+      parameters.push_back(slot.parameter);
+      gradients.push_back(gradient);
+      m.push_back(slot.m);
+      v.push_back(slot.v);
+    }
+    if (parameters.empty()) continue;
+    const double correction1 = 1 - std::pow(options_.beta1, static_cast<double>(step_));
+    const double correction2 = 1 - std::pow(options_.beta2, static_cast<double>(step_));
+    if (decay != 0) at::_foreach_mul_(parameters, 1 - lr * decay);
+    at::_foreach_add_(m, at::_foreach_sub(gradients, m), 1 - options_.beta1);
+    at::_foreach_mul_(v, options_.beta2);
+    at::_foreach_addcmul_(v, gradients, gradients, 1 - options_.beta2);
+    const std::vector<at::Tensor> denominators = at::_foreach_sqrt(v);
+    at::_foreach_div_(denominators, std::sqrt(correction2));
+    at::_foreach_add_(denominators, kAdamEpsilon);
+    at::_foreach_addcdiv_(parameters, m, denominators, -lr / correction1);
+  }
 }
 
 void Optimizer::step_lamb(Slot& slot, double lr, double decay) const {

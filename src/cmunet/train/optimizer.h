@@ -64,7 +64,7 @@ class Optimizer {
     bool decays;
   };
   void clip() const;
-  void step_adamw(Slot& slot, double lr, double decay) const;
+  void step_adamw(double lr, double weight_decay);
   void step_lamb(Slot& slot, double lr, double decay) const;
   void step_sgd(Slot& slot, double lr, double decay) const;
   void update_moments(Slot& slot) const;

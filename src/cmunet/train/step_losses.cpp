@@ -17,16 +17,14 @@ void StepLosses::add(const std::string& name, const at::Tensor& value, double fa
 }
 
 void StepLosses::add_embeddings(const std::string& who, const at::Tensor& embeddings, double factor) {
+  if (std::exchange(embeddings_are_old_, false)) embeddings_.clear();
   embeddings_.push_back({who, embeddings, factor});
 }
 
 void StepLosses::end_step(const Position& position, double lr, std::vector<std::string> ids, Means& means) {
   waiting_.push_back({position, lr, std::move(ids), std::exchange(terms_, {})});
-  if (std::ssize(waiting_) >= steps_per_reading_) {
-    read(means);
-  } else {
-    embeddings_.clear();
-  }
+  embeddings_are_old_ = true;
+  if (std::ssize(waiting_) >= steps_per_reading_) read(means);
 }
 
 void StepLosses::read(Means& means) {

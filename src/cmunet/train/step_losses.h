@@ -6,6 +6,7 @@
 #include <c10/core/Device.h>
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -34,7 +35,7 @@ class StepLosses {
   void end_step(const Position& position, double lr, std::vector<std::string> ids, Means& means);
   /// Adds what waits to `means`. @throws Error kNumeric for the first step whose loss is not finite (see check_finite).
   void read(Means& means);
-  /// Of the last step that was read; 0 before.
+  /// Of the last step that was read; NaN before.
   double last() const { return last_; }
 
  private:
@@ -59,7 +60,8 @@ class StepLosses {
   std::vector<Term> terms_;             // of the step under way
   std::vector<at::Tensor> numbers_;     // of all waiting steps, in the order of their terms
   std::vector<Embeddings> embeddings_;  // of the last step that waits, or of the one under way
-  double last_ = 0;
+  bool embeddings_are_old_ = false;     // the former
+  double last_ = std::numeric_limits<double>::quiet_NaN();
 };
 
 }  // namespace cmunet::train

@@ -159,6 +159,19 @@ TEST(StepLosses, AreReadTogetherAndAddedUpWithinAStep) {
   EXPECT_EQ(means.to_json()["loss"], (2.0 + 5 + 11) / 3);
 }
 
+TEST(StepLosses, SpreadIsThatOfTheLastStepThatIsRead) {
+  StepLosses losses(16);
+  Means means;
+  for (const double length : {1.0, 2.0, 3.0}) {
+    losses.add("loss", torch::tensor(1.0));
+    losses.add_embeddings("x", length * torch::tensor({{1.0, 0.0}, {-1.0, 0.0}}));
+    losses.end_step({}, 0.1, {}, means);
+  }
+  losses.read(means);
+  EXPECT_NEAR(means.to_json()["x_sd"].get<double>(), 3 * std::sqrt(2.0) / 2, 1e-12);  // of two dimensions one varies
+  EXPECT_NEAR(means.to_json()["x_effective_rank"].get<double>(), 1, 1e-9);
+}
+
 TEST(StepLosses, NameTheStepThatIsNotFiniteHoweverLate) {
   StepLosses losses(8);
   Means means;
