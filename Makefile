@@ -40,14 +40,10 @@ package: build
 	cd build/release && cpack -G DEB
 
 bench: build
-	-cd bench && npm install --ignore-scripts
-	node bench/onnxruntime.mjs speed build/release/bin/cmunet
-	node bench/onnxruntime.mjs layers build/release/bin/cmunet
-	node bench/onnxruntime.mjs memory build/release/bin/cmunet
-	build/release/bin/cmunet phantom --out build/bench-phantoms --count 24 --size 256 --force --quiet
-	node bench/onnxruntime.mjs agree build/release/bin/cmunet models/coronary-small.safetensors build/bench-phantoms/images 24
+	bench/prediction.sh build/release/bin/cmunet
 	cmake --build --preset release --parallel $$(tools/build_jobs.sh) --target train_step block_profile multiply_rates
 	python3 bench/train_step.py build/release/bin/train_step --bf16 --out-of-the-box
+	python3 bench/train_step.py build/release/bin/train_step --rounds 2 --only cm_unet64
 	build/release/bin/block_profile --base-width 16
 	build/release/bin/block_profile --base-width 64
 	build/release/bin/multiply_rates

@@ -45,11 +45,19 @@ def python_with_torch():
     return None
 
 
+def has_bf16():
+    with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+        return any(name in file.read() for name in ("avx512_bf16", "amx_bf16"))
+
+
 def programs(options):
     """Name, command and environment of everything that runs in a round."""
     ours, python = options.program, python_with_torch()
     waiting = {"GOMP_SPINCOUNT": "10000"}  # as cmunet sets it; PyTorch waits as its library does by itself
     found = {"native": ([ours, "--kernels", "native"], waiting), "libtorch": ([ours, "--kernels", "torch"], waiting)}
+    if options.bf16 and not has_bf16():
+        print("bf16 is left out: this processor has no instructions for it, and would take minutes for a step")
+        options.bf16 = False
     if options.bf16:
         found["libtorch bf16"] = ([ours, "--kernels", "torch", "--bf16"], waiting)
     if python is not None:

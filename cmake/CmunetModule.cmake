@@ -73,3 +73,12 @@ function(cmunet_module name)
     set_tests_properties(unit/${name} PROPERTIES LABELS unit TIMEOUT 600 ENVIRONMENT OMP_WAIT_POLICY=PASSIVE)
   endif()
 endfunction()
+
+# Runs a module's test program with older instruction sets, too; it includes kernels/instruction_set_test.h.
+function(cmunet_older_processors name)
+  foreach(set AVX2 SSE4)
+    add_test(NAME unit/${name}-${set} COMMAND cmunet_${name}_test)
+    set_tests_properties(unit/${name}-${set} PROPERTIES LABELS unit TIMEOUT 600
+      ENVIRONMENT "OMP_WAIT_POLICY=PASSIVE;CMUNET_TEST_INSTRUCTION_SET=${set}")
+  endforeach()
+endfunction()

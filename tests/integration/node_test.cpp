@@ -28,6 +28,7 @@
 #include "cmunet/dicom/made_run.h"
 #include "cmunet/dicom/segmentation_object.h"
 #include "cmunet/dicom/xa.h"
+#include "free_port.h"
 #include "run_program.h"
 
 namespace cmunet {
@@ -40,18 +41,6 @@ using namespace std::chrono_literals;
 
 const char* const kOrthanc = "/usr/sbin/Orthanc";
 const char* const kDicomWebPlugin = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so";
-
-int free_port() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in place{};
-  place.sin_family = AF_INET;
-  place.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof place;
-  EXPECT_EQ(::bind(fd, reinterpret_cast<const sockaddr*>(&place), size), 0);
-  ::getsockname(fd, reinterpret_cast<sockaddr*>(&place), &size);
-  ::close(fd);
-  return ntohs(place.sin_port);
-}
 
 // A program that runs beside the test; its output goes to a file.
 class Process {

@@ -257,7 +257,11 @@ holds "both read the same weights" cmp half_masks/0002.png half_torch/0002.png
 expect 2 "export of nothing" "$cmunet" export --model fine
 says "there is nothing to write"
 expect 0 "predict with the model that comes along" "$cmunet" predict --out default_masks ph/images/0002.png
-expect 0 "bench" "$cmunet" bench --model fine --size 32 --repeat 2 --json
+expect 0 "bench" "$cmunet" bench --model fine --size 32 --repeat 2 --layers --json
+holds "each layer is timed" json out.txt "len(d['results'][0]['layers']) == 23"
+signature=$(python3 -c "import json; print(json.load(open('out.txt'))['results'][0]['signature'])")
+expect 0 "bench with another number of threads" "$cmunet" bench --model fine --size 32 --repeat 1 --threads 1 --json
+holds "what is computed is the same" json out.txt "d['results'][0]['signature'] == '$signature'"
 
 # The demo as it is, but for two steps of each training.
 mkdir short && cp "$cmunet" short/

@@ -46,22 +46,33 @@ std::string id_of(int i) {
   return id;
 }
 
+// Whether an earlier call wrote the truth at `path`, of the phantom with this number in its name.
+std::optional<std::string> id_of_truth(const fs::path& path) {
+  const std::string id = path.stem().string();
+  const std::optional<int> number = parse_number<int>(id);
+  if (path.extension() != ".json" || !number || *number < 0 || id != id_of(*number)) return std::nullopt;
+  const Json truth = Json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+  const bool is_own = truth.is_object() && truth.value("format", "") == "cmunet-phantom";
+  return is_own ? std::optional(id) : std::nullopt;
+}
+
 // Removes the set that an earlier call wrote into `out`: of a longer one, phantoms would stay that the new manifest
-// does not know. The manifest goes first, since it marks a complete set. A phantom of the program's own has a truth
-// file, and its three files are named by its number; others stay.
+// does not know. The manifest goes first, since it marks a complete set; files of others stay.
 void remove_old_set(const fs::path& out) {
-  fs::remove(out / "phantoms.json");
-  if (!fs::is_directory(out / "truth")) return;
-  std::vector<std::string> ids;
-  for (const auto& entry : fs::directory_iterator(out / "truth")) {
-    const std::string id = entry.path().stem().string();
-    const std::optional<int> number = parse_number<int>(id);
-    if (entry.path().extension() == ".json" && number && *number >= 0 && id == id_of(*number)) ids.push_back(id);
-  }
-  for (const std::string& id : ids) {
-    fs::remove(out / "images" / (id + ".png"));
-    fs::remove(out / "masks" / (id + ".png"));
-    fs::remove(out / "truth" / (id + ".json"));
+  try {
+    fs::remove(out / "phantoms.json");
+    if (!fs::is_directory(out / "truth")) return;
+    std::vector<std::string> ids;
+    for (const auto& entry : fs::directory_iterator(out / "truth")) {
+      if (const auto id = id_of_truth(entry.path())) ids.push_back(*id);
+    }
+    for (const std::string& id : ids) {
+      fs::remove(out / "images" / (id + ".png"));
+      fs::remove(out / "masks" / (id + ".png"));
+      fs::remove(out / "truth" / (id + ".json"));
+    }
+  } catch (const fs::filesystem_error& e) {
+    throw Error(ErrorCode::kIo, concat("[phantom] the older set in ", out.string(), " cannot be removed: ", e.what()));
   }
 }
 

@@ -13,7 +13,7 @@ namespace {
 // Small pixels that a task takes at least: so often are its weights used when they have come.
 constexpr std::size_t kPixelsAtOnce = 64;
 // Pixels so far apart lie in the same lines of the first-level cache, where twelve are multiplied together. They are
-// copied, an odd number of lines apart, and a task takes more of them.
+// copied, a line further apart, and a task takes more of them.
 constexpr std::size_t kFarApart = 1024;
 constexpr std::size_t kCopiedPixelsAtOnce = 128;
 // Panels that the multiplication takes at once.
