@@ -265,20 +265,18 @@ TEST(Node, WaitsForMemoryAndDisk) {
 TEST(Node, SendsThoughAnotherObjectCannotBeTakenUp) {
   const ScratchFolder folder;
   Destination destination;
+  destination.set_answer_to(derive_uid("1.2.1", "sr"), StoreStatus::kOutOfResources);
   NodeOptions options = options_for(folder / "spool", destination.peer());
   options.retry_seconds = 0.05;
-  {
-    Node node(options, make_two);
-    destination.set_answer_to(derive_uid("1.2.1", "sr"), StoreStatus::kOutOfResources);
-    EXPECT_TRUE(send_one(write_sample(folder.path(), "1.2.1"), node.port()));
-    ASSERT_TRUE(wait_until([&] { return destination.arrivals() >= 2; }));
-  }
-  const std::string stuck = Spool::key_of("1.2.2");
-  fs::copy_file(write_sample(folder.path(), "1.2.2"), folder / "spool/incoming" / (stuck + ".dcm"));
-  write_file_atomic(folder / "spool/working" / stuck, "no folder can be made here");
-  destination.set_answer_to(derive_uid("1.2.1", "sr"), StoreStatus::kSuccess);
   Node node(options, make_two);
+  EXPECT_TRUE(send_one(write_sample(folder.path(), "1.2.1"), node.port()));
+  ASSERT_TRUE(wait_until([&] { return destination.arrivals() >= 2; }));
+  const std::string stuck = Spool::key_of("1.2.2");
+  write_file_atomic(folder / "spool/working" / stuck, "no folder can be made here");
+  fs::rename(write_sample(folder.path(), "1.2.2"), folder / "spool/incoming" / (stuck + ".dcm"));
+  destination.set_answer_to(derive_uid("1.2.1", "sr"), StoreStatus::kSuccess);
   EXPECT_TRUE(wait_until([&] { return node.counts().done == 1; }));
+  EXPECT_TRUE(fs::exists(folder / "spool/incoming" / (stuck + ".dcm")));
 }
 
 TEST(Node, TriesAnErrorOfTheProgramAFewTimes) {
