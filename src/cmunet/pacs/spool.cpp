@@ -98,8 +98,9 @@ Spool::~Spool() { ::close(lock_fd_); }
 void Spool::recover() {
   for (const fs::directory_entry& entry : fs::directory_iterator(receiving_)) fs::remove_all(entry.path());
   for (const fs::directory_entry& entry : fs::directory_iterator(working_)) {
-    // Died between making the folder and moving the object into it, which then still waits in incoming/.
-    if (!fs::exists(entry.path() / "source.dcm")) fs::remove_all(entry.path());
+    // Died between making the folder and moving the object into it, which then still waits in incoming/. With results
+    // it died while it put a finished object away.
+    if (!fs::exists(entry.path() / "source.dcm") && !fs::exists(entry.path() / "results")) fs::remove_all(entry.path());
   }
   if (options_.keep_files) return;
   for (const fs::directory_entry& entry : fs::directory_iterator(done_)) remove_files(entry.path());

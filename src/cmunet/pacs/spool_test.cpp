@@ -135,6 +135,25 @@ TEST(Spool, FindsEverythingAgain) {
   EXPECT_EQ(spool.next(), Spool::key_of("1.3"));
 }
 
+TEST(Spool, FinishesWhatItDiedPuttingAway) {
+  const ScratchFolder folder;
+  std::string key;
+  {
+    Spool spool(folder.path(), {});
+    take(spool, "1.1");
+    key = spool.next().value();
+    make_results(spool, key);
+    for (const fs::path& result : spool.unsent_results(key)) spool.mark_sent(result);
+    fs::remove(spool.source(key));  // the first that `finish` does
+  }
+  Spool spool(folder.path(), {});
+  EXPECT_EQ(spool.unsent(), std::vector{key});
+  EXPECT_TRUE(spool.unsent_results(key).empty());
+  spool.finish(key);
+  EXPECT_EQ(spool.counts().done, 1);
+  EXPECT_EQ(take(spool, "1.1"), Spool::Taken::kKnown);
+}
+
 TEST(Spool, GivesUpAnObjectThatKillsTheNode) {
   const ScratchFolder folder;
   for (int i = 0; i < 4; ++i) {
