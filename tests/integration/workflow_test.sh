@@ -120,6 +120,11 @@ expect 0 "compare engines" "$cmunet" info --check-engine fine ph/images/0000.png
 holds "native and reference agree" json out.txt "d['max_difference'] < 1e-3"
 expect 0 "compare engines with LibTorch" "$cmunet" info --check-engine fine ph/images/0000.png --device cpu --json
 holds "LibTorch and native agree" json out.txt "d['max_difference'] < 1e-3 and 'torch' in d['engines'][0]"
+expect 0 "LibTorch in bf16" "$cmunet" info --check-engine fine ph/images/0000.png --device cpu --precision bf16 --json
+holds "it says so, and is near" json out.txt "'bf16' in d['engines'][0] and 1e-6 < d['max_difference'] < 0.1"
+expect 2 "a precision is LibTorch's" "$cmunet" predict --model fine --out masks ph/images/0000.png --precision bf16
+expect 3 "fp16 wants a GPU" "$cmunet" info --check-engine fine ph/images/0000.png --device cpu --precision fp16
+says "no convolutions in fp16 on a CPU"
 expect 0 "predict" \
   "$cmunet" predict --model fine --out masks --overlay --probabilities ph/images/0000.png ph/images/0001.png
 for file in 0000.png 0000_overlay.png 0000_probability.png 0001.png; do holds "masks/$file" test -s "masks/$file"; done

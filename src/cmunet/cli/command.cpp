@@ -30,8 +30,13 @@ void add_common_flags(CLI::App& app, CommonOptions& common, Device device) {
   if (device == Device::kOwn) {
     app.add_option("--device", common.device, "cpu, cuda or cuda:N")->capture_default_str();
   } else if (device == Device::kElsewhere) {
-    app.add_option("--device", common.device,
-                   "run LibTorch on cpu, cuda or cuda:N; without this the native engine, which is faster on a CPU");
+    CLI::Option* where =
+        app.add_option("--device", common.device,
+                       "run LibTorch on cpu, cuda or cuda:N; without this the native engine, which is faster on a CPU");
+    app.add_option("--precision", common.precision, "of LibTorch's convolutions: fp32, bf16, or on a GPU fp16")
+        ->check(CLI::IsMember({"fp32", "bf16", "fp16"}))
+        ->needs(where)
+        ->capture_default_str();
   }
 }
 
@@ -123,7 +128,7 @@ int run_program(int argc, char** argv, const char* description, std::span<const 
       app.add_subcommand(name, summary);
     }
     for (const Command& command : commands) {
-      const bool is_elsewhere = command.device == Device::kElsewhere && argc > 1 &&
+      const bool is_elsewhere = *other_program != '\0' && command.device == Device::kElsewhere && argc > 1 &&
                                 std::strcmp(argv[1], command.name) == 0 && has_flag(argc, argv, "--device");
       if (is_elsewhere) return hand_over(other_program, argv);
       CLI::App* sub = app.add_subcommand(command.name, command.summary);

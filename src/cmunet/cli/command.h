@@ -22,13 +22,14 @@ struct CommonOptions {
   bool seed_given = false;  ///< --seed was on the command line, so it wins over a config file
   int threads = 0;          ///< 0 means all cores
   std::string device = "cpu";
+  std::string precision = "fp32";  ///< of LibTorch where --device asks for it: fp32, bf16 or fp16
 };
 
 /// What --device means to a command.
 enum class Device {
   kNone,       ///< it has no such flag
-  kOwn,        ///< where networks are trained or run
-  kElsewhere,  ///< the flag itself: the other program runs the command, under the same name, with LibTorch
+  kOwn,        ///< where networks are trained
+  kElsewhere,  ///< where LibTorch runs a network: the other program does, under the same name
 };
 
 /// One command: `add` declares its own flags on `app` and sets `app.callback(…)` to the function that runs it.

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
 #include "cmunet/cli/model.h"
 #include "cmunet/engine/native_engine.h"
 #include "cmunet/engine/unet_weights.h"
 #include "cmunet/train/checkpoint.h"
 #include "cmunet/train/control.h"
+#include "cmunet/train/pretrain.h"
 #include "cmunet/train/torch_engine.h"
 
 namespace cmunet::cli {
@@ -12,7 +17,9 @@ Model open_model(const std::string& path, const CommonOptions& common) {
   train::set_up_process(common.threads);
   train::Model model = train::load_model(path);
   ModelInfo info = model.info;
-  return {std::move(info), train::make_torch_engine(std::move(model), common.device)};
+  const auto precision = std::ranges::find(train::precision_names(), std::string_view(common.precision),
+                                           &std::pair<std::string_view, train::Precision>::first);
+  return {std::move(info), train::make_torch_engine(std::move(model), common.device, precision->second)};
 }
 
 std::shared_ptr<engine::Engine> open_other_engine(const std::string& path, const CommonOptions& common) {

@@ -10,9 +10,9 @@ int main(int argc, char** argv) {
       {"pretrain", "learn from unlabelled angiograms", add_pretrain, Device::kOwn},
       {"finetune", "learn to segment from labelled angiograms", add_finetune, Device::kOwn},
 #ifdef CMUNET_IMAGING
-      {"evaluate", "measure segmentations against the truth", add_evaluate, Device::kOwn},
-      {"info", "say what a model, run, store or weight file is", add_info, Device::kOwn},
-      {"predict", "segment angiograms with a model", add_predict, Device::kOwn},
+      {"evaluate", "measure segmentations against the truth", add_evaluate, Device::kElsewhere},
+      {"info", "say what a model, run, store or weight file is", add_info, Device::kElsewhere},
+      {"predict", "segment angiograms with a model", add_predict, Device::kElsewhere},
 #endif
   };
   return run_program(argc, argv, "The training half of cmunet.", commands);

@@ -8,6 +8,7 @@
 
 #include "cmunet/base/error.h"
 #include "cmunet/train/control.h"
+#include "cmunet/train/precision.h"
 #include "cmunet/train/session.h"
 
 namespace cmunet::train {
@@ -21,16 +22,19 @@ std::int64_t padding_to_stride(std::int64_t size) {
 
 class TorchEngine : public engine::Engine {
  public:
-  TorchEngine(Model model, at::Device device) : model_(std::move(model)), device_(device) {
+  TorchEngine(Model model, at::Device device, Precision precision)
+      : model_(std::move(model)), device_(device), precision_(precision) {
     CMUNET_CHECK(model_.info.in_channels == 1 && model_.info.classes == 2, ErrorCode::kUnsupported,
                  "[engine] the model has ", model_.info.in_channels, " input channels and ", model_.info.classes,
                  " classes; expected 1 and 2");
+    CMUNET_CHECK(precision != Precision::kFp16 || device_.is_cuda(), ErrorCode::kUnsupported,
+                 "[engine] LibTorch has no convolutions in fp16 on a CPU; expected fp32 or bf16, or --device cuda");
     model_.unet->to(device_);
     if (device_.is_cuda()) use_channels_last(*model_.unet);
     model_.unet->eval();
   }
 
-  std::string name() const override { return concat("libtorch ", device_.str(), " fp32"); }
+  std::string name() const override { return concat("libtorch ", device_.str(), " ", name_of(precision_)); }
 
   std::vector<image::ImageF> vessel_probability(std::span<const image::ImageF> images) override {
     std::vector<image::ImageF> results;
@@ -64,7 +68,12 @@ class TorchEngine : public engine::Engine {
       batch = torch::nn::functional::pad(
           batch, torch::nn::functional::PadFuncOptions({0, pad_x, 0, pad_y}).mode(torch::kReplicate));
     }
-    const at::Tensor probability = torch::softmax(model_.unet->forward(batch.to(device_)), 1)
+    at::Tensor logits;
+    {
+      const Autocast autocast(precision_, device_);
+      logits = model_.unet->forward(batch.to(device_));
+    }
+    const at::Tensor probability = torch::softmax(logits.to(at::kFloat), 1)
                                        .select(1, 1)
                                        .slice(1, 0, height)
                                        .slice(2, 0, width)
@@ -79,12 +88,13 @@ class TorchEngine : public engine::Engine {
 
   Model model_;
   at::Device device_;
+  Precision precision_;
 };
 
 }  // namespace
 
-std::shared_ptr<engine::Engine> make_torch_engine(Model model, const std::string& device) {
-  return std::make_shared<TorchEngine>(std::move(model), parse_device(device));
+std::shared_ptr<engine::Engine> make_torch_engine(Model model, const std::string& device, Precision precision) {
+  return std::make_shared<TorchEngine>(std::move(model), parse_device(device), precision);
 }
 
 }  // namespace cmunet::train
