@@ -5,17 +5,15 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
-#include <exception>
 #include <filesystem>
 #include <memory>
-#include <mutex>
 #include <optional>
-#include <thread>
 #include <vector>
 
 #include "cmunet/base/file.h"
 #include "cmunet/base/log.h"
 #include "cmunet/base/number.h"
+#include "cmunet/base/parallel.h"
 #include "cmunet/base/random.h"
 #include "cmunet/base/version.h"
 #include "cmunet/cli/command.h"
@@ -117,32 +115,13 @@ Json write_phantom(const Flags& flags, std::uint64_t seed, int i) {
           {"stenoses", p.stenoses.size()}};
 }
 
-// On `threads` threads, 0 for all cores. The first error stops the rest and is thrown here.
 std::vector<Json> write_phantoms(const Flags& flags, const CommonOptions& common) {
   std::vector<Json> rows(static_cast<std::size_t>(flags.count));
-  std::atomic<int> next = 0;
-  std::exception_ptr error;
-  std::mutex mutex;
-  const auto work = [&] {
-    for (int i = next++; i < flags.count; i = next++) {
-      try {
-        rows[static_cast<std::size_t>(i)] = write_phantom(flags, common.seed, i);
-        if ((i + 1) % 100 == 0) log_info("phantom ", i + 1, " of ", flags.count);
-      } catch (...) {
-        const std::scoped_lock lock(mutex);
-        if (!error) error = std::current_exception();
-        next = flags.count;
-      }
-    }
-  };
-  const int cores = static_cast<int>(std::thread::hardware_concurrency());
-  {
-    std::vector<std::jthread> workers;
-    const int wanted = std::clamp(common.threads > 0 ? common.threads : cores, 1, flags.count);
-    for (int w = 1; w < wanted; ++w) workers.emplace_back(work);
-    work();
-  }
-  if (error) std::rethrow_exception(error);
+  std::atomic<int> done = 0;
+  for_each_parallel(rows.size(), common.threads, [&](std::size_t i) {
+    rows[i] = write_phantom(flags, common.seed, static_cast<int>(i));
+    if (const int count = ++done; count % 100 == 0) log_info("phantom ", count, " of ", flags.count);
+  });
   return rows;
 }
 
