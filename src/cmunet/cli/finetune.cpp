@@ -18,7 +18,6 @@ struct Flags {
   std::string init;
   int labels = 0;
   RunFlags run;
-  bool check_config = false;
 };
 
 std::string summary(const Json& record, const std::string& out) {
@@ -32,24 +31,14 @@ std::string summary(const Json& record, const std::string& out) {
   return text;
 }
 
-train::FinetuneOptions read_options(const Flags& flags, const CommonOptions& common) {
-  train::FinetuneOptions options;
-  Fields fields;
-  describe(options, fields);
-  apply_config(flags.config, fields, kOtherSections);
-  apply_run_flags(flags.run, fields);
-  if (common.seed_given) options.seed = common.seed;
-  return options;
+train::FinetuneOptions options_of(const Flags& flags, const CommonOptions& common) {
+  return read_options<train::FinetuneOptions>(flags.config, kOtherSections, {}, flags.run, common);
 }
 
 void run(const Flags& flags, const CommonOptions& common) {
-  if (flags.check_config) {
-    read_options(flags, common).check();
-    print_result(common, {{"config", "in order"}}, "the configuration is in order");
-    return;
-  }
+  if (flags.config.check_only) return check_only(options_of(flags, common), common);
   const Processes processes(common, flags.run);
-  const train::FinetuneOptions options = read_options(flags, common);
+  const train::FinetuneOptions options = options_of(flags, common);
   train::FinetuneRequest request;
   request.store = flags.store;
   request.init = flags.init;
@@ -75,7 +64,6 @@ void add_finetune(CLI::App& app, const CommonOptions& common) {
       ->check(CLI::NonNegativeNumber);
   add_run_flags(app, flags->run);
   add_config_flags(app, flags->config);
-  app.add_flag("--check-config", flags->check_config, "only check the configuration; no store is opened");
   app.callback([flags, &common] { run(*flags, common); });
 }
 

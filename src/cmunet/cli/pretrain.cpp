@@ -16,28 +16,18 @@ struct Flags {
   std::vector<std::string> stores;
   std::string method;
   RunFlags run;
-  bool check_config = false;
 };
 
-train::PretrainOptions read_options(const Flags& flags, const CommonOptions& common) {
-  train::PretrainOptions options;
-  Fields fields;
-  describe(options, fields);
-  apply_config(flags.config, fields, kOtherSections);
-  if (!flags.method.empty()) fields.apply_set("pretrain.method=" + flags.method);
-  apply_run_flags(flags.run, fields);
-  if (common.seed_given) options.seed = common.seed;
-  return options;
+train::PretrainOptions options_of(const Flags& flags, const CommonOptions& common) {
+  std::vector<std::string> method;
+  if (!flags.method.empty()) method.push_back("pretrain.method=" + flags.method);
+  return read_options<train::PretrainOptions>(flags.config, kOtherSections, method, flags.run, common);
 }
 
 void run(const Flags& flags, const CommonOptions& common) {
-  if (flags.check_config) {
-    read_options(flags, common).check();
-    print_result(common, {{"config", "in order"}}, "the configuration is in order");
-    return;
-  }
+  if (flags.config.check_only) return check_only(options_of(flags, common), common);
   const Processes processes(common, flags.run);
-  const train::PretrainOptions options = read_options(flags, common);
+  const train::PretrainOptions options = options_of(flags, common);
   train::PretrainRequest request;
   request.stores.assign(flags.stores.begin(), flags.stores.end());
   set_up_request(common, flags.run, processes, request);
@@ -63,7 +53,6 @@ void add_pretrain(CLI::App& app, const CommonOptions& common) {
   app.add_option("--method", flags->method, "cm_unet, mae, spark, moco_v2 or models_genesis");
   add_run_flags(app, flags->run);
   add_config_flags(app, flags->config);
-  app.add_flag("--check-config", flags->check_config, "only check the configuration; no store is opened");
   app.callback([flags, &common] { run(*flags, common); });
 }
 

@@ -87,6 +87,7 @@ void add_config_flags(CLI::App& app, ConfigFlags& flags) {
       ->take_all()
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_flag("--check-config", flags.check_only, "only check the configuration; no store is opened");
 }
 
 void apply_config(const ConfigFlags& flags, Fields& fields, std::span<const std::string_view> other_sections) {

@@ -21,6 +21,7 @@ namespace cmunet::cli {
 struct ConfigFlags {
   std::string file;
   std::vector<std::string> assignments;
+  bool check_only = false;
 };
 void add_config_flags(CLI::App& app, ConfigFlags& flags);
 
@@ -38,6 +39,27 @@ struct RunFlags {
 void add_run_flags(CLI::App& app, RunFlags& flags);
 /// Puts --kernels, when given, into the options.
 void apply_run_flags(const RunFlags& flags, Fields& fields);
+
+/// Of the file and --set, then `more`, which flags of the command itself assign, then --kernels and --seed.
+template <typename Options>
+Options read_options(const ConfigFlags& config, std::span<const std::string_view> other_sections,
+                     const std::vector<std::string>& more, const RunFlags& run, const CommonOptions& common) {
+  Options options;
+  Fields fields;
+  describe(options, fields);
+  apply_config(config, fields, other_sections);
+  for (const std::string& assignment : more) fields.apply_set(assignment);
+  apply_run_flags(run, fields);
+  if (common.seed_given) options.seed = common.seed;
+  return options;
+}
+
+/// For --check-config, in place of a run.
+template <typename Options>
+void check_only(const Options& options, const CommonOptions& common) {
+  options.check();
+  print_result(common, {{"config", "in order"}}, "the configuration is in order");
+}
 
 /// This process among those that were started together (torchrun, mpirun, SLURM), while it lives. Only the leading one
 /// speaks; threads and GPUs of a machine are divided.
