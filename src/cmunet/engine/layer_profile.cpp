@@ -15,7 +15,7 @@ std::vector<LayerTime> profile_layers(const UNetWeights& weights, int size, int 
                repeat, " runs: both must be positive");
   kernels::ThreadPool pool(threads);
   NativeUNet unet(weights, pool);
-  const std::size_t side = (static_cast<std::size_t>(size) + kTotalStride - 1) / kTotalStride * kTotalStride;
+  const std::size_t side = padded_side(static_cast<std::size_t>(size));
   std::vector<float> grey(side * side), probability(side * side);
   Rng rng(1);
   for (float& value : grey) value = static_cast<float>(rng.normal());

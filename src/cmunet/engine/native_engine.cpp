@@ -11,10 +11,7 @@
 namespace cmunet::engine {
 namespace {
 
-int to_stride(int size) {
-  const int stride = static_cast<int>(kTotalStride);
-  return (size + stride - 1) / stride * stride;
-}
+int padded(int side) { return static_cast<int>(padded_side(static_cast<std::size_t>(side))); }
 
 image::ImageF repeat_edge(const image::ImageF& picture, int height, int width) {
   image::ImageF padded(height, width);
@@ -44,11 +41,11 @@ class NativeEngine : public Engine {
  private:
   image::ImageF run(const image::ImageF& picture) {
     CMUNET_CHECK(!picture.empty(), ErrorCode::kInvalidArgument, "[engine] an image is empty");
-    const int height = to_stride(picture.height()), width = to_stride(picture.width());
+    const int height = padded(picture.height()), width = padded(picture.width());
     const bool whole = height == picture.height() && width == picture.width();
-    const image::ImageF padded = whole ? image::ImageF() : repeat_edge(picture, height, width);
+    const image::ImageF input = whole ? image::ImageF() : repeat_edge(picture, height, width);
     image::ImageF probability(height, width);
-    unet_.forward(whole ? picture.data() : padded.data(), static_cast<std::size_t>(height),
+    unet_.forward(whole ? picture.data() : input.data(), static_cast<std::size_t>(height),
                   static_cast<std::size_t>(width), probability.data());
     if (whole) {
       probability.spacing_mm = picture.spacing_mm;

@@ -104,8 +104,7 @@ class ReferenceEngine : public Engine {
     for (const image::ImageF& picture : images) {
       CMUNET_CHECK(!picture.empty(), ErrorCode::kInvalidArgument, "[engine] an image is empty");
       const auto height = static_cast<std::size_t>(picture.height()), width = static_cast<std::size_t>(picture.width());
-      Volume grey(1, (height + kTotalStride - 1) / kTotalStride * kTotalStride,
-                  (width + kTotalStride - 1) / kTotalStride * kTotalStride);
+      Volume grey(1, padded_side(height), padded_side(width));
       for (std::size_t y = 0; y < grey.height; ++y) {
         for (std::size_t x = 0; x < grey.width; ++x) {
           grey.at(0, y, x) = double{picture.data()[std::min(y, height - 1) * width + std::min(x, width - 1)]};

@@ -18,6 +18,8 @@ namespace cmunet::engine {
 inline constexpr std::size_t kLevels = 4;
 /// Input sizes must be multiples of this.
 inline constexpr std::size_t kTotalStride = 1 << kLevels;
+/// The side to which an image is padded: the next multiple of kTotalStride.
+constexpr std::size_t padded_side(std::size_t side) { return (side + kTotalStride - 1) / kTotalStride * kTotalStride; }
 
 /// A convolution followed by ReLU (3×3) or by nothing (others).
 struct Convolution {
