@@ -166,6 +166,7 @@ struct CleanCells {
       : bytes_per_cell(static_cast<std::size_t>(format.bits_allocated) / 8),
         end(bytes_per_cell * static_cast<std::size_t>(format.samples) * static_cast<std::size_t>(format.frames) *
             static_cast<std::size_t>(format.height) * static_cast<std::size_t>(format.width)),
+        bits(bytes_per_cell == 1 ? 0xffU : 0xffffU),
         used(((1U << format.bits_stored) - 1) << (format.high_bit + 1 - format.bits_stored)),
         sign(format.is_signed ? 1U << format.high_bit : 0) {}
 
@@ -178,12 +179,12 @@ struct CleanCells {
       if ((clean & sign) != 0) clean |= ~(2 * sign - 1);  // readers that know no unused bits expect the sign there
       bytes[i] = static_cast<std::uint8_t>(clean);
       if (bytes_per_cell == 2) bytes[i + 1] = static_cast<std::uint8_t>(clean >> 8U);
-      is_changed = is_changed || cell != (bytes_per_cell == 1 ? bytes[i] : bytes[i] | unsigned{bytes[i + 1]} << 8U);
+      is_changed = is_changed || cell != (clean & bits);
     }
     return is_changed;
   }
   std::size_t bytes_per_cell, end;
-  unsigned used, sign;
+  unsigned bits, used, sign;  // of a cell: all, those of the value, its sign
 };
 
 // Only pixel data that need it are read into memory as a whole.
@@ -194,6 +195,7 @@ void clear_unused_bits(DcmDataset& dataset, const PixelFormat& format) {
   if (element == nullptr || is_encapsulated(DcmXfer(dataset.getOriginalXfer()))) return;
   const CleanCells clean(format);
   const std::size_t length = element->getLength();
+  if (clean.used == clean.bits && length <= clean.end) return;  // nothing is unused
   DcmFileCache cache;
   const auto read = [&](std::vector<std::uint8_t>& into, std::size_t at, std::size_t count) {
     CMUNET_CHECK(element
